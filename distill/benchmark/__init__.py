@@ -1,0 +1,1 @@
+"""Models and devices go in; size, latency, throughput and memory come out."""

@@ -1,0 +1,157 @@
+"""The command line: parse, call, print. Exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from distill.errors import Interrupted, UserError, is_disk_full
+from distill.progress import Progress, format_seconds
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="One small monolingual encoder out of a large multilingual one, from one YAML file.",
+)
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="A recipe's file, or the name of one in recipes/.", metavar="NAME_OR_PATH")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: section.key=value.", metavar="KEY=VALUE")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")] = None,
+    force: Annotated[str | None, typer.Option(help="Redo this stage, and those after it.", metavar="STAGE")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
+    runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
+) -> None:
+    """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
+    from distill.interruption import Interruption
+    from distill.pipeline import Run, run_recipe, stage_named
+    from distill.recipe_file import load_recipe
+
+    file = load_recipe(name, overrides or [])
+    until, force = stage_named(until, "--until"), stage_named(force, "--force")
+    run = Run(file=file, folder=runs / file.recipe.name, progress=Progress(), interruption=Interruption())
+    if dry_run:
+        _print_plan(run, until, force)
+        return
+    with run.interruption.handled():
+        try:
+            run_recipe(run, until=until, force=force)
+        except Interrupted:
+            _err.print(f"Interrupted; what is done is kept. The same command goes on: {_same_command()}", soft_wrap=True)
+            raise typer.Exit(1) from None
+    if (run.folder / "report.html").is_file():
+        _out.print(f"report: {run.folder / 'report.html'}", markup=False, soft_wrap=True)
+    if "export" in run.records:
+        _out.print(f"student: {run.folder / 'export'}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that can be run by name."""
+    from distill.recipe_file import list_recipes, load_recipe
+
+    for path in list_recipes():
+        first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()), "")
+        try:
+            load_recipe(str(path))
+            note = first.removeprefix("#").strip() if first.startswith("#") else ""
+        except UserError as error:
+            note = str(error).splitlines()[-1].strip()
+        _out.print(f"[bold]{escape(path.stem):<20}[/bold] {escape(note)}", soft_wrap=True)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port to serve on.")] = 5000) -> None:
+    """Open MLflow on the project's own runs."""
+    from distill.tracking import tracking_uri
+
+    uri = tracking_uri()
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():
+        raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
+    _out.print(f"MLflow on {uri}: http://127.0.0.1:{port} (Ctrl-C stops it)", markup=False, soft_wrap=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(min(code, 1))
+
+
+def main() -> None:
+    """Run the command line; every way out has its exit code, and a user's mistake one message without a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _err.print("Interrupted.")
+        sys.exit(1)
+    except Exception as error:
+        if is_disk_full(error):
+            _fail("No space left on the device; what is done is kept. Free some and run the same command again.")
+        raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_plan(run: object, until: str | None, force: str | None) -> None:
+    from distill.pipeline import STAGES, Run, pending_stages
+    from distill.plan import check_surroundings, make_plan, predict_seconds
+    from distill.report.page import format_bytes, format_count
+
+    assert isinstance(run, Run)
+    check_surroundings(run.recipe)
+    plan = make_plan(run.recipe, run.folder)
+    pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
+    _out.print(
+        f"[bold]{escape(run.recipe.name)}[/bold]: {escape(str(run.file.path))} into {escape(str(run.folder))}", soft_wrap=True
+    )
+    for stage in STAGES:
+        state = "to do" if stage.name in pending else "up to date" if stage.name in run.records else "not asked for"
+        _out.print(f"  {stage.name:<14}{state}")
+    about = "" if plan.vocabulary_is_measured else "about "
+    _out.print(f"teacher: {format_count(plan.teacher_parameters)} parameters")
+    _out.print(
+        f"student: {about}{format_count(plan.student_parameters)} parameters, {about}{format_bytes(plan.student_bytes)}, "
+        f"{about}{plan.vocabulary:,} pieces",
+        soft_wrap=True,
+    )
+    if "distillation" in pending:
+        seconds, precision = predict_seconds(plan.operations, run.recipe.distillation.precision)
+        _out.print(
+            f"distillation: {plan.tokens:,} tokens, {plan.operations:.2g} floating-point operations, "
+            f"about {format_seconds(seconds)} here in {precision}",
+            soft_wrap=True,
+        )
+
+
+def _same_command() -> str:
+    import shlex
+
+    return escape("python -m distill " + shlex.join(sys.argv[1:]))
+
+
+def _fail(message: str) -> None:
+    """Print a user's mistake and leave with code 2."""
+    _err.print(escape(message), style="red", soft_wrap=True)
+    sys.exit(2)

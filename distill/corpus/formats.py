@@ -1,0 +1,130 @@
+"""One reader a file format: bytes of a file go in, rows (dictionaries) come out.
+
+A line that is not valid UTF-8 or not valid JSON is counted in the tally and left out; whether there are too many of
+them is for the caller to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+Row = dict[str, Any]
+
+_SRT_TIME = re.compile(r"^\d+:\d\d:\d\d[,.]\d+ *-->")
+_TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass
+class Tally:
+    """What was met while reading a source."""
+
+    files: int = 0
+    lines: int = 0
+    rows: int = 0
+    invalid_utf8: int = 0
+    invalid_json: int = 0
+    first_invalid: str | None = None
+    """File and line of the first line that could not be read."""
+    location: str = field(default="", repr=False)
+
+    def invalid(self, kind: str, line: int) -> None:
+        """Count one unreadable line of `kind` (utf8 or json)."""
+        setattr(self, f"invalid_{kind}", getattr(self, f"invalid_{kind}") + 1)
+        self.first_invalid = self.first_invalid or f"{self.location}, line {line}"
+
+
+def read_lines(file: IO[bytes], tally: Tally) -> Iterator[tuple[int, str]]:
+    """The valid UTF-8 lines of `file`, without their ends, each with its number from 1."""
+    for number, raw in enumerate(file, start=1):
+        tally.lines += 1
+        if number == 1:
+            raw = raw.removeprefix(_UTF8_BOM)
+        try:
+            yield number, raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            tally.invalid("utf8", number)
+
+
+def read_txt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """A row a line, as `datasets` reads text."""
+    for _, line in read_lines(file, tally):
+        if line.strip():
+            yield {"text": line}
+
+
+def read_jsonl(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """A row a line: JSON objects."""
+    for number, line in read_lines(file, tally):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            yield row
+        else:
+            tally.invalid("json", number)
+
+
+def read_parquet(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """The rows of a parquet file, a batch in memory at a time."""
+    import pyarrow.parquet as parquet
+
+    for batch in parquet.ParquetFile(file).iter_batches(batch_size=1024):
+        tally.lines += batch.num_rows
+        yield from batch.to_pylist()
+
+
+def read_srt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """One row a file: its subtitle entries, a line each, without numbers, times and tags."""
+    entries: list[str] = []
+    entry: list[str] | None = None  # None between an entry's end and the next time line
+    for _, line in read_lines(file, tally):
+        if _SRT_TIME.match(line.strip()):
+            entry = []
+            entries.append("")
+        elif not line.strip():
+            entry = None
+        elif entry is not None:
+            entry.append(_TAG.sub("", line).strip())
+            entries[-1] = " ".join(entry)
+    if text := "\n".join(filter(None, entries)):
+        yield {"text": text}
+
+
+def read_conllu(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """A row a document (`# newdoc`, else the file): its sentences (`# text = ...`), a line each."""
+    sentences: list[str] = []
+    for _, line in read_lines(file, tally):
+        if line.startswith("# newdoc") and sentences:
+            yield {"text": "\n".join(sentences)}
+            sentences = []
+        elif line.startswith("# text ="):
+            sentences.append(line.removeprefix("# text =").strip())
+    if sentences:
+        yield {"text": "\n".join(sentences)}
+
+
+READERS: dict[str, Callable[[IO[bytes], Tally], Iterator[Row]]] = {
+    "txt": read_txt,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "srt": read_srt,
+    "conllu": read_conllu,
+}
+SENTENCE_A_LINE = frozenset({"srt", "conllu"})
+"""Formats whose rows hold one sentence a line, so that lines are not split further."""
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file's name tells, or None."""
+    ending = name.lower().removesuffix(".gz").rsplit(".", 1)[-1]
+    return {"json": "jsonl", "ndjson": "jsonl", "text": "txt", "conll": "conllu"}.get(
+        ending, ending if ending in READERS else None
+    )

@@ -1,0 +1,173 @@
+"""A recipe's source goes in; its rows come out one by one, whether from the Hub, from files or from a package.
+
+Every way in which a source can be wrong (missing, empty, unreadable, without the column) leaves here as a UserError.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from distill.corpus.formats import READERS, SENTENCE_A_LINE, Row, Tally, format_of
+from distill.errors import UserError
+from distill.recipe import Source
+
+MAX_INVALID_SHARE = 0.01
+"""A source with a larger share of unreadable lines is an error: its encoding or format is another than was said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One row of a source, and where it came from."""
+
+    row: Row
+    origin: str
+    """A name for the row that is the same on every machine."""
+    group: str
+    """Rows of one group belong together; a split keeps them on one side."""
+    sentence_a_line: bool
+
+
+def list_files(source: Source) -> list[str]:
+    """Addresses of the files that a `path` or `package` source names, sorted. Raises UserError if there are none."""
+    if source.package:
+        return _package_files(source)
+    import fsspec
+
+    address = source.filled_path
+    try:
+        filesystem, root = fsspec.core.url_to_fs(address)
+        # A file whose own name has a bracket or a question mark is that file, not a pattern.
+        found = [root] if filesystem.isfile(root) else sorted(str(path) for path in filesystem.glob(root))
+        files = [filesystem.unstrip_protocol(path) if "://" in address else path for path in found if filesystem.isfile(path)]
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"source {source.location}: cannot be listed ({_first_line(error)}).") from error
+    if files:
+        return files
+    if found and filesystem.isdir(found[0]):
+        raise UserError(f"source {source.location}: this is a folder; name its files, such as {source.path}/*.txt.")
+    raise UserError(f"source {source.location}: there is no such file.")
+
+
+def describe_source(source: Source) -> dict[str, Any]:
+    """What identifies a source's content without reading it: for fingerprints."""
+    if source.hub:
+        return {"hub": source.hub, "config": source.config, "split": source.split, "revision": source.revision}
+    if source.package:
+        return {"package": source.package, "version": _package_version(source), "files": source.files}
+    import fsspec
+
+    described = []
+    for address in list_files(source):
+        filesystem, path = fsspec.core.url_to_fs(address)
+        info = filesystem.info(path)
+        described.append([address, info.get("size"), str(info.get("mtime") or info.get("ETag") or "")])
+    return {"path": source.path, "files": described}
+
+
+def read_source(source: Source, tally: Tally) -> Iterator[Record]:
+    """The source's rows in order. Raises UserError if it is empty, unreadable or mostly invalid."""
+    for record in _read_hub(source, tally) if source.hub else _read_files(source, tally):
+        tally.rows += 1
+        yield record
+    invalid = tally.invalid_utf8 + tally.invalid_json
+    if invalid > MAX_INVALID_SHARE * tally.lines:
+        kind = "valid UTF-8" if tally.invalid_utf8 >= tally.invalid_json else "JSON objects"
+        raise UserError(
+            f"source {source.location}: {invalid} of {tally.lines} lines are not {kind} (first: {tally.first_invalid}), "
+            f"more than {MAX_INVALID_SHARE:.0%}; convert the files or name their format."
+        )
+    if not tally.rows:
+        raise UserError(f"source {source.location}: it is empty.")
+
+
+def column_value(record: Record, column: str, source: Source) -> str:
+    """The text in `column` of a row: a number as its digits, a missing value as "".
+
+    Raises UserError if there is no such column.
+    """
+    if column not in record.row:
+        columns = ", ".join(sorted(map(str, record.row))) or "none"
+        raise UserError(f"source {source.location}: there is no column {column!r} in {record.origin}; its columns: {columns}.")
+    value = record.row[column]
+    if value is None:
+        return ""
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    raise UserError(f"source {source.location}: column {column!r} holds {type(value).__name__} in {record.origin}, not text.")
+
+
+def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
+    import fsspec
+    import pyarrow
+
+    for address in list_files(source):
+        name = address.rsplit("/", 1)[-1]
+        form = source.format or format_of(name)
+        if form is None:
+            raise UserError(
+                f"source {source.location}: the name {name} does not tell its format; say format: {', '.join(READERS)}."
+            )
+        tally.files += 1
+        tally.location = name
+        compression = "gzip" if name.lower().endswith(".gz") else None
+        try:
+            with fsspec.open(address, "rb", compression=compression) as file:
+                for number, row in enumerate(READERS[form](file, tally)):
+                    origin = f"{name}, row {number + 1}"
+                    # A film has one file of speech and one of intertitles, both under the film's name: the file's
+                    # name is its group where the whole file is one document.
+                    group = name if form in SENTENCE_A_LINE else f"{name}#{number}"
+                    yield Record(row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE)
+        except (OSError, EOFError, zlib.error, gzip.BadGzipFile, pyarrow.ArrowException) as error:
+            raise UserError(f"source {source.location}: {name} cannot be read as {form} ({_first_line(error)}).") from error
+
+
+def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    assert source.hub is not None
+    try:
+        rows = datasets.load_dataset(source.hub, source.config, split=source.split, revision=source.revision, streaming=True)
+        for number, row in enumerate(rows):
+            tally.lines += 1
+            origin = f"{source.hub}, row {number + 1}"
+            yield Record(row=dict(row), origin=origin, group=f"{source.hub}#{number}", sentence_a_line=False)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError) as error:
+        raise UserError(f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)}).") from error
+
+
+def _package_version(source: Source) -> str:
+    try:
+        return metadata.version(str(source.package))
+    except metadata.PackageNotFoundError:
+        raise UserError(
+            f"source {source.location}: the Python package {source.package} is not installed; pip install {source.package}."
+        ) from None
+
+
+def _package_files(source: Source) -> list[str]:
+    _package_version(source)
+    recorded = metadata.files(str(source.package)) or []
+    matching = [file for file in recorded if _matches(file.as_posix(), str(source.files))]
+    if not matching:
+        raise UserError(f"source {source.location}: no file of the installed package matches.")
+    return sorted(str(file.locate()) for file in matching)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether `path` matches the glob; `**/` stands for any folders, none among them."""
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, pattern.replace("**/", ""))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""Documents, a teacher and a student go in; a trained student comes out."""

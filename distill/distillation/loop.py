@@ -1,0 +1,184 @@
+"""The distillation loop: chunks, a teacher and a student in memory go in; the student is trained in place."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator
+
+from distill.distillation.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint
+from distill.distillation.chunks import Chunks, batch_stream
+from distill.distillation.fidelity import measure_fidelity, reference_states
+from distill.distillation.objectives import embedding_loss, hidden_loss, pool, relation_loss
+from distill.distillation.precision import choose_precision
+from distill.distillation.states import StateReader, States
+from distill.errors import UserError
+from distill.interruption import Interruption
+from distill.progress import Progress
+from distill.recipe import DistillationSection, ObjectivesSection
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LOG_STEPS = 10
+"""Losses are logged every so many steps."""
+_SMOOTHING = 0.95
+Log = Callable[[dict[str, float], int], None]
+
+
+def learning_rate_at(share: float, section: DistillationSection) -> float:
+    """The learning rate when `share` of the token budget is used: a linear rise, then a linear fall to zero."""
+    if share < section.warmup:
+        return section.learning_rate * max(share, 1e-3) / section.warmup
+    return section.learning_rate * max(0.0, (1.0 - share) / (1.0 - section.warmup))
+
+
+def objective_losses(
+    student: States,
+    teacher: States,
+    mask_BL: torch.Tensor,
+    *,
+    weights: ObjectivesSection,
+    layers: Sequence[int],
+    heads: int,
+    pooling: str,
+) -> dict[str, torch.Tensor]:
+    """The value of each objective that has a weight, before weighing."""
+    losses: dict[str, torch.Tensor] = {}
+    if weights.hidden:
+        losses["hidden"] = hidden_loss(student.hidden[1:], [teacher.hidden[layer] for layer in layers], mask_BL)
+    if weights.relations:
+        losses["relations"] = relation_loss(student.projections, teacher.projections, mask_BL, heads)
+    if weights.embedding:
+        own, target = (pool(states.last.float(), mask_BL, pooling) for states in (student, teacher))
+        losses["embedding"] = embedding_loss(own, target)
+    return losses
+
+
+def distil(
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    *,
+    layers: Sequence[int],
+    chunks: Chunks,
+    heldout: Chunks,
+    section: DistillationSection,
+    pooling: str,
+    seed: int,
+    checkpoint: Path,
+    interruption: Interruption,
+    progress: Progress,
+    log: Log,
+) -> LoopState:
+    """Train `student` in place until the token budget is used; the state at the end.
+
+    `layers` are the teacher layers, counted from 1, that the student's stand for. Goes on from the checkpoint at
+    `checkpoint` if there is one. A signal writes a checkpoint and raises Interrupted. Raises UserError if the loss
+    stops being finite.
+    """
+    accelerator = Accelerator(mixed_precision="no")  # autocast is set below, so that what was probed is what runs
+    device, padding = accelerator.device, student.config.pad_token_id or 0
+    # No dropout: the student imitates a teacher that has none, and a short budget has no use for noise.
+    student.eval()
+    optimizer = torch.optim.AdamW(parameter_groups(student, section.weight_decay), betas=(0.9, 0.98), fused=True)
+    student, optimizer = accelerator.prepare(student, optimizer)
+    bare = accelerator.unwrap_model(student)
+    found = find_checkpoint(checkpoint)
+    if found:
+        state = load_checkpoint(found, bare, optimizer.optimizer)
+        state.resumed_from = state.step
+        progress.say(f"distillation: going on from step {state.step:,} ({state.tokens:,} tokens)")
+    else:
+        state = LoopState(precision=choose_precision(section.precision, device))
+    half = state.precision == "bfloat16"
+    teacher = teacher.to(device=device, dtype=torch.bfloat16 if half else torch.float32)
+    weights = section.objectives
+    # As many relation heads as both widths divide into; with equal widths, the models' own.
+    heads = math.gcd(teacher.config.num_attention_heads, bare.config.num_attention_heads)
+    read_student = StateReader(bare, projections=weights.relations > 0)
+    read_teacher = StateReader(teacher, projections=weights.relations > 0)
+
+    def arithmetic() -> AbstractContextManager[None]:
+        return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+    with torch.no_grad():
+        reference = reference_states(read_teacher, heldout, pooling, padding, device) if section.validations else None
+
+    def validate() -> None:
+        if reference is not None:
+            with arithmetic():
+                measured = measure_fidelity(read_student, reference, pooling)
+            state.fidelity.append({"tokens": state.tokens, **measured})
+            log({f"fidelity/{name}": value for name, value in measured.items()}, state.step)
+
+    if not state.fidelity:
+        validate()
+    saved_at = started = time.monotonic()
+    before = state.seconds
+    stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
+    with (
+        interruption.deferred(),
+        progress.task("distillation", total=section.tokens, unit="tokens", already=state.tokens) as task,
+    ):
+        while state.tokens < section.tokens:
+            epoch, number, rows = next(stream)
+            ids, mask = (tensor.to(device) for tensor in chunks.batch(rows, padding))
+            with torch.no_grad():
+                target = read_teacher(ids, mask)
+            with arithmetic():
+                own = read_student(ids, mask)
+            losses = objective_losses(own, target, mask, weights=weights, layers=layers, heads=heads, pooling=pooling)
+            loss = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
+            if not math.isfinite(loss.item()):
+                raise UserError(
+                    f"distillation: the loss is {loss.item()} at step {state.step + 1}; lower distillation.learning_rate "
+                    f"(now {section.learning_rate}) or set distillation.precision: float32."
+                )
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(student.parameters(), section.max_gradient_norm)
+            rate = learning_rate_at(state.tokens / section.tokens, section)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+
+            state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
+            gained = int(mask.sum())
+            state.tokens += gained
+            state.loss = _smooth(state.loss, loss.item())
+            state.seconds = before + time.monotonic() - started
+            speed = state.tokens / state.seconds
+            task.advance(gained, f"loss {state.loss:.4f}, {speed:,.0f} tokens/s")
+            if state.step % LOG_STEPS == 0:
+                parts = {name: value.item() for name, value in losses.items()}
+                state.history.append({"tokens": state.tokens, "loss": loss.item(), **parts})
+                metrics = {f"loss/{name}": value for name, value in parts.items()} | {"loss": loss.item()}
+                metrics |= {"learning_rate": rate, "gradient_norm": float(norm), "tokens_per_second": speed}
+                log(metrics | {"tokens": float(state.tokens)}, state.step)
+            if section.validations and len(state.fidelity) <= state.tokens * section.validations / section.tokens:
+                validate()
+            if interruption.requested or time.monotonic() - saved_at >= section.checkpoint_seconds:
+                save_checkpoint(checkpoint, bare, optimizer.optimizer, state)
+                saved_at = time.monotonic()
+                interruption.check()
+    read_student.close()
+    return state
+
+
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices with weight decay; biases and norms without."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _smooth(average: float | None, value: float) -> float:
+    return value if average is None else _SMOOTHING * average + (1 - _SMOOTHING) * value

@@ -1,0 +1,32 @@
+"""The two ways a run ends early that are nobody's bug: the user's input is wrong, or somebody asked it to stop."""
+
+from __future__ import annotations
+
+import errno
+
+
+class UserError(Exception):
+    """Something the user can put right; its text says what was found, where, and what would be right."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived; what was done so far is on disk.
+
+    Derives from BaseException so that no `except Exception` on the way out swallows it.
+    """
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error`, or anything it was raised from, says that the device has no space left.
+
+    Rust and SQLite report a full disk in words, without an errno.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        text = str(seen)
+        if "No space left on device" in text or "database or disk is full" in text:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -1,0 +1,1 @@
+"""Tasks and models go in; scores with intervals come out."""

@@ -1,0 +1,48 @@
+"""Sentence vectors: a model, a tokenizer and texts go in; one vector a text comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distill.distillation.objectives import pool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_BATCH_TOKENS = 4096
+
+
+@torch.inference_mode()
+def embed(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    pooling: str,
+    longest: int,
+    advance: Callable[[float], object] = lambda texts: None,
+) -> np.ndarray:
+    """Unit sentence vectors, float32 [texts, hidden], in the order of the texts; a text is cut off at `longest` tokens.
+
+    Texts of like length run together, so that hardly any padding is computed.
+    """
+    encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
+    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+    vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and len(encoded[order[end]]) * (end + 1 - start) <= _BATCH_TOKENS:
+            end += 1
+        rows = order[start:end]
+        batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(model.device)
+        hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        pooled = pool(hidden.float(), batch["attention_mask"], pooling)
+        vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
+        advance(len(rows))
+        start = end
+    return vectors

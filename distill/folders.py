@@ -1,0 +1,107 @@
+"""Where a run keeps its stages on disk: each in a folder of its own, written beside and renamed into place when whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from distill import __version__
+
+RECORD = "stage.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What `stage.json` says of a finished stage."""
+
+    fingerprint: str
+    started: str
+    finished: str
+    seconds: float
+    result: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Equal only for one and the same execution: what a later stage's fingerprint holds of an earlier one."""
+        return f"{self.fingerprint}@{self.started}"
+
+
+class StageFolder:
+    """The folder of one stage of one run."""
+
+    def __init__(self, run_folder: Path, stage: str) -> None:
+        self.final = run_folder / stage
+        self.partial = run_folder / f".{stage}.partial"
+        self._stale = run_folder / f".{stage}.old"
+
+    def record(self) -> Record | None:
+        """The record of the finished stage, or None if there is none that can be read."""
+        if not self.final.exists() and self._stale.exists():  # killed between the two renames of `finish`
+            self._stale.rename(self.final)
+        try:
+            return Record(**json.loads((self.final / RECORD).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def begin(self, fingerprint: str, *, resumable: bool) -> Path:
+        """An own folder to work in: what an earlier, cut-off try left there if it was of this fingerprint, else empty."""
+        mark = self.partial / "fingerprint"
+        left = mark.read_text(encoding="utf-8") if mark.is_file() else None
+        if not resumable or left != fingerprint:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.partial.mkdir(parents=True)
+            mark.write_text(fingerprint, encoding="utf-8")
+        return self.partial
+
+    def discard(self) -> None:
+        """Forget what a cut-off try left."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def finish(self, record: Record) -> None:
+        """Put the worked-in folder, with its record, in the stage's place."""
+        text = json.dumps(
+            {
+                "fingerprint": record.fingerprint,
+                "started": record.started,
+                "finished": record.finished,
+                "seconds": record.seconds,
+                "result": record.result,
+            },
+            ensure_ascii=False,
+            indent=2,
+        )
+        (self.partial / RECORD).write_text(text + "\n", encoding="utf-8")
+        (self.partial / "fingerprint").unlink()
+        shutil.rmtree(self._stale, ignore_errors=True)
+        if self.final.exists():
+            self.final.rename(self._stale)
+        self.partial.rename(self.final)
+        shutil.rmtree(self._stale, ignore_errors=True)
+
+
+def fingerprint(parts: Mapping[str, Any], room: str) -> str:
+    """A hash of what a stage depends on: the given parts, the package's version and the source code of its room."""
+    code = sha256()
+    for path in sorted((Path(__file__).parent / room).rglob("*")):
+        if path.suffix in (".py", ".j2"):
+            code.update(path.name.encode() + path.read_bytes())
+    content = {"parts": parts, "version": __version__, "code": code.hexdigest()}
+    return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def now() -> str:
+    """The current time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is at every moment either the old one or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

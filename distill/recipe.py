@@ -1,0 +1,309 @@
+"""The schema of a recipe: what each section may say, with its default and its meaning.
+
+Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe_file` reads one from YAML and
+reports every error at once; the stages receive the typed sections.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
+
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMB]?)")
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
+ENVIRONMENT_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""How a recipe writes a value that the environment fills: `${NAME}`."""
+
+
+def parse_count(value: object) -> object:
+    """A whole number from 1500, "1500", "400k", "400M" or "1.5B"; anything else is left to the type check."""
+    if isinstance(value, str) and (found := _COUNT.fullmatch(value.strip().replace("_", ""))):
+        number = float(found[1]) * _FACTORS[found[2]]
+        return int(number) if number.is_integer() else value
+    return value
+
+
+Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: fixed once read, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=True)
+
+
+class Source(Section):
+    """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
+
+    hub: str | None = None
+    """A dataset on the Hub (organisation/name), streamed."""
+    config: str | None = None
+    """The Hub dataset's configuration, such as swe_Latn."""
+    split: str = "train"
+    """The Hub dataset's split."""
+    revision: str | None = None
+    """The Hub dataset's branch, tag or commit."""
+    path: str | None = None
+    """Files: txt, jsonl, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any fsspec address work."""
+    package: str | None = None
+    """An installed Python distribution; `files` says which of its files."""
+    files: str | None = None
+    """Glob over the package's files, such as journal_digital/corpus/**/*.srt."""
+    format: Literal["txt", "jsonl", "parquet", "conllu", "srt"] | None = None
+    """The files' format, where their names don't tell."""
+    column: str = "text"
+    """The column that holds the text (jsonl, parquet, hub)."""
+    max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    """Stop after this much text, such as 2GB."""
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The text's licence as the Hub spells it (cc-by-4.0); it travels to the model card."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        given = [name for name in ("hub", "path", "package") if getattr(self, name)]
+        if len(given) != 1:
+            found = "none of them" if not given else " and ".join(given)
+            raise ValueError(f"a source is one of hub, path or package; found {found}")
+        if self.package and not self.files:
+            raise ValueError("a package source needs `files`, a glob over the package's files")
+        if self.files and not self.package:
+            raise ValueError("`files` goes with `package`; for files of your own use `path`")
+        for name in ENVIRONMENT_NAME.findall(self.path or ""):
+            if not os.environ.get(name):
+                raise ValueError(f"path {self.path} names the environment variable {name}, which is not set")
+        return self
+
+    @property
+    def location(self) -> str:
+        """The source in a few words, as the recipe says it."""
+        if self.package:
+            return f"package {self.package} ({self.files})"
+        return f"hub {self.hub}" if self.hub else str(self.path)
+
+    @property
+    def label(self) -> str:
+        """The source without the user's folders, fit to be published."""
+        return self.hub or self.package or str(self.path).replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def filled_path(self) -> str:
+        """`path` with its ${NAME}s filled from the environment."""
+        return ENVIRONMENT_NAME.sub(lambda found: os.environ.get(found[1], ""), self.path or "")
+
+
+class Prefixes(Section):
+    """What a sentence-embedding model wants in front of its texts."""
+
+    query: str = ""
+    """In front of a question."""
+    passage: str = ""
+    """In front of a text to be found."""
+
+    # The trailing space of "query: " is part of the prefix.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=False)
+
+
+class TeacherSection(Section):
+    """The multilingual encoder to extract from."""
+
+    model: str = Field(min_length=1)
+    """A Hub id, a local folder, or package:multilingual-e5-small."""
+    revision: str = "main"
+    """The Hub model's branch, tag or commit."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How token states become one sentence vector."""
+    prefixes: Prefixes = Prefixes()
+    """What the model wants in front of queries and passages."""
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The teacher's licence as the Hub spells it; it travels to the model card."""
+
+
+class CorpusSection(Section):
+    """The text of the language."""
+
+    sources: list[Source] = Field(min_length=1)
+    """Where the text comes from, one or more."""
+    heldout: Share = 0.01
+    """Share of the documents kept apart, for every figure that the run reports about text."""
+    min_characters: Annotated[int, Field(ge=1)] = 16
+    """A shorter document is dropped."""
+    min_letters: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A line with a smaller share of letters among its characters is dropped."""
+
+
+class VocabularySection(Section):
+    """Which pieces stay: one target, or none for `min_count: 3`."""
+
+    min_count: Annotated[int, Field(ge=1)] | None = None
+    """Keep the pieces seen at least this often in the training text."""
+    coverage: Share | None = None
+    """Keep the most frequent pieces that make up this share of all pieces of the training text."""
+    size: Count | None = None
+    """Keep this many pieces in all, special pieces and alphabet included."""
+    identical: Share | None = None
+    """Keep the fewest pieces that leave this share of held-out sentences segmented as before."""
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The run fails if a smaller share of held-out sentences keeps its segmentation."""
+    alphabet: bool = True
+    """Keep every character seen in the text and every ASCII character."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> VocabularySection:
+        given = [name for name in ("min_count", "coverage", "size", "identical") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"cannot aim at both {' and '.join(given)}; choose one")
+        if self.identical is not None and self.identical < self.floor:
+            raise ValueError(f"identical {self.identical} lies below floor {self.floor}; the run would always fail")
+        return self
+
+
+class StudentSection(Section):
+    """The student's architecture; what is not given stays as the teacher has it."""
+
+    layers: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 6
+    """How many layers, evenly spread over the teacher's and its last among them; or which, counted from 1."""
+    intermediate_size: Count | None = None
+    """Width of the feed-forward layers."""
+    hidden_size: Count | None = None
+    """Hidden size; whole attention heads go with it."""
+
+    @model_validator(mode="after")
+    def _rising_layers(self) -> StudentSection:
+        if isinstance(self.layers, list) and (not self.layers or self.layers != sorted(set(self.layers))):
+            raise ValueError(f"a list of layers names at least one, each once, in rising order; found {self.layers}")
+        return self
+
+
+class ObjectivesSection(Section):
+    """What the student imitates, each with its weight in the loss; 0 leaves it out."""
+
+    hidden: Weight = 1.0
+    """Hidden states of the teacher layer that each student layer stands for (TinyBERT, Jiao et al. 2020)."""
+    relations: Weight = 0.0
+    """Query, key and value relations of the last layer (MiniLMv2, Wang et al. 2021)."""
+    embedding: Weight = 0.0
+    """Pooled sentence vectors, and how they relate to the others of their batch."""
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> ObjectivesSection:
+        if not (self.hidden or self.relations or self.embedding):
+            raise ValueError("all weights are 0; give at least one objective a weight above 0")
+        return self
+
+
+class DistillationSection(Section):
+    """How long and how the student learns from its teacher."""
+
+    objectives: ObjectivesSection = ObjectivesSection()
+    """Which objectives, with their weights."""
+    tokens: Count = 10_000_000
+    """How many tokens the student sees; the text is read again when it ends."""
+    batch_tokens: Count = 4096
+    """Tokens of one optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
+    """The highest learning rate: reached after the warm-up, then falling to zero."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: Weight = 0.01
+    """AdamW's decoupled weight decay, on matrices."""
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this norm."""
+    chunk_words: tuple[Count, Count] = (8, 64)
+    """The training text is cut into chunks of between this few and this many words."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """A checkpoint is written this often."""
+    validations: Annotated[int, Field(ge=0)] = 8
+    """How often along the way fidelity is measured on held-out text."""
+
+    @model_validator(mode="after")
+    def _chunk_range(self) -> DistillationSection:
+        low, high = self.chunk_words
+        if low > high:
+            raise ValueError(f"chunk_words goes from few to many; found [{low}, {high}]")
+        return self
+
+
+class RetrievalTask(Section):
+    """Find the passage that answers each query among all passages, by the cosine of sentence vectors; no fine-tuning."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The task's name in the report."""
+    kind: Literal["retrieval"]
+    """The kind of task."""
+    source: Source
+    """Where the rows come from."""
+    query: str
+    """The column of the queries."""
+    passage: str
+    """The column of the passages, each the answer to its row's query."""
+    metrics: list[Literal["mrr@10", "recall@1"]] = Field(default=["mrr@10", "recall@1"], min_length=1)
+    """What is measured; retention and the report's plot use the first."""
+
+
+ModelName = Literal["teacher", "trimmed", "student", "initial", "untrained"]
+
+
+class EvaluationSection(Section):
+    """What the models can do."""
+
+    models: list[ModelName] = ["teacher", "trimmed", "student", "initial", "untrained"]
+    """Which models: initial is the student before distillation, untrained its architecture with random weights."""
+    tasks: list[RetrievalTask] = []
+    """On which tasks."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> EvaluationSection:
+        for what, names in (("models", list(self.models)), ("tasks", [task.name for task in self.tasks])):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{what} names {', '.join(twice)} twice")
+        return self
+
+
+class BenchmarkSection(Section):
+    """How large and how fast the models are."""
+
+    models: list[ModelName] = ["teacher", "trimmed", "student"]
+    """Which models."""
+    devices: list[Literal["cpu", "cuda"]] = ["cpu"]
+    """On which devices; one that is absent is reported so."""
+    threads: list[Annotated[int, Field(ge=1)] | Literal["all"]] = [1, "all"]
+    """CPU threads."""
+    batch_sizes: list[Annotated[int, Field(ge=1)]] = [1, 32]
+    """Sequences at once."""
+    lengths: list[Annotated[int, Field(ge=3)]] = [32, 128]
+    """Tokens of a sequence."""
+    seconds: Annotated[float, Field(gt=0)] = 4.0
+    """Time spent on each combination of device, threads, batch size and length, all models together."""
+
+
+class ExportSection(Section):
+    """The folder that is handed over."""
+
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The student's licence; without it the strictest of teacher and corpora is named."""
+
+
+class Recipe(Section):
+    """One student: from which teacher, for which language, by which steps."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)
+    """The run's folder in runs/, MLflow experiment and default export name."""
+    language: str = Field(pattern=r"^[a-z]{2,3}$")
+    """ISO 639-1 (or 639-3) code of the language to keep."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Everything random follows from it."""
+    teacher: TeacherSection
+    corpus: CorpusSection
+    vocabulary: VocabularySection = VocabularySection()
+    student: StudentSection = StudentSection()
+    distillation: DistillationSection = DistillationSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+    export: ExportSection = ExportSection()

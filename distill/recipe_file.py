@@ -1,0 +1,234 @@
+"""From a recipe's file, and `--set` overrides, to a checked Recipe; every error is found and reported in one go."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from distill.errors import UserError
+from distill.recipe import Recipe
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeFile:
+    """A recipe with the file and the text it was read from."""
+
+    path: Path
+    text: str
+    recipe: Recipe
+    overrides: tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML whose `no` is Norwegian, whose 1e-4 is a number, and whose keys occur once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.2's core schema: only true and false are booleans, and a float may do without a dot.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^(?:[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    list("-+0123456789."),
+)
+
+
+def recipe_folders() -> list[Path]:
+    """Where recipes are looked for by name: the working folder's `recipes`, then those that ship."""
+    package = Path(__file__).parent
+    shipped = [package / "recipes", package.parent / "recipes"]  # installed wheel, source tree
+    return list(dict.fromkeys([Path("recipes"), *(folder for folder in shipped if folder.is_dir())]))
+
+
+def list_recipes() -> Iterator[Path]:
+    """The recipes that can be run by name."""
+    seen: set[str] = set()
+    for folder in recipe_folders():
+        for path in sorted(folder.glob("*.y*ml")):
+            if path.stem not in seen:
+                seen.add(path.stem)
+                yield path
+
+
+def find_recipe(name: str) -> Path:
+    """The file that `name` means: as given, then in the recipe folders, with or without .yaml.
+
+    Raises UserError, with the nearest names, if there is none.
+    """
+    endings = ("",) if name.endswith((".yaml", ".yml")) else ("", ".yaml", ".yml")
+    for folder in (Path(), *recipe_folders()):
+        for ending in endings:
+            if (path := folder / (name + ending)).is_file():
+                return path
+    if Path(name).is_dir():
+        raise UserError(f"{name} is a folder; name a recipe, a YAML file.")
+    known = {path.stem: path.name for path in list_recipes()}
+    near = difflib.get_close_matches(Path(name).stem, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known recipes: {', '.join(known) or 'none'}."
+    raise UserError(f"There is no recipe {name}, neither as a file nor in recipes/; {hint}")
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeFile:
+    """Read and check the recipe that `name` means, with `section.key=value` overrides applied.
+
+    Raises UserError with every error found.
+    """
+    path = find_recipe(name)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
+    data = parse_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a recipe is a mapping (name: ..., language: ..., teacher: ...); found {_kind(data)}.")
+    origins = {_apply_override(data, override): override for override in overrides}
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        lines = _key_lines(text)
+        found = [_explain(details, str(path), lines, origins) for details in error.errors()]
+        count = "1 error" if len(found) == 1 else f"{len(found)} errors"
+        raise UserError("\n".join([f"{path}: {count} in the recipe:", *(f"  {line}" for line in found)])) from error
+    return RecipeFile(path=path, text=text, recipe=recipe, overrides=tuple(overrides))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The plain value that YAML `text` stands for. Raises UserError with line and column if it does not parse."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{where}{place}: this is not valid YAML: {error.problem or error.context}.") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{where}: this is not valid YAML: {str(error).splitlines()[0] if str(error) else error}.") from error
+
+
+def _apply_override(data: dict[str, Any], override: str) -> Path_:
+    """Set `section.key=value` in `data`; the path that was set."""
+    key, separator, value = override.partition("=")
+    if not separator or not all(key.split(".")):
+        raise UserError(f"--set {override}: write section.key=value, such as --set distillation.tokens=400k.")
+    path: Path_ = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
+    holder: Any = data
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(holder, list) and isinstance(part, int) and part < len(holder):
+            pass
+        elif not isinstance(holder, dict) or isinstance(part, int):
+            raise UserError(f"--set {override}: {'.'.join(map(str, path[:depth])) or 'the recipe'} has no entry {part}.")
+        elif not last and holder.get(part) is None:
+            holder[part] = {}
+        if last:
+            holder[part] = parse_yaml(value, f"--set {override}")
+        else:
+            holder = holder[part]
+    return path
+
+
+def _explain(details: ErrorDetails, file: str, lines: dict[Path_, int], origins: dict[Path_, str]) -> str:
+    """One error in one line: where, which key, what was found, what would be right."""
+    raw = tuple(part for part in details["loc"])
+    path = _recipe_path(raw)
+    key = ".".join(str(part) for part in path) or "recipe"
+    # An error of a whole section (a contradiction, say) is blamed on the override that touched it, if one did.
+    override = next((text for at, text in origins.items() if at[: len(path)] == path), None) if path else None
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    where = f"--set {override}" if override else f"line {line}" if line else file
+    kind, message = details["type"], details["msg"]
+    if kind == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+        right = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+        return f"{where}: {key}: unknown key; {right}"
+    if kind == "missing":
+        return f"{where}: {key}: is missing"
+    message = message.removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error":
+        return f"{where}: {key}: {message}"
+    return f"{where}: {key}: {message}; found {_kind(details['input'])}"
+
+
+def _recipe_path(location: Path_) -> Path_:
+    """The path as a recipe writes it: pydantic adds the names of union members, which no key has."""
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(part, str) and not part.isidentifier():
+            continue
+        if isinstance(part, str) and path and part in {"int", "str", "float", "bool"}:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _known_keys(path: Path_) -> list[str]:
+    """The keys that the section at `path` may have."""
+    model: Any = Recipe
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        inner = _inner_model(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((inner for part in getattr(annotation, "__args__", ()) if (inner := _inner_model(part))), None)
+
+
+def _key_lines(text: str) -> dict[Path_, int]:
+    """The line (from 1) of every key of the YAML text."""
+    lines: dict[Path_, int] = {}
+
+    def visit(node: yaml.Node | None, path: Path_, above: tuple[int, ...]) -> None:
+        if node is None or id(node) in above:  # an alias may point at what it stands in
+            return
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, key.value)
+                lines[inner] = key.start_mark.line + 1
+                visit(value, inner, (*above, id(node)))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                lines[(*path, index)] = value.start_mark.line + 1
+                visit(value, (*path, index), (*above, id(node)))
+
+    visit(yaml.compose(text, Loader=_Loader), (), ())
+    return lines
+
+
+def _kind(value: object) -> str:
+    """What was found, short enough for one line."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list" if len(repr(value)) > 40 else repr(value)
+    return "nothing" if value is None else repr(value)[:60]

@@ -1,0 +1,68 @@
+"""report.json: what a run measured, under the keys that every reader relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill.recipe import Recipe
+
+_STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
+
+
+def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The report of a run from its stages' results; what no stage has measured is null, with a reason beside it.
+
+    `results` holds, by stage, what the stages that ran returned, as plain values.
+    """
+    student = dict(results.get("student", {}))
+    teacher = student.pop("teacher", None)
+    vocabulary = dict(results.get("vocabulary", {}))
+    content: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "teacher": teacher,
+        "corpus": results.get("corpus"),
+        "vocabulary": vocabulary or None,
+        "student": student or None,
+        "distillation": results.get("distillation"),
+        "evaluation": results["evaluation"]["scores"] if "evaluation" in results else None,
+        "benchmark": results["benchmark"]["measurements"] if "benchmark" in results else None,
+        "machine": results["benchmark"]["machine"] if "benchmark" in results else None,
+        "export": results.get("export"),
+    }
+    if vocabulary and vocabulary["max_abs_hidden_difference"] is None:
+        vocabulary["reason"] = "no held-out sentence keeps its segmentation"
+    missing = [stage for stage in _STAGES if stage not in results]
+    if missing:
+        content["reason"] = f"not run yet: {', '.join(missing)}"
+    return content
+
+
+def headline(content: Mapping[str, Any]) -> dict[str, float]:
+    """The few figures by which runs are compared: sizes, retention of each task, latency ratio, fidelity of trimming."""
+    figures: dict[str, float] = {}
+    if content["vocabulary"]:
+        figures["heldout_identical"] = content["vocabulary"]["heldout_identical"]
+    if content["student"]:
+        figures["student_parameters"] = content["student"]["parameters"]
+    for score in content["evaluation"] or []:
+        if score["model"] == "student" and score["retention"] is not None:
+            figures[f"retention/{score['task']}/{score['metric']}"] = score["retention"]
+    ratio = latency_ratio(content)
+    if ratio is not None:
+        figures["latency_ratio_to_trimmed"] = ratio
+    return figures
+
+
+def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = "trimmed") -> float | None:
+    """Median latency of `model` over that of `of` at batch 1 and the longest length measured, with all CPU threads."""
+    rows = [row for row in content["benchmark"] or [] if row["device"] == "cpu" and row["median_ms"] is not None]
+    by_setting: dict[tuple[int, int, int], dict[str, float]] = {}
+    for row in rows:
+        setting = (-row["batch_size"], row["length"], row["threads"])
+        by_setting.setdefault(setting, {})[row["model"]] = row["median_ms"]
+    both = {setting: found for setting, found in by_setting.items() if model in found and of in found}
+    if not both:
+        return None
+    found = both[max(both)]
+    return found[model] / found[of]

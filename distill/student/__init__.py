@@ -1,0 +1,1 @@
+"""A trimmed teacher goes in; a smaller architecture comes out, initialised from the teacher's own weights."""
