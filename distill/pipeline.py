@@ -336,7 +336,7 @@ def _run_stage(run: Run, stage: Stage) -> None:
     with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
         result = asdict(stage.execute(run, folder.begin(mark, resumable=stage.resumable)))
         seconds = time.monotonic() - clock
-        run.tracker.log({**_numbers(result), "seconds": seconds})
+        run.tracker.log({**_figures(result), "seconds": seconds})
     record = Record(fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result)
     folder.finish(record)
     run.records[stage.name] = record
@@ -371,7 +371,7 @@ def _report(run: Run) -> None:
         run.tracker.model(run.folder / "export", "student")
 
 
-def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
+def _figures(result: Mapping[str, Any]) -> dict[str, float]:
     return {key: value for key, value in result.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
 
 

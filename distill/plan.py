@@ -43,19 +43,19 @@ def check_surroundings(recipe: Recipe) -> None:
     """
     problems: list[str] = []
 
-    def collect(check: Callable[[], Any]) -> Any:
+    def collect(check: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return check()
+            return check(*arguments)
         except UserError as error:
             problems.append(str(error))
             return None
 
     for source in [*recipe.corpus.sources, *(task.source for task in recipe.evaluation.tasks)]:
         if not source.hub:
-            collect(lambda source=source: list_files(source))
-    config = collect(lambda: _teacher_config(recipe))
+            collect(list_files, source)
+    config = collect(_teacher_config, recipe)
     if config is not None:
-        collect(lambda: check_student(recipe, config))
+        collect(check_student, recipe, config)
     if problems:
         raise UserError("\n".join(problems))
 
@@ -115,7 +115,7 @@ def predict_vocabulary(section: VocabularySection, teacher_vocabulary: int) -> i
     if section.size is not None:
         return section.size
     count = 1 if section.coverage or section.identical else section.min_count or 3
-    return min(teacher_vocabulary, round(33_700 * count**-0.34))
+    return min(teacher_vocabulary, int(33_700 * float(count) ** -0.34))
 
 
 def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
@@ -194,4 +194,4 @@ def _measured_vocabulary(run_folder: Path) -> int | None:
     from distill.folders import StageFolder
 
     record = StageFolder(run_folder, "vocabulary").record()
-    return record.result["kept"] if record else None
+    return int(record.result["kept"]) if record else None

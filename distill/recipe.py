@@ -260,7 +260,7 @@ class EvaluationSection(Section):
 
     @model_validator(mode="after")
     def _each_once(self) -> EvaluationSection:
-        for what, names in (("models", list(self.models)), ("tasks", [task.name for task in self.tasks])):
+        for what, names in (("models", list(map(str, self.models))), ("tasks", [task.name for task in self.tasks])):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
         return self

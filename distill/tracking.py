@@ -88,7 +88,8 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        found = [Metric(_clean(key), float(value), now, step) for key, value in metrics.items() if _is_number(value)]
+        numbers = {key: float(value) for key, value in metrics.items() if value is not None}
+        found = [Metric(_clean(key), value, now, step) for key, value in numbers.items()]
         self._safely(lambda: self._client.log_batch(self._current, metrics=found))
 
     def parameters(self, values: Mapping[str, Any]) -> None:
@@ -96,8 +97,12 @@ class Tracker:
         from mlflow.entities import Param
 
         found = [Param(_clean(key), str(value)[:_LONGEST_PARAMETER]) for key, value in flatten(values).items()]
-        for start in range(0, len(found), 100):
-            self._safely(lambda start=start: self._client.log_batch(self._current, params=found[start : start + 100]))
+
+        def send() -> None:
+            for start in range(0, len(found), 100):  # as many as the server takes at once
+                self._client.log_batch(self._current, params=found[start : start + 100])
+
+        self._safely(send)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file of the innermost open run."""
@@ -134,11 +139,12 @@ class Tracker:
         return str(self._children[-1] if self._children else self._memory["parent"])
 
     def _connect(self, experiment: str) -> None:
-        for noisy in ("mlflow", "alembic", "git"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         import mlflow
+        import mlflow.transformers  # with every logger that it brings
 
+        for noisy in ("mlflow", "mlflow.transformers", "mlflow.store", "alembic", "alembic.runtime.migration", "git"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = self._memory["uri"]
         location = None
         if uri == f"sqlite:///{DEFAULT_STORE / 'mlflow.db'}":
@@ -205,10 +211,6 @@ class Tracker:
             self._progress.say(
                 f"MLflow at {self._memory['uri']} cannot be written to ({first}); going on without it.", "yellow"
             )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _clean(key: str) -> str:

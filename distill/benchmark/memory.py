@@ -31,8 +31,6 @@ def peak_memory(folder: Path, shapes: Sequence[Shape]) -> dict[Shape, int]:
 
 
 def _measure(folder: str, arguments: Sequence[str]) -> dict[str, int]:
-    import resource
-
     import torch
 
     from distill.teacher import load_model
@@ -45,9 +43,18 @@ def _measure(folder: str, arguments: Sequence[str]) -> dict[str, int]:
         ids = torch.zeros((batch, length), dtype=torch.long)
         with torch.inference_mode():
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
-        scale = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-        peaks[argument] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        peaks[argument] = _peak_resident_bytes()
     return peaks
+
+
+def _peak_resident_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux's getrusage would count what the parent held when it forked
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

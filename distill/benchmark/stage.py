@@ -62,7 +62,7 @@ def run(
 
     A device that is not there, and a length the model has no positions for, become rows without times and with a reason.
     """
-    models = {name: load(name).model for name in section.models}
+    models = {str(name): load(name).model for name in section.models}
     settings = list_settings(section)
     shapes = list(dict.fromkeys((setting.batch_size, setting.length) for setting in settings if setting.device == "cpu"))
     rows: list[Measurement] = []

@@ -83,4 +83,5 @@ def pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor, pooling: str) -> torch
 def _relations(states_BLD: torch.Tensor, heads: int) -> torch.Tensor:
     batch, length, width = states_BLD.shape
     split_BHLd = states_BLD.float().view(batch, length, heads, width // heads).transpose(1, 2)
-    return split_BHLd @ split_BHLd.transpose(-1, -2) / (width // heads) ** 0.5
+    scores_BHLL: torch.Tensor = split_BHLd @ split_BHLd.transpose(-1, -2) / (width // heads) ** 0.5
+    return scores_BHLL

@@ -19,6 +19,7 @@ from distill.progress import Progress
 from distill.recipe import DistillationSection, TeacherSection
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
+from distill.teacher.saving import save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,8 +96,7 @@ def run(
         progress=progress,
         log=log,
     )
-    student.to("cpu").eval().save_pretrained(output / "model")
-    teacher.tokenizer.save_pretrained(output / "model")
+    save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
     (output / "history.json").write_text(
         json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
     )

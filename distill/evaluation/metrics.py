@@ -14,17 +14,17 @@ def ranks_of_answers(similarity: np.ndarray, answers: np.ndarray) -> np.ndarray:
     keeps a model that maps everything to one vector at the bottom.
     """
     own = np.take_along_axis(similarity, answers[:, None], axis=1)
-    return (similarity >= own).sum(axis=1)
+    return np.asarray((similarity >= own).sum(axis=1))
 
 
 def reciprocal_ranks(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
     """1 / rank where the rank is at most `depth`, else 0: its mean is MRR@depth (Craswell 2009)."""
-    return np.where(ranks <= depth, 1.0 / ranks, 0.0)
+    return np.asarray(np.where(ranks <= depth, 1.0 / ranks, 0.0))
 
 
 def first_hits(ranks: np.ndarray) -> np.ndarray:
     """1 where the answer ranks first, else 0: its mean is recall@1."""
-    return (ranks == 1).astype(np.float64)
+    return np.asarray(ranks == 1, dtype=np.float64)
 
 
 PER_QUERY = {"mrr@10": reciprocal_ranks, "recall@1": first_hits}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def run(
             model = load(name)
             for task, rows in tasks.values():
                 values[name, task.name] = retrieval_values(
-                    model, rows, task, teacher_section, advance=lambda texts, name=name: bar.advance(texts, name)
+                    model, rows, task, teacher_section, advance=partial(bar.advance, detail=str(name))
                 )
                 own = [
                     score(name, task.name, metric, values[name, task.name], values.get(("teacher", task.name)), seed)
@@ -94,10 +95,9 @@ def score(
     """A metric's mean over queries with its interval, and as a fraction of the teacher's."""
     mean = float(own[metric].mean())
     low, high = bootstrap_interval(own[metric], seed)
-    retention, reason = None, "the teacher was not evaluated"
-    if teacher is not None:
-        whole = float(teacher[metric].mean())
-        retention, reason = (mean / whole, None) if whole else (None, "the teacher scores 0")
+    whole = None if teacher is None else float(teacher[metric].mean())
+    retention = mean / whole if whole else None
+    reason = None if retention is not None else "the teacher was not evaluated" if whole is None else "the teacher scores 0"
     return Score(
         model=model,
         task=task,

@@ -13,6 +13,7 @@ import torch
 from distill.export.card import card_licence, render_card
 from distill.recipe import ExportSection
 from distill.teacher import Teacher
+from distill.teacher.saving import save_model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +46,7 @@ def run(
     """
     from transformers import AutoModel, AutoTokenizer
 
-    student.model.save_pretrained(output)
-    student.tokenizer.save_pretrained(output)
+    save_model(student.model, student.tokenizer, output)
     exported = Teacher(
         model=AutoModel.from_pretrained(output, use_safetensors=True).eval(), tokenizer=AutoTokenizer.from_pretrained(output)
     )

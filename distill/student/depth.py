@@ -63,5 +63,5 @@ def layer_list_name(model: PreTrainedModel) -> str:
     count = model.config.num_hidden_layers
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return name
+            return str(name)
     raise ValueError(f"{type(model).__name__} has no list of {count} layers")

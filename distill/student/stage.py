@@ -12,6 +12,7 @@ from distill.recipe import StudentSection
 from distill.student.depth import choose_layers, keep_layers
 from distill.student.width import narrow
 from distill.teacher import Teacher
+from distill.teacher.saving import save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,8 +49,7 @@ def run(
         intermediate_size=section.intermediate_size,
         example=(batch["input_ids"], batch["attention_mask"]),
     )
-    student.save_pretrained(output / "model")
-    trimmed.tokenizer.save_pretrained(output / "model")
+    save_model(student, trimmed.tokenizer, output / "model")
     return StudentResult(**describe_model(student), teacher_layers=layers, teacher=teacher)
 
 

@@ -144,12 +144,12 @@ class _Explained:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         import safetensors
 
         expected = (OSError, ValueError, json.JSONDecodeError, safetensors.SafetensorError, KeyError)
         if error is None or isinstance(error, UserError) or not isinstance(error, expected):
-            return False
+            return
         text = str(error).strip()
         reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
         raise UserError(

@@ -106,7 +106,7 @@ def read_e5(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     blob = np.memmap(path, dtype=np.uint8, mode="r")
 
     def unpack(form: str, at: int) -> tuple[Any, ...]:
-        return struct.unpack_from("<" + form, blob, at)
+        return struct.unpack_from("<" + form, blob.data, at)
 
     if bytes(blob[:4]) != b"E5S1":
         raise ValueError(f"{path} is not an E5S1 file")

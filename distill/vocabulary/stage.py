@@ -18,6 +18,7 @@ from distill.errors import UserError
 from distill.progress import Progress
 from distill.recipe import VocabularySection
 from distill.teacher import Teacher
+from distill.teacher.saving import save_model
 from distill.vocabulary import unigram
 from distill.vocabulary.counting import count_characters, count_pieces, count_units
 from distill.vocabulary.selection import CurvePoint, Ranking, fidelity_curve, select_pieces
@@ -94,8 +95,7 @@ def run(
         raise UserError("corpus: the held-out documents have no sentence to prove anything on; hold out more.")
     trimmed = trim(teacher, section, texts, sentences, progress)
     folder = output / "model"
-    trimmed.teacher.model.save_pretrained(folder)
-    trimmed.teacher.tokenizer.save_pretrained(folder)
+    save_model(trimmed.teacher.model, trimmed.teacher.tokenizer, folder)
     saved = AutoTokenizer.from_pretrained(folder)  # the proof is about what was saved, not about what is in memory
     with progress.task("vocabulary: segmenting held-out text", total=1):
         segmentation = segment(sentences, teacher.tokenizer, saved, trimmed.new_ids)

@@ -29,7 +29,7 @@ def required_pieces(definition: dict[str, Any], characters: Iterable[str]) -> se
 def close_over_characters(definition: dict[str, Any], kept: Iterable[int]) -> set[int]:
     """`kept` and the one-character pieces of every character in it."""
     pieces, kept = pieces_of(definition), set(kept)
-    characters = {character for i in kept for character in pieces[i]}
+    characters = {character for i in kept if i < len(pieces) for character in pieces[i]}
     return kept | {i for i, piece in enumerate(pieces) if len(piece) == 1 and piece in characters}
 
 
@@ -40,7 +40,8 @@ def trim_definition(definition: dict[str, Any], new_ids: dict[int, int]) -> dict
     pre-tokenizer stay; truncation and padding, which belong to whoever saved the file, go.
     """
     model = definition["model"]
-    vocabulary = [model["vocab"][old] for old in sorted(new_ids)]
+    # Added tokens that are no pieces of the model have the ids after its pieces; they keep that place.
+    vocabulary = [model["vocab"][old] for old in sorted(new_ids) if old < len(model["vocab"])]
     return {
         **definition,
         "truncation": None,
