@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -98,20 +97,13 @@ def main() -> None:
     """Run the command line; every way out has its exit code, and a user's mistake one message without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        code = app(standalone_mode=False)
+        app()  # exits by itself: 2 for a wrong option, 1 for Ctrl-C
     except UserError as error:
         _fail(str(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        _err.print("Interrupted.")
-        sys.exit(1)
     except Exception as error:
         if is_disk_full(error):
             _fail("No space left on the device; what is done is kept. Free some and run the same command again.")
         raise
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _print_plan(run: object, until: str | None, force: str | None) -> None:

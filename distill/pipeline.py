@@ -296,7 +296,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
 
     Raises UserError for what the user can mend and Interrupted after a signal; finished stages stay.
     """
-    from distill.plan import check_surroundings
+    from distill.plan import check_space, check_surroundings, make_plan
 
     pending = pending_stages(run, until=until, force=force)
     reported = (run.folder / "report.json").is_file() and (run.folder / "report.html").is_file()
@@ -307,6 +307,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         run.progress.say(f"{name}: up to date", "dim")
     if pending:
         check_surroundings(run.recipe)
+        check_space(make_plan(run.recipe, run.folder), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         _silence_libraries()
     if force and StageFolder(run.folder, force).partial.exists():

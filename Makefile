@@ -1,0 +1,48 @@
+# make quickstart            a Swedish student from a real teacher, about a quarter of an hour on two CPU cores
+# make quickstart BUDGET=small   the same in a few minutes, less well trained
+# make test                  formatting, lint, types and tests
+# make test-slow             the tests that run for minutes
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first Python here that is new enough.
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11 python,$(shell command -v $(python) >/dev/null 2>&1 && $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
+BUDGET ?= full
+SETTINGS_full :=
+SETTINGS_small := --set distillation.tokens=120k --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
+
+.PHONY: quickstart test test-slow lint types ui clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
+
+test: lint types
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+ui: $(VENV)/.quickstart
+	$(BIN)/python -m distill ui
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "distill needs Python 3.11 or newer; name one with make PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quickstart]"
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quickstart,test]"
+	@touch $@ $(VENV)/.quickstart
