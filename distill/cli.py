@@ -100,6 +100,10 @@ def main() -> None:
         app()  # exits by itself: 2 for a wrong option, 1 for Ctrl-C
     except UserError as error:
         _fail(str(error))
+    except PermissionError as error:
+        _fail(
+            f"{error.filename}: this cannot be written or read here ({error.strerror}); name another folder or mend its permissions."
+        )
     except Exception as error:
         if is_disk_full(error):
             _fail("No space left on the device; what is done is kept. Free some and run the same command again.")

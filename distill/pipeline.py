@@ -53,6 +53,7 @@ class Run:
         """The untrimmed teacher, loaded once."""
         from distill.teacher import load_teacher
 
+        self.progress.say(f"loading {self.recipe.teacher.model}", "dim")
         return load_teacher(self.recipe.teacher.model, self.recipe.teacher.revision)
 
     def results(self) -> dict[str, dict[str, Any]]:

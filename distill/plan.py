@@ -14,7 +14,7 @@ from distill.errors import UserError
 from distill.recipe import Recipe, VocabularySection
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _TRAINING_SHARE_OF_PEAK = 0.35
 """How much of the measured matrix product a distillation step reaches; benchmarks/results tells what was measured."""
@@ -56,21 +56,23 @@ def check_surroundings(recipe: Recipe) -> None:
     config = collect(_teacher_config, recipe)
     if config is not None:
         collect(check_student, recipe, config)
+        collect(_check_tokenizer, recipe)
     if problems:
         raise UserError("\n".join(problems))
 
 
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
     """Check that a student of the recipe's shape can be cut from the teacher. Raises UserError."""
-    from distill.student.depth import choose_layers
+    from distill.student.depth import check_layers, choose_layers
     from distill.student.width import check_width
 
     section = recipe.student
     problems = []
-    for check in (
-        lambda: choose_layers(section.layers, config.num_hidden_layers),
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_layers(config, choose_layers(section.layers, config.num_hidden_layers)),
         lambda: check_width(config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size),
-    ):
+    )
+    for check in checks:
         try:
             check()
         except ValueError as error:
@@ -90,11 +92,11 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
 def make_plan(recipe: Recipe, run_folder: Path) -> Plan:
     """Predict the student's size and the distillation's cost; the vocabulary is read from the run where it has one."""
     config = _teacher_config(recipe)
-    teacher = _parameters(config)
+    teacher = int(_empty_model(config).num_parameters())
     measured = _measured_vocabulary(run_folder)
     vocabulary = measured or predict_vocabulary(recipe.vocabulary, config.vocab_size)
     student_config = _student_config(recipe, config, vocabulary)
-    student = _parameters(student_config)
+    student = int(_empty_model(student_config).num_parameters())
     teacher_matrices, student_matrices = _matrix_parameters(config), _matrix_parameters(student_config)
     return Plan(
         teacher_parameters=teacher,
@@ -113,7 +115,7 @@ def predict_vocabulary(section: VocabularySection, teacher_vocabulary: int) -> i
     Of 140,000 Swedish sentences, 33,700 pieces occur at least once and 23,600 three times: about 33,700 x count^-0.34.
     """
     if section.size is not None:
-        return section.size
+        return min(teacher_vocabulary, section.size)
     count = 1 if section.coverage or section.identical else section.min_count or 3
     return min(teacher_vocabulary, int(33_700 * float(count) ** -0.34))
 
@@ -152,6 +154,13 @@ def _teacher_config(recipe: Recipe) -> PretrainedConfig:
     return config
 
 
+def _check_tokenizer(recipe: Recipe) -> None:
+    from distill.teacher import load_tokenizer
+    from distill.vocabulary.trimming import tokenizer_definition
+
+    tokenizer_definition(load_tokenizer(recipe.teacher.model, recipe.teacher.revision))
+
+
 def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
     import copy
 
@@ -162,31 +171,28 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
     student.vocab_size = vocabulary
     student.pad_token_id = 0 if config.pad_token_id is not None else None  # within the smaller vocabulary
     if section.intermediate_size:
-        student.intermediate_size = section.intermediate_size
+        setattr(student, "hidden_dim" if hasattr(config, "hidden_dim") else "intermediate_size", section.intermediate_size)
     if section.hidden_size:
         head = config.hidden_size // config.num_attention_heads
         student.hidden_size, student.num_attention_heads = section.hidden_size, section.hidden_size // head
     return student
 
 
-def _parameters(config: PretrainedConfig) -> int:
-    """Parameters of the plain encoder, without computing a weight."""
+def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
+    """The model of a configuration, with its masked-language head if it is to have one, without computing a weight."""
     import torch
-    from transformers import AutoModel
+    from transformers import AutoModel, AutoModelForMaskedLM
 
+    named = (getattr(config, "architectures", None) or [""])[0]
     with torch.device("meta"):
-        return int(AutoModel.from_config(config).num_parameters())
+        return (AutoModelForMaskedLM if named.endswith("ForMaskedLM") else AutoModel).from_config(config)
 
 
 def _matrix_parameters(config: PretrainedConfig) -> int:
     """Parameters that every token is multiplied with: those of the layers, embeddings and positions left out."""
-    import torch
-    from transformers import AutoModel
-
     from distill.student.depth import layer_list_name
 
-    with torch.device("meta"):
-        model = AutoModel.from_config(config)
+    model = _empty_model(config)
     return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())
 
 

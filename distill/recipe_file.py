@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from distill.errors import UserError
 from distill.recipe import Recipe
 
 Path_ = tuple[str | int, ...]
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,9 +83,10 @@ def find_recipe(name: str) -> Path:
     endings = ("",) if name.endswith((".yaml", ".yml")) else ("", ".yaml", ".yml")
     for folder in (Path(), *recipe_folders()):
         for ending in endings:
-            if (path := folder / (name + ending)).is_file():
+            path = folder / (name + ending)
+            if os.path.isfile(path):  # noqa: PTH113 - pathlib's raises for a name too long
                 return path
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112
         raise UserError(f"{name} is a folder; name a recipe, a YAML file.")
     known = {path.stem: path.name for path in list_recipes()}
     near = difflib.get_close_matches(Path(name).stem, known, n=3, cutoff=0.5)
@@ -109,7 +112,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeFile:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
         lines = _key_lines(text)
-        found = [_explain(details, str(path), lines, origins) for details in error.errors()]
+        by_key = {_recipe_path(details): details for details in reversed(error.errors())}  # one of a union's members
+        found = [_explain(key, details, str(path), lines, origins) for key, details in reversed(by_key.items())]
         count = "1 error" if len(found) == 1 else f"{len(found)} errors"
         raise UserError("\n".join([f"{path}: {count} in the recipe:", *(f"  {line}" for line in found)])) from error
     return RecipeFile(path=path, text=text, recipe=recipe, overrides=tuple(overrides))
@@ -123,7 +127,7 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{where}{place}: this is not valid YAML: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except Exception as error:  # PyYAML trips in many ways over a value that does not fit its explicit tag
         raise UserError(f"{where}: this is not valid YAML: {str(error).splitlines()[0] if str(error) else error}.") from error
 
 
@@ -132,7 +136,7 @@ def _apply_override(data: dict[str, Any], override: str) -> Path_:
     key, separator, value = override.partition("=")
     if not separator or not all(key.split(".")):
         raise UserError(f"--set {override}: write section.key=value, such as --set distillation.tokens=400k.")
-    path: Path_ = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
+    path: Path_ = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.strip().split("."))
     holder: Any = data
     for depth, part in enumerate(path):
         last = depth == len(path) - 1
@@ -149,13 +153,14 @@ def _apply_override(data: dict[str, Any], override: str) -> Path_:
     return path
 
 
-def _explain(details: ErrorDetails, file: str, lines: dict[Path_, int], origins: dict[Path_, str]) -> str:
+def _explain(path: Path_, details: ErrorDetails, file: str, lines: dict[Path_, int], origins: dict[Path_, str]) -> str:
     """One error in one line: where, which key, what was found, what would be right."""
-    raw = tuple(part for part in details["loc"])
-    path = _recipe_path(raw)
     key = ".".join(str(part) for part in path) or "recipe"
-    # An error of a whole section (a contradiction, say) is blamed on the override that touched it, if one did.
-    override = next((text for at, text in origins.items() if at[: len(path)] == path), None) if path else None
+    # Blamed on the override that set the value or what it lies in; an error of a whole section (a contradiction, say)
+    # also on one that touched the section.
+    set_it = [text for at, text in origins.items() if path[: len(at)] == at]
+    touched = [text for at, text in origins.items() if path and at[: len(path)] == path]
+    override = next(reversed(touched + set_it), None)
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"--set {override}" if override else f"line {line}" if line else file
     kind, message = details["type"], details["msg"]
@@ -173,16 +178,19 @@ def _explain(details: ErrorDetails, file: str, lines: dict[Path_, int], origins:
     return f"{where}: {key}: {message}; found {_kind(details['input'])}"
 
 
-def _recipe_path(location: Path_) -> Path_:
-    """The path as a recipe writes it: pydantic adds the names of union members, which no key has."""
+def _recipe_path(details: ErrorDetails) -> Path_:
+    """The error's path as a recipe writes it: pydantic adds the names of union members, which no known key has."""
+    location = details["loc"]
+    # The user's own key, whatever it looks like.
+    own = (str(location[-1]),) if details["type"] in ("extra_forbidden", "invalid_key") else ()
     path: list[str | int] = []
-    for part in location:
+    for part in location[: len(location) - len(own)]:
         if isinstance(part, str) and not part.isidentifier():
             continue
         if isinstance(part, str) and path and part in {"int", "str", "float", "bool"}:
             continue
         path.append(part)
-    return tuple(path)
+    return (*path, *own)
 
 
 def _known_keys(path: Path_) -> list[str]:
@@ -208,21 +216,23 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 def _key_lines(text: str) -> dict[Path_, int]:
     """The line (from 1) of every key of the YAML text."""
     lines: dict[Path_, int] = {}
+    seen: set[int] = set()
 
-    def visit(node: yaml.Node | None, path: Path_, above: tuple[int, ...]) -> None:
-        if node is None or id(node) in above:  # an alias may point at what it stands in
+    def visit(node: yaml.Node | None, path: Path_) -> None:
+        if node is None or id(node) in seen:  # aliases can nest without end, or double with every level
             return
+        seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                inner = (*path, key.value)
+                inner = (*path, str(key.value))
                 lines[inner] = key.start_mark.line + 1
-                visit(value, inner, (*above, id(node)))
+                visit(value, inner)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 lines[(*path, index)] = value.start_mark.line + 1
-                visit(value, (*path, index), (*above, id(node)))
+                visit(value, (*path, index))
 
-    visit(yaml.compose(text, Loader=_Loader), (), ())
+    visit(yaml.compose(text, Loader=_Loader), ())
     return lines
 
 
@@ -231,5 +241,6 @@ def _kind(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
-        return "a list" if len(repr(value)) > 40 else repr(value)
+        plain = len(value) <= 8 and not any(isinstance(item, (list, dict)) for item in value)
+        return repr(value) if plain and len(repr(value)) <= 40 else "a list"
     return "nothing" if value is None else repr(value)[:60]

@@ -19,8 +19,10 @@ from distill.folders import write_whole
 from distill.progress import Progress
 
 DEFAULT_STORE = Path("mlruns")
-_PARENT, _NAME, _USER = "mlflow.parentRunId", "mlflow.runName", "mlflow.user"
+_PARENT = "mlflow.parentRunId"
 _MEMORY = "tracking.json"
+# The UI then opens on runs and their curves instead of on the traces of a language-model application.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _LONGEST_PARAMETER = 500
 
 
@@ -154,7 +156,7 @@ class Tracker:
         self._client = mlflow.MlflowClient(tracking_uri=uri)
         found = self._client.get_experiment_by_name(experiment)
         if found is None:
-            self._experiment = self._client.create_experiment(experiment, artifact_location=location)
+            self._experiment = self._client.create_experiment(experiment, artifact_location=location, tags=_KIND)
         else:
             self._experiment = found.experiment_id
             if found.lifecycle_stage == "deleted":

@@ -36,6 +36,8 @@ def _measure(folder: str, arguments: Sequence[str]) -> dict[str, int]:
     from distill.teacher import load_model
 
     model = load_model(folder)
+    for parameter in model.parameters():
+        parameter.sum()  # weights are mapped from the file, and without this only the few rows that are looked up would count
     shapes = {argument: tuple(map(int, argument.split("x"))) for argument in arguments}
     peaks: dict[str, int] = {}
     # The peak only ever rises, so the small shapes go first.

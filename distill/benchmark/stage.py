@@ -17,6 +17,7 @@ from distill.benchmark.memory import Shape, peak_memory
 from distill.progress import Progress
 from distill.recipe import BenchmarkSection
 from distill.teacher import Teacher
+from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -69,7 +70,8 @@ def run(
     with progress.task("benchmark", total=len(models) + len(settings), unit="steps") as bar:
         peaks: dict[str, dict[Shape, int] | str] = {}
         for name in models:
-            peaks[name] = _cpu_peaks(folder_of(name), shapes) if shapes else {}
+            fitting = [shape for shape in shapes if shape[1] <= position_limit(models[name])]
+            peaks[name] = _cpu_peaks(folder_of(name), fitting) if fitting else {}
             bar.advance(1, f"memory of {name}")
         for setting in settings:
             rows += _measure(models, setting, section.seconds, peaks, folder_of)
@@ -129,7 +131,7 @@ def _measure(
     folder_of: Callable[[str], Path],
 ) -> list[Measurement]:
     absent = setting.device == "cuda" and not torch.cuda.is_available()
-    fitting = {name: model for name, model in models.items() if setting.length <= model.config.max_position_embeddings - 2}
+    fitting = {name: model for name, model in models.items() if setting.length <= position_limit(model)}
     measured = {} if absent or not fitting else measure_latencies(fitting, setting, seconds)
     rows = []
     for name, model in models.items():

@@ -10,8 +10,10 @@ from hashlib import blake2b
 # the replacement character that an earlier, wrong decoding left. The zero-width joiners stay: Persian and Hindi need them.
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffd\ue000-\uf8ff\ud800-\udfff]")
 _BLANKS = re.compile(r"[^\S\n]+")
+# The closing quote or bracket belongs to the sentence before; scripts without blanks need none after their full stop.
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?…])(?:(?<=[.!?…])|[\"'”’»)\]])\s+(?=[\"'“”‘«(\[–—-]?\s?(?:[^\W\d_]|\d))|(?<=[。！？؟।॥])\s*"
+    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’»)\]]))\s+(?=[\"'“”‘«»(\[–—-]?\s?[^\W_])"
+    r"|(?:(?<=[。！？؟।॥])|(?<=[。！？؟।॥][」』”’»）)\]]))(?![。！？؟।॥…」』”’»）)\]])\s*"
 )
 _SHORTEST_SENTENCE = 2
 

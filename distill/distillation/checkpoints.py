@@ -49,8 +49,8 @@ def save_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.opt
     moments, groups = _flatten(optimizer)
     save_file(moments, fresh / "optimizer.safetensors")
     (fresh / "state.json").write_text(json.dumps({"loop": asdict(state), "groups": groups}), encoding="utf-8")
-    shutil.rmtree(stale, ignore_errors=True)
-    if folder.exists():
+    if folder.exists():  # if not, an earlier save was cut off and the stale one is all there is
+        shutil.rmtree(stale, ignore_errors=True)
         folder.rename(stale)
     fresh.rename(folder)
     shutil.rmtree(stale, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ Log = Callable[[dict[str, float], int], None]
 def learning_rate_at(share: float, section: DistillationSection) -> float:
     """The learning rate when `share` of the token budget is used: a linear rise, then a linear fall to zero."""
     if share < section.warmup:
-        return section.learning_rate * max(share, 1e-3) / section.warmup
+        return section.learning_rate * min(1.0, max(share, 1e-3) / section.warmup)
     return section.learning_rate * max(0.0, (1.0 - share) / (1.0 - section.warmup))
 
 
@@ -129,6 +129,8 @@ def distil(
     before = state.seconds
     stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
     with (
+        closing(read_student),
+        closing(read_teacher),
         interruption.deferred(),
         progress.task("distillation", total=section.tokens, unit="tokens", already=state.tokens) as task,
     ):
@@ -173,7 +175,6 @@ def distil(
                 save_checkpoint(checkpoint, bare, optimizer.optimizer, state)
                 saved_at = time.monotonic()
                 interruption.check()
-    read_student.close()
     bare.set_attn_implementation(kernel)
     return state
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from distill.export.card import card_licence, render_card
+from distill.export.card import card_licence, last_name, render_card, teacher_origin
 from distill.recipe import ExportSection
 from distill.teacher import Teacher
+from distill.teacher.loading import PACKAGE
 from distill.teacher.saving import save_model
 
 
@@ -52,6 +53,7 @@ def run(
     )
     if not same_states(student, exported, sentences):
         raise RuntimeError("the exported folder does not give the student's hidden states; please report this")
+    report = without_folders(report)
     licence = card_licence(report, section.licence)
     (output / "README.md").write_text(render_card(report, licence), encoding="utf-8")
     (output / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
@@ -62,6 +64,24 @@ def run(
     own = {"path": result.path, "files": files, "licence": licence, "pushed_to": None, "reason": result.reason}
     (output / "report.json").write_text(json.dumps({**report, "export": own}, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report fit to be published: a local teacher and local files go by their last name, not by the user's folders."""
+    recipe = report["recipe"]
+    sources = [*recipe["corpus"]["sources"], *(task["source"] for task in recipe["evaluation"]["tasks"])]
+    public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
+    if not recipe["teacher"]["model"].startswith(PACKAGE):
+        public[recipe["teacher"]["model"]] = teacher_origin(recipe["teacher"]["model"])
+
+    def published(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: published(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [published(item) for item in value]
+        return public.get(value, value) if isinstance(value, str) else value
+
+    return {key: published(item) for key, item in report.items()}
 
 
 @torch.inference_mode()

@@ -5,16 +5,21 @@ Colours are Okabe and Ito's, told apart by colour-blind eyes; what a plot shows 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#9a9a9a", "#222222"
+BLUE, ORANGE, GREEN, GREY, SOFT, BLACK = "#0072B2", "#D55E00", "#009E73", "#9a9a9a", "#666677", "#222222"
 COLOURS = {"student": ORANGE, "teacher": BLUE, "trimmed": "#56B4E9", "initial": GREY, "untrained": "#c8c8c8"}
-_SIZE = (6.4, 3.6)
+_WIDTH, _HEIGHT = 5.2, 3.3
+_AXES_POINTS = 165.0
+"""About how high the axes are within a figure of that height: what tells whether two labels would touch."""
+_LABEL_POINTS = 12.0
 
 
 def draw_plots(content: Mapping[str, Any], history: Mapping[str, Any] | None) -> dict[str, Figure]:
@@ -40,35 +45,55 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     curve = sorted(vocabulary["curve"], key=lambda point: point["pieces"])
     title = f"{vocabulary['heldout_identical']:.1%} of held-out sentences are segmented as before"
     figure, axes = _canvas(title, "pieces kept", "held-out sentences unchanged")
-    axes.plot([p["pieces"] for p in curve], [p["heldout_identical"] for p in curve], color=BLUE, marker="o", markersize=3)
-    for point in curve:
-        if point["min_count"] in (1, 3, 10, 50):
+    pieces, unchanged = [point["pieces"] for point in curve], [point["heldout_identical"] for point in curve]
+    kept = (vocabulary["kept"], vocabulary["heldout_identical"])
+    axes.plot(pieces, unchanged, color=BLUE, marker="o", markersize=3)
+    axes.plot(*kept, "o", color=ORANGE, markersize=8)
+    labelled = [vocabulary["kept"]]
+    for point in reversed(curve):
+        near = min(abs(point["pieces"] - other) for other in labelled) <= 0.08 * (pieces[-1] - pieces[0])
+        if point["min_count"] in (1, 3, 10, 50) and not near:
+            labelled.append(point["pieces"])
             place = (point["pieces"], point["heldout_identical"])
-            axes.annotate(
-                f"seen {point['min_count']}+ times", place, (8, -11), textcoords="offset points", fontsize=8, color=GREY
-            )
-    axes.plot(vocabulary["kept"], vocabulary["heldout_identical"], "o", color=ORANGE, markersize=8)
-    label = f"kept: {vocabulary['kept']:,} of {vocabulary['original']:,}"
-    place = (vocabulary["kept"], vocabulary["heldout_identical"])
-    axes.annotate(label, place, (-8, 8), textcoords="offset points", ha="right", color=ORANGE, weight="bold", fontsize=9)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_ylim(top=min(1.08, axes.get_ylim()[1] + 0.08))
-    axes.set_xlim(right=max(p["pieces"] for p in curve) * 1.16)
+            label = f"seen {point['min_count']}+ times"
+            axes.annotate(label, place, (7, -11), textcoords="offset points", fontsize=8, color=SOFT)
+    # The curve rises from left to right: above it there is room on the left, below it on the right.
+    above = kept[0] > (pieces[0] + pieces[-1]) / 2
+    axes.annotate(
+        f"kept: {vocabulary['kept']:,} of {vocabulary['original']:,}",
+        kept,
+        (-8, 8) if above else (8, -12),
+        textcoords="offset points",
+        ha="right" if above else "left",
+        color=ORANGE,
+        weight="bold",
+    )
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value < 1.001 else "")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k" if pieces[-1] >= 10_000 else f"{value:,.0f}")
+    axes.set_ylim(min(*unchanged, kept[1], 0.9) - 0.07, 1.08)
+    axes.set_xlim(right=max(*pieces, kept[0]) * 1.16)
     return figure
 
 
 def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:
     """Loss of each objective against tokens seen, smoothed, on a logarithmic axis."""
-    names = [name for name in losses[0] if name not in ("tokens", "loss")]
-    tokens = [point["tokens"] / 1e6 for point in losses]
-    figure, axes = _canvas("What the student still gets wrong", "million tokens seen", "loss of each objective")
-    for name, colour in zip(names, (BLUE, ORANGE, GREEN), strict=False):
-        values = _smoothed([point[name] for point in losses])
-        axes.plot(tokens, values, color=colour)
-        axes.annotate(name, (tokens[-1], values[-1]), (5, 0), textcoords="offset points", va="center", color=colour)
-    axes.set_yscale("log")
-    axes.set_xlim(right=tokens[-1] * 1.17)
+    curves = {name: _smoothed([point[name] for point in losses]) for name in losses[0] if name not in ("tokens", "loss")}
+    tokens, unit = _tokens_axis(losses)
+    figure, axes = _canvas("What the student still gets wrong", unit, "loss of each objective")
+    marker = "o" if len(tokens) < 20 else None
+    for values, colour in zip(curves.values(), (BLUE, ORANGE, GREEN), strict=False):
+        axes.plot(tokens, values, color=colour, marker=marker, markersize=3)
+    if min(map(min, curves.values())) > 0:
+        from matplotlib.ticker import LogLocator
+
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.set_ylim(bottom=min(low, high / 5))  # wide enough for two ticks
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.minorticks_off()
+    axes.set_xlim(left=0)
+    _label_ends(axes, [(name, v[-1], c) for (name, v), c in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False)])
     return figure
 
 
@@ -77,20 +102,16 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     labels = {
         "hidden_cosine": ("hidden states", BLUE),
         "pooled_cosine": ("sentence vectors", ORANGE),
-        "neighbour_agreement": ("nearest neighbour", GREEN),
+        "neighbour_agreement": ("nearest\nneighbour", GREEN),
     }
-    tokens = [point["tokens"] / 1e6 for point in fidelity]
-    title = f"Held-out sentence vectors reach a cosine of {fidelity[-1]['pooled_cosine']:.3f} to the teacher's"
-    figure, axes = _canvas(title, "million tokens seen", "cosine, or share in agreement")
-    for name, (label, colour) in labels.items():
-        values = [point[name] for point in fidelity]
-        axes.plot(tokens, values, color=colour, marker="o", markersize=3)
-        offset = {"hidden_cosine": -6, "pooled_cosine": 6}.get(name, 0)
-        axes.annotate(
-            label, (tokens[-1], values[-1]), (6, offset), textcoords="offset points", va="center", color=colour, fontsize=9
-        )
-    axes.set_ylim(0, 1.05)
-    axes.set_xlim(right=max(tokens[-1], 0.01) * 1.28)
+    tokens, unit = _tokens_axis(fidelity)
+    title = f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the teacher's"
+    figure, axes = _canvas(title, unit, "cosine, or share in agreement")
+    for name, (_, colour) in labels.items():
+        axes.plot(tokens, [point[name] for point in fidelity], color=colour, marker="o", markersize=3)
+    axes.set_ylim(min(0.0, *(point[name] * 1.1 for point in fidelity for name in labels)), 1.05)
+    axes.set_xlim(left=0)
+    _label_ends(axes, [(label, fidelity[-1][name], colour) for name, (label, colour) in labels.items()])
     return figure
 
 
@@ -101,14 +122,16 @@ def scores_plot(evaluation: Sequence[Mapping[str, Any]]) -> Figure:
     rows.sort(key=lambda row: row["mean"])
     kept = next((row["retention"] for row in rows if row["model"] == "student"), None)
     title = f"The student keeps {kept:.0%} of its teacher's {metric}" if kept is not None else f"{metric} on {task}"
-    figure, axes = _canvas(title, f"{metric} on {task}, with 95% interval", "")
+    height = max(_HEIGHT, 1.0 + 0.4 * len(rows))
+    figure, axes = _canvas(title, f"{metric} on {task}, with 95% interval", "", height=height)
     for place, row in enumerate(rows):
         colour = COLOURS.get(row["model"], GREY)
         axes.barh(place, row["mean"], color=colour, height=0.62)
         axes.plot([row["low"], row["high"]], [place, place], color=BLACK, linewidth=1.2)
-        axes.annotate(f"{row['mean']:.3f}", (row["high"], place), (6, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(f"{row['mean']:.3f}", (row["high"], place), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(rows)), [row["model"] for row in rows])
-    axes.set_xlim(0, max(row["high"] for row in rows) * 1.14)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, max(row["high"] for row in rows) * 1.14 or 1)
     return figure
 
 
@@ -124,50 +147,97 @@ def trade_off_plot(evaluation: Sequence[Mapping[str, Any]], benchmark: Sequence[
     unit = "thread" if threads == 1 else "threads"
     figure, axes = _canvas(
         "Score against latency; area is size",
-        f"milliseconds a sequence of {length} tokens, {threads} CPU {unit}",
+        f"ms for {length} tokens, {threads} CPU {unit}",
         f"{metric} on {task}",
+        height=max(_HEIGHT, 1.2 + 0.2 * len(rows)),
     )
-    for row in rows:
-        score, colour = scores[row["model"]], COLOURS.get(row["model"], GREY)
-        axes.plot([row["median_ms"]] * 2, [score["low"], score["high"]], color=colour, linewidth=1.2, alpha=0.7)
-        axes.scatter(row["median_ms"], score["mean"], s=row["parameters"] / 4e5, color=colour, alpha=0.75, linewidths=0)
-        below = row["model"] == "trimmed"
-        place = (0, -34 if below else 30)
-        label = f"{row['model']}, {row['parameters'] / 1e6:.0f}M"
+    axes.set_xlim(0, max(row["median_ms"] for row in rows) * 1.15)
+    axes.set_ylim(0, max(scores[row["model"]]["high"] for row in rows) * 1.25 or 1)
+    largest = max(row["parameters"] for row in rows)
+    heights = _spread([_height(axes, scores[row["model"]]["mean"]) for row in rows])
+    for row, height in zip(rows, heights, strict=True):
+        score, colour, place = scores[row["model"]], COLOURS.get(row["model"], GREY), row["median_ms"]
         axes.annotate(
-            label, (row["median_ms"], score["mean"]), place, textcoords="offset points", ha="center", va="center", color=colour
+            f"{row['model']}, {_size(row['parameters'])}",
+            (place, score["mean"]),
+            (1.03, height),
+            textcoords="axes fraction",
+            va="center",
+            color=BLACK,
+            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.8, "relpos": (0, 0.5)},
         )
-    axes.set_xlim(0, max(row["median_ms"] for row in rows) * 1.3)
-    axes.set_ylim(0, max(scores[row["model"]]["high"] for row in rows) * 1.3)
+        axes.plot([place, place], [score["low"], score["high"]], color=colour, linewidth=1.2)
+        axes.scatter(place, score["mean"], s=700 * row["parameters"] / largest, color=colour, alpha=0.85, linewidths=0)
     return figure
 
 
-def to_svg(figure: Figure) -> str:
-    """The figure as an SVG element that can stand in a page."""
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG element that can stand in a page; its ids begin with `name`, which no other figure there has."""
+    import matplotlib as mpl
+
     text = StringIO()
-    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with mpl.rc_context({"svg.hashsalt": name}):  # the same figure, the same text
+        figure.savefig(text, format="svg", metadata=nothing)
+    svg = text.getvalue()[text.getvalue().index("<svg") :]
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file."""
     content = BytesIO()
-    figure.savefig(content, format="png", dpi=160, bbox_inches="tight")
+    figure.savefig(content, format="png", dpi=160)
     return content.getvalue()
 
 
-def _canvas(title: str, x: str, y: str) -> tuple[Figure, Any]:
+def _canvas(title: str, x: str, y: str, height: float = _HEIGHT) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold", color=BLACK)
     axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=11, weight="bold", color=BLACK)
     axes.set_xlabel(x, color=BLACK)
     axes.set_ylabel(y, color=BLACK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="both", color="#eeeeee")
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _label_ends(axes: Any, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Names curves, (name, last value, colour), to the right of the axes, each as near its end as the others leave room."""
+    heights = _spread([_height(axes, value) for _, value, _ in ends])
+    for (label, _, colour), height in zip(ends, heights, strict=True):
+        axes.text(1.02, height, label, transform=axes.transAxes, va="center", color=colour)
+
+
+def _height(axes: Any, value: float) -> float:
+    """Where `value` lies between the bottom, 0, and the top, 1, of the axes."""
+    return float(axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], value)))[1])
+
+
+def _spread(heights: Sequence[float]) -> list[float]:
+    """The heights moved apart by as little as lines of text need, in the same order, and below the top where that goes."""
+    gap = _LABEL_POINTS / _AXES_POINTS
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    spread = list(heights)
+    for below, above in pairwise(order):
+        spread[above] = max(spread[above], spread[below] + gap)
+    ceiling = 1.0
+    for i in reversed(order):
+        spread[i] = min(spread[i], ceiling)
+        ceiling = spread[i] - gap
+    return spread
+
+
+def _size(parameters: int) -> str:
+    return f"{parameters / 1e6:.0f}M" if parameters >= 1e6 else f"{parameters / 1e3:.0f}k"
+
+
+def _tokens_axis(points: Sequence[Mapping[str, float]]) -> tuple[list[float], str]:
+    """The tokens of each point in thousands or millions, and what to call them."""
+    unit, factor = ("million", 1e6) if points[-1]["tokens"] >= 1e6 else ("thousand", 1e3)
+    return [point["tokens"] / factor for point in points], f"{unit} tokens seen"
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

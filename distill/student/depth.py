@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def choose_layers(layers: int | Sequence[int], teacher_layers: int) -> list[int]:
@@ -29,10 +29,25 @@ def choose_layers(layers: int | Sequence[int], teacher_layers: int) -> list[int]
     return [round((i + 1) * teacher_layers / layers) for i in range(layers)]
 
 
+def check_layers(config: PreTrainedConfig, layers: Sequence[int]) -> None:
+    """Nothing if a stock model can have these layers (counted from 1) alone; raises ValueError saying why it can't."""
+    if config.model_type == "modernbert" and layers[0] != 1:
+        raise ValueError(
+            f"layer {layers[0]} cannot be the first of a ModernBERT, whose first layer alone has no attention norm; "
+            "give layers as a list that starts with 1"
+        )
+
+
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
-    """A copy of `model` with the given layers (counted from 1) alone; everything else as it was."""
+    """A copy of `model` with the given layers (counted from 1) alone; everything else as it was.
+
+    Raises ValueError as `check_layers` does.
+    """
+    check_layers(model.config, layers)
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = len(layers)
+    if kinds := getattr(config, "layer_types", None):  # whether a layer attends globally, which ModernBERT says by position
+        config.layer_types = [kinds[layer - 1] for layer in layers]
     student = type(model)(config)
     position = {teacher_layer - 1: i for i, teacher_layer in enumerate(layers)}
     prefix = re.compile(rf"^({re.escape(layer_list_name(model))}\.)(\d+)(\..*)$")

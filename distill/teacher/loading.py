@@ -62,6 +62,9 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
         tokenizer = AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"teacher.model: {model} has no fast tokenizer (tokenizer.json), which trimming needs.")
+    # Where the files are missing, transformers makes a tokenizer up that knows its special tokens and a space.
+    if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:
+        raise UserError(f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.")
     return tokenizer
 
 
@@ -85,9 +88,15 @@ def load_model(model: str | Path, revision: str = "main") -> PreTrainedModel:
 
 
 def check_weights(model: str) -> None:
-    """Check that a local model has safetensors weights; a Hub model's are known when they are fetched. Raises UserError."""
+    """Check that a local model has whole safetensors; a Hub model's are known when they are fetched. Raises UserError."""
+    import safetensors
+
     folder = Path(_resolve(model))
-    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    for file in weights:
+        with _Explained(model, f"safetensors weights ({file.name})"), safetensors.safe_open(file, framework="numpy"):
+            pass  # opening reads the header and compares the file's length with it
+    if folder.is_dir() and not weights:
         raise UserError(
             f"teacher.model: {model} has no safetensors weights; other formats can run code when read and are refused. "
             "Convert it once: AutoModel.from_pretrained(...).save_pretrained(...)."

@@ -29,10 +29,12 @@ def splits_on_white_space(tokenizer: Tokenizer) -> bool:
 
 def count_units(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
     """Frequencies of the strings that can be segmented on their own: words where that is exact, else whole lines."""
-    split = str.split if splits_on_white_space(tokenizer) else str.splitlines
+    by_words = splits_on_white_space(tokenizer)
     units: Counter[str] = Counter()
     for text in texts:
-        units.update(split(text))
+        # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
+        units.update(text.replace("\n", " ").split(" ") if by_words else text.split("\n"))
+    del units[""]
     return units
 
 

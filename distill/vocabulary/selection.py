@@ -8,7 +8,7 @@ dropping a losing piece cannot change the winner), so one pass over segmented he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,30 +31,40 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """The pieces that are always kept, and the others by falling frequency (ties by id)."""
+    """The pieces that are always kept, and the others by falling frequency (ties by id).
+
+    A piece that others need ranks with the most frequent of them, and before it: what is kept never lacks what it needs.
+    """
 
     counts: np.ndarray
     required: frozenset[int]
+    needs: np.ndarray = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    """Pairs of ids, [pairs, 2]: a piece, and one that must be kept with it and needs none itself."""
 
     def __post_init__(self) -> None:
-        order = np.lexsort((np.arange(len(self.counts)), -self.counts))
+        standing = self.counts.copy()
+        np.maximum.at(standing, self.needs[:, 1], self.counts[self.needs[:, 0]])
+        needed = np.isin(np.arange(len(standing)), self.needs[:, 1])
+        order = np.lexsort((np.arange(len(standing)), ~needed, -standing))
         optional = order[~np.isin(order, list(self.required))]
         rank = np.full(len(self.counts), -1, dtype=np.int64)  # required pieces come before all others
         rank[optional] = np.arange(len(optional))
         object.__setattr__(self, "optional", optional)
         object.__setattr__(self, "rank", rank)
+        object.__setattr__(self, "standing", standing)
 
     optional: np.ndarray = None  # type: ignore[assignment]
     rank: np.ndarray = None  # type: ignore[assignment]
+    standing: np.ndarray = None  # type: ignore[assignment]
 
     @property
     def seen(self) -> int:
-        """How many optional pieces occur in the text at all."""
+        """How many optional pieces occur in the text at all, those that they need included."""
         return self.at_least(1)
 
     def at_least(self, count: int) -> int:
-        """How many optional pieces occur `count` times or more."""
-        return int((self.counts[self.optional] >= count).sum())
+        """How many optional pieces occur `count` times or more, those that they need included."""
+        return int((self.standing[self.optional] >= count).sum())
 
     def kept(self, optional: int) -> np.ndarray:
         """Sorted ids of the required pieces and the first `optional` others."""
@@ -86,8 +96,8 @@ def _optional_pieces(ranking: Ranking, section: VocabularySection, heldout: Sequ
         return section.size - required
     if section.coverage is not None:
         counts = ranking.counts[ranking.optional]
-        covered = ranking.counts[list(ranking.required)].sum() + np.cumsum(counts)
-        return int(min(np.searchsorted(covered, section.coverage * ranking.counts.sum()) + 1, ranking.seen))
+        covered = ranking.counts[list(ranking.required)].sum() + np.cumsum(np.append(0, counts))
+        return int(min(np.searchsorted(covered, section.coverage * ranking.counts.sum()), ranking.seen))
     if section.identical is not None:
         needed = np.sort(ranking.deepest(heldout))
         pieces = int(needed[int(np.ceil(section.identical * len(needed))) - 1])

@@ -22,7 +22,7 @@ from distill.teacher.saving import save_model
 from distill.vocabulary import unigram
 from distill.vocabulary.counting import count_characters, count_pieces, count_units
 from distill.vocabulary.selection import CurvePoint, Ranking, fidelity_curve, select_pieces
-from distill.vocabulary.trimming import kept_pieces, renumbering, tokenizer_definition, trim_model, trim_tokenizer
+from distill.vocabulary.trimming import renumbering, tokenizer_definition, trim_model, trim_tokenizer
 from distill.vocabulary.verification import Segmentation, max_hidden_difference, raw_agreement, segment
 
 if TYPE_CHECKING:
@@ -59,17 +59,23 @@ class Trimmed:
 
 def trim(teacher: Teacher, section: VocabularySection, texts: Iterable[str], heldout: list[str], progress: Progress) -> Trimmed:
     """Trim `teacher` to the pieces that `texts` use, under the recipe's target."""
+    from tokenizers import Tokenizer
+
     tokenizer = teacher.tokenizer
-    definition, backend = tokenizer_definition(tokenizer), tokenizer.backend_tokenizer
+    definition = tokenizer_definition(tokenizer)
+    # A copy: the tokenizer may pad or cut off, as its file or its last call said.
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
     with progress.task("vocabulary: counting words", unit="documents") as task:
         units = count_units(_advancing(texts, task.advance), backend)
     with progress.task("vocabulary: counting pieces", total=1):
         counts = count_pieces(units, backend)
         alphabet = count_characters(units, backend) | unigram.ASCII if section.alphabet else set()
-    ranking = Ranking(counts=counts, required=frozenset(unigram.required_pieces(definition, alphabet)))
+    required = frozenset(unigram.required_pieces(definition, alphabet))
+    ranking = Ranking(counts=counts, required=required, needs=unigram.needed_characters(definition))
     segmented = [encoding.ids for encoding in backend.encode_batch_fast(heldout, add_special_tokens=False)]
-    kept = kept_pieces(tokenizer, select_pieces(ranking, section, segmented))
-    new_ids = renumbering(kept)
+    new_ids = renumbering(select_pieces(ranking, section, segmented))
     trimmed = Teacher(model=trim_model(teacher.model, new_ids), tokenizer=trim_tokenizer(tokenizer, new_ids))
     return Trimmed(teacher=trimmed, new_ids=new_ids, curve=fidelity_curve(ranking, segmented))
 

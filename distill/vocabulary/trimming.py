@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from distill.errors import UserError
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-_EMBEDDING_ROWS_ONLY = "position_ids"
 
 
 def tokenizer_definition(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
@@ -95,9 +93,3 @@ def _restore_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
     for name, buffer in target.named_buffers():
         if name in buffers and buffers[name].shape == buffer.shape:
             buffer.copy_(buffers[name])
-
-
-def kept_pieces(tokenizer: PreTrainedTokenizerBase, ids: np.ndarray) -> np.ndarray:
-    """`ids` closed over what the tokenizer's family needs beside them, sorted."""
-    closed = unigram.close_over_characters(tokenizer_definition(tokenizer), map(int, ids))
-    return np.array(sorted(closed), dtype=np.int64)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 WORD_START = "▁"
 ASCII = frozenset(map(chr, range(0x21, 0x7F)))
 
@@ -26,11 +28,12 @@ def required_pieces(definition: dict[str, Any], characters: Iterable[str]) -> se
     return special | {i for i, piece in enumerate(pieces_of(definition)) if piece in alphabet}
 
 
-def close_over_characters(definition: dict[str, Any], kept: Iterable[int]) -> set[int]:
-    """`kept` and the one-character pieces of every character in it."""
-    pieces, kept = pieces_of(definition), set(kept)
-    characters = {character for i in kept if i < len(pieces) for character in pieces[i]}
-    return kept | {i for i, piece in enumerate(pieces) if len(piece) == 1 and piece in characters}
+def needed_characters(definition: dict[str, Any]) -> np.ndarray:
+    """Pairs of ids, [pairs, 2]: each longer piece, and the one-character pieces of its characters."""
+    pieces = pieces_of(definition)
+    alone = {piece: i for i, piece in enumerate(pieces) if len(piece) == 1}
+    pairs = [(i, alone[c]) for i, piece in enumerate(pieces) if len(piece) > 1 for c in set(piece) if c in alone]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def trim_definition(definition: dict[str, Any], new_ids: dict[int, int]) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from distill.distillation.chunks import Chunks, write_chunks
+from distill.distillation.fidelity import measure_fidelity, reference_states
+from distill.distillation.states import StateReader
+from distill.student.depth import keep_layers
+from distill.teacher import Teacher
+from tests.conftest import swedish_sentences
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def chunks(teacher: Teacher, tmp_path: Path) -> Chunks:
+    texts = swedish_sentences(30)
+    return write_chunks(texts, teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+
+
+def reader(model: object) -> StateReader:
+    return StateReader(model, projections=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_it_is_one_where_the_student_is_the_teacher(teacher: Teacher, chunks: Chunks, pooling: str) -> None:
+    with torch.no_grad():
+        reference = reference_states(reader(teacher.model), chunks, pooling, 1, CPU)
+    measured = measure_fidelity(reader(teacher.model), reference, pooling)
+    assert measured["hidden_cosine"] == pytest.approx(1, abs=1e-5)
+    assert measured["pooled_cosine"] == pytest.approx(1, abs=1e-5)
+    assert measured["neighbour_agreement"] == 1
+
+
+def test_it_is_what_chunk_after_chunk_without_padding_gives(teacher: Teacher, chunks: Chunks) -> None:
+    student = keep_layers(teacher.model, [1])
+    with torch.no_grad():
+        measured = measure_fidelity(reader(student), reference_states(reader(teacher.model), chunks, "mean", 1, CPU), "mean")
+        ids = [chunks.batch([row], 1)[0] for row in range(len(chunks))]
+        own, target = ([model(one).last_hidden_state[0] for one in ids] for model in (student, teacher.model))
+    cosines = torch.cat([F.cosine_similarity(a, b) for a, b in zip(own, target, strict=True)])
+    assert measured["hidden_cosine"] == pytest.approx(cosines.mean().item(), abs=1e-5)
+    pooled = [torch.stack([F.normalize(states.mean(0), dim=0) for states in side]) for side in (own, target)]
+    assert measured["pooled_cosine"] == pytest.approx((pooled[0] * pooled[1]).sum(-1).mean().item(), abs=1e-5)
+    nearest = [
+        [max((i for i in range(len(side)) if i != j), key=lambda i: float(side[i] @ side[j])) for j in range(len(side))]
+        for side in pooled
+    ]
+    agreement = sum(a == b for a, b in zip(*nearest, strict=True)) / len(chunks)
+    assert measured["neighbour_agreement"] == pytest.approx(agreement)
+    assert 0 < agreement < 1
+
+
+def test_a_single_chunk_can_be_measured(teacher: Teacher, tmp_path: Path) -> None:
+    one = write_chunks(["kung och ko"], teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+    with torch.no_grad():
+        reference = reference_states(reader(teacher.model), one, "mean", 1, CPU)
+    assert measure_fidelity(reader(teacher.model), reference, "mean")["hidden_cosine"] == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from distill.distillation import loop
+from distill.distillation.chunks import Chunks, write_chunks
+from distill.distillation.loop import distil, learning_rate_at, parameter_groups
+from distill.distillation.states import States, find_projections
+from distill.errors import Interrupted, UserError
+from distill.interruption import Interruption
+from distill.progress import Progress
+from distill.recipe import DistillationSection
+from distill.student.depth import keep_layers, untrained_copy
+from distill.student.width import narrow
+from distill.teacher import Teacher, load_teacher
+from tests.conftest import swedish_sentences
+
+LAYERS = [2, 4]
+Train = Callable[..., Any]
+
+
+class StopAfter(Interruption):
+    """A user who asks for a stop after so many steps."""
+
+    def __init__(self, steps: float) -> None:
+        self.left = steps
+        super().__init__()
+
+    @property
+    def requested(self) -> bool:  # type: ignore[override]
+        """Asked once a step."""
+        self.left -= 1
+        return self.left < 0.5
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def chunks(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Chunks, Chunks]:
+    """Chunks to train on, read more than twice by the runs below, and held-out ones."""
+    tokenizer = load_teacher(str(tiny_teacher)).tokenizer
+
+    def written(name: str, texts: list[str]) -> Chunks:
+        folder = tmp_path_factory.mktemp(name)
+        return write_chunks(texts, tokenizer, folder, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+
+    return written("train", swedish_sentences(60, 1)), written("heldout", swedish_sentences(10, 2))
+
+
+def section(**values: Any) -> DistillationSection:
+    base = {"objectives": {"hidden": 1, "relations": 0.5, "embedding": 1}, "tokens": 4000, "batch_tokens": 160}
+    return DistillationSection.model_validate({**base, "precision": "float32", "validations": 3, **values})
+
+
+@pytest.fixture
+def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> Train:
+    """Trains a student in this process, going on from the checkpoint under `name`: the student, the state and the log."""
+
+    def train(
+        name: str = "checkpoint",
+        *,
+        stop_after: float = math.inf,
+        initial: int | None = None,
+        hidden_size: int | None = None,
+        **values: Any,
+    ) -> Any:
+        teacher = load_teacher(str(tiny_teacher)).model
+        example = (torch.tensor([[0, 50, 2]]), torch.ones(1, 3, dtype=torch.long))
+        student = narrow(keep_layers(teacher, LAYERS), hidden_size=hidden_size, intermediate_size=None, example=example)
+        if initial is not None:  # other weights to begin with, which a checkpoint must replace
+            student = untrained_copy(student, initial)
+        log: list[tuple[int, dict[str, float]]] = []
+        try:
+            state = distil(
+                student,
+                teacher,
+                layers=LAYERS,
+                chunks=chunks[0],
+                heldout=chunks[1],
+                section=section(**values),
+                pooling="mean",
+                seed=0,
+                checkpoint=tmp_path / name,
+                interruption=StopAfter(stop_after),
+                progress=Progress(quiet=True),
+                log=lambda metrics, step: log.append((step, metrics)),
+            )
+        except Interrupted:
+            return None
+        return student, state, log
+
+    return train
+
+
+def weights(student: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in student.state_dict().items()}
+
+
+def assert_same_end(resumed: Any, whole: Any) -> None:
+    expected = weights(whole[0])
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed[0]).items())
+    for name in ("step", "tokens", "epoch", "batch", "loss", "history", "fidelity", "precision"):
+        assert getattr(resumed[1], name) == getattr(whole[1], name), name
+
+
+def test_training_lowers_the_loss_and_raises_fidelity(train: Train) -> None:
+    _, state, log = train(tokens=12_000)
+    first, last = state.history[0]["loss"], state.history[-1]["loss"]
+    assert last < 0.6 * first
+    assert state.fidelity[-1]["hidden_cosine"] > state.fidelity[0]["hidden_cosine"]
+    assert state.tokens >= 12_000
+    assert [step for step, metrics in log if "loss" in metrics] == list(range(10, state.step + 1, 10))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stopped_after_any_checkpoint_and_resumed_it_ends_with_the_same_bits(train: Train, precision: str) -> None:
+    whole = train("whole", precision=precision)
+    steps = whole[1].step
+    for stop in sorted({1, 2, 10, steps // 2, steps - 1, steps}):
+        name = f"stopped after {stop}"
+        assert train(name, stop_after=stop, precision=precision) is None
+        resumed = train(name, initial=stop, precision=precision)
+        assert resumed[1].resumed_from == stop
+        assert_same_end(resumed, whole)
+
+
+def test_stopped_again_and_again_it_ends_with_the_same_bits(train: Train) -> None:
+    whole, result, tries = train("whole"), None, 0
+    while result is None:
+        result, tries = train("stopped", stop_after=4, initial=tries or None), tries + 1
+    assert tries > 3
+    assert_same_end(result, whole)
+
+
+def test_killed_between_two_checkpoints_it_ends_with_the_same_bits(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train("whole")
+    saves = []
+
+    def save_once(*arguments: Any) -> None:
+        if not saves:
+            loop_save(*arguments)
+        saves.append(arguments)
+        if len(saves) == 5:
+            raise KeyboardInterrupt  # four steps of work are lost
+
+    loop_save = loop.save_checkpoint
+    monkeypatch.setattr(loop, "save_checkpoint", save_once)
+    with pytest.raises(KeyboardInterrupt):
+        train("killed", checkpoint_seconds=1e-9)
+    monkeypatch.undo()
+    assert_same_end(train("killed", initial=1), whole)
+
+
+def test_how_often_checkpoints_are_written_changes_nothing(train: Train) -> None:
+    assert_same_end(train("often", checkpoint_seconds=1e-9), train("never", checkpoint_seconds=1e9))
+
+
+def test_two_runs_of_one_seed_end_with_the_same_bits(train: Train) -> None:
+    assert_same_end(train("one"), train("other"))
+
+
+def test_validations_change_no_weight(train: Train) -> None:
+    (with_them, state, _), (without, bare, _) = train("with"), train("without", validations=0)
+    assert len(state.fidelity) == 4 and bare.fidelity == []
+    assert all(torch.equal(tensor, weights(without)[name]) for name, tensor in weights(with_them).items())
+
+
+@pytest.mark.parametrize("objective", ["hidden", "relations", "embedding"])
+def test_each_objective_alone_is_lowered(train: Train, objective: str) -> None:
+    objectives = {"hidden": 0, "relations": 0, "embedding": 0, objective: 1}
+    _, state, _ = train(objectives=objectives, tokens=12_000)
+    values = [entry[objective] for entry in state.history]
+    assert values[-1] < values[0]
+    assert state.history[0].keys() == {"tokens", "loss", objective}
+
+
+def test_the_loss_is_the_weighed_sum_of_the_objectives(train: Train) -> None:
+    _, state, _ = train()
+    for entry in state.history:
+        assert entry["loss"] == pytest.approx(entry["hidden"] + 0.5 * entry["relations"] + entry["embedding"], rel=1e-6)
+
+
+def test_the_teacher_is_not_trained_and_keeps_no_hooks(
+    tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path
+) -> None:
+    teacher = load_teacher(str(tiny_teacher)).model
+    before, student = weights(teacher), keep_layers(teacher, LAYERS)
+    distil(
+        student,
+        teacher,
+        layers=LAYERS,
+        chunks=chunks[0],
+        heldout=chunks[1],
+        section=section(tokens=500),
+        pooling="mean",
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        interruption=Interruption(),
+        progress=Progress(quiet=True),
+        log=lambda *_: None,
+    )
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(teacher).items())
+    assert not any(module._forward_hooks for model in (teacher, student) for module in find_projections(model.base_model))
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_names_the_learning_rate(train: Train, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def broken(student: States, *_: Any, **__: Any) -> dict[str, Tensor]:
+        calls.append(student)
+        return {"hidden": student.last.mean() * 0 + (value if len(calls) == 3 else 1.0)}
+
+    monkeypatch.setattr(loop, "objective_losses", broken)
+    with pytest.raises(UserError, match=f"the loss is {value} at step 3; lower distillation.learning_rate \\(now 0.0005\\)"):
+        train()
+
+
+def test_under_relations_the_student_may_be_narrower_than_the_teacher(train: Train) -> None:
+    _, state, _ = train(hidden_size=16, objectives={"hidden": 0, "relations": 1}, tokens=8000, validations=0)
+    assert state.history[-1]["relations"] < state.history[0]["relations"]
+
+
+RATE = 5e-4
+
+
+@given(share=st.floats(0, 1), warmup=st.floats(0, 0.99))
+def test_the_learning_rate_lies_between_zero_and_its_highest(share: float, warmup: float) -> None:
+    assert 0 <= learning_rate_at(share, section(warmup=warmup)) <= RATE * (1 + 1e-9)
+
+
+@given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)), warmup=st.floats(0.01, 0.99))
+def test_the_learning_rate_rises_through_the_warm_up_and_falls_after_it(shares: tuple[float, float], warmup: float) -> None:
+    low, high = sorted(shares)
+    before, after = (learning_rate_at(share, section(warmup=warmup)) for share in (low, high))
+    if high < warmup:
+        assert before <= after
+    elif low >= warmup:
+        assert before >= after
+
+
+@pytest.mark.parametrize(
+    ("share", "warmup", "expected"),
+    [
+        (0.05, 0.1, RATE / 2),
+        (0.1, 0.1, RATE),
+        (0.55, 0.1, RATE / 2),
+        (1.0, 0.1, 0),
+        (1.2, 0.1, 0),
+        (0.0, 0.0, RATE),
+        (0.5, 0.0, RATE / 2),
+    ],
+)
+def test_the_learning_rate_is_linear_on_both_sides(share: float, warmup: float, expected: float) -> None:
+    assert learning_rate_at(share, section(warmup=warmup)) == pytest.approx(expected)
+
+
+def test_the_first_step_has_some_learning_rate() -> None:
+    assert learning_rate_at(0, section(warmup=0.1)) > 0
+
+
+def test_matrices_alone_decay(teacher: Teacher) -> None:
+    decaying, others = parameter_groups(teacher.model, 0.1)
+    assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    names = {id(parameter): name for name, parameter in teacher.model.named_parameters()}
+    assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in others["params"])  # type: ignore[attr-defined]
+    assert not any("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decaying["params"])  # type: ignore[attr-defined]
+    assert len(decaying["params"]) + len(others["params"]) == len(names)  # type: ignore[arg-type]

@@ -1,0 +1,176 @@
+"""Results of a run, made up but consistent, as the stages return them: a report of any part of the way."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from distill.recipe import Recipe
+from distill.report.content import report_content
+
+STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
+MODELS = ("teacher", "trimmed", "student", "initial", "untrained")
+
+
+def example_recipe(**changes: Any) -> Recipe:
+    """A valid recipe; `changes` replace whole sections."""
+    sections: dict[str, Any] = {
+        "name": "tiny",
+        "language": "sv",
+        "teacher": {
+            "model": "organisation/teacher",
+            "licence": "mit",
+            "prefixes": {"query": "query: ", "passage": "passage: "},
+        },
+        "corpus": {"sources": [{"hub": "organisation/text", "licence": "cc-by-4.0"}]},
+        "student": {"layers": 2},
+        "evaluation": {
+            "tasks": [{"name": "faq", "kind": "retrieval", "source": {"hub": "organisation/faq"}, "query": "q", "passage": "a"}]
+        },
+    }
+    return Recipe.model_validate(sections | changes)
+
+
+def example_results(
+    until: str = "export", tasks: tuple[str, ...] = ("faq",), models: tuple[str, ...] = MODELS
+) -> dict[str, Any]:
+    """What the stages up to and including `until` returned."""
+    geometry = {"embedding_parameters": 19_360, "hidden_size": 32, "intermediate_size": 64, "vocabulary_size": 605}
+    scores = [
+        {
+            "model": model,
+            "task": task,
+            "metric": metric,
+            "scores": [0.8 * 0.9**place],
+            "mean": 0.8 * 0.9**place,
+            "low": 0.75 * 0.9**place,
+            "high": 0.85 * 0.9**place,
+            "retention": 0.9**place,
+            "reason": None,
+        }
+        for place, model in enumerate(models)
+        for task in tasks
+        for metric in ("mrr@10", "recall@1")
+    ]
+    latencies = {"teacher": 12.1, "trimmed": 12.0, "student": 6.0}
+    every = {
+        "corpus": {
+            "documents": 12_345,
+            "bytes": 9_876_543,
+            "words": 1_234_567,
+            "heldout_documents": 123,
+            "dropped": {"too short": 7},
+            "sources": [
+                {
+                    "name": "organisation/text",
+                    "location": "hub organisation/text",
+                    "licence": "cc-by-4.0",
+                    "files": 0,
+                    "rows": 12_352,
+                    "bytes": 9_876_543,
+                    "lines": 12_352,
+                    "invalid_utf8": 0,
+                    "invalid_json": 2,
+                    "first_invalid": None,
+                }
+            ],
+        },
+        "vocabulary": {
+            "original": 605,
+            "kept": 400,
+            "heldout_sentences": 100,
+            "heldout_identical": 0.97,
+            "heldout_identical_sentences": 97,
+            "heldout_raw_agreement": 1.0,
+            "heldout_unk_rate": 0.0,
+            "heldout_unk_rate_original": 0.0,
+            "tokens_per_word": 1.61,
+            "tokens_per_word_original": 1.6,
+            "max_abs_hidden_difference": 0.0,
+            "curve": [
+                {"min_count": count, "pieces": 500 - 4 * count, "heldout_identical": 1 - 0.01 * count}
+                for count in (1, 3, 10, 50)
+            ],
+        },
+        "student": {
+            **geometry,
+            "parameters": 38_432,
+            "layers": 2,
+            "teacher_layers": [2, 4],
+            "teacher": {"name": "organisation/teacher", **geometry, "parameters": 56_832, "layers": 4},
+        },
+        "distillation": {
+            "tokens": 4_000,
+            "steps": 16,
+            "seconds": 2.5,
+            "tokens_per_second": 1_600.0,
+            "final_loss": 0.5,
+            "objectives": {"hidden": 1.0, "relations": 0.5},
+            "precision": "float32",
+            "epochs": 0.3,
+            "resumed_from": None,
+            "fidelity": [],
+        },
+        "evaluation": {"scores": scores, "rows": dict.fromkeys(tasks, 20)},
+        "benchmark": {
+            "measurements": [
+                measurement(model, batch_size=batch, length=length, median_ms=latencies.get(model, 9.0))
+                for batch in (1, 32)
+                for length in (32, 128)
+                for model in models
+                if model not in ("initial", "untrained")
+            ],
+            "machine": {
+                "processor": "Some Processor",
+                "cores": 2,
+                "memory_bytes": 8_000_000_000,
+                "gpu": None,
+                "python": "3.11.7",
+                "torch": "2.13.0",
+                "transformers": "5.23.0",
+            },
+        },
+        "export": {
+            "path": "tiny/export",
+            "files": ["README.md"],
+            "licence": "cc-by-4.0",
+            "pushed_to": None,
+            "reason": "pushing was not asked for",
+        },
+    }
+    return {stage: copy.deepcopy(every[stage]) for stage in STAGES[: STAGES.index(until) + 1]}
+
+
+def measurement(model: str, **changes: Any) -> dict[str, Any]:
+    """A row of the benchmark."""
+    row = {
+        "model": model,
+        "device": "cpu",
+        "threads": 1,
+        "precision": "float32",
+        "batch_size": 1,
+        "length": 32,
+        "median_ms": 12.0,
+        "p95_ms": 13.0,
+        "sequences_per_second": 83.3,
+        "parameters": 38_432,
+        "bytes_on_disk": 200_000,
+        "peak_memory_bytes": 400_000_000,
+        "reason": None,
+    }
+    return row | changes
+
+
+def example_history(points: int = 40) -> dict[str, Any]:
+    """What the distillation leaves in history.json."""
+    return {
+        "losses": [{"tokens": 100 * i, "loss": 1.5 / i, "hidden": 1 / i, "relations": 0.5 / i} for i in range(1, points + 1)],
+        "fidelity": [
+            {"tokens": 100 * i, "hidden_cosine": 0.9, "pooled_cosine": 0.95, "neighbour_agreement": 0.3} for i in range(points)
+        ],
+    }
+
+
+def example_report(until: str = "export", **recipe_changes: Any) -> dict[str, Any]:
+    """report.json of a run that got as far as `until`."""
+    return report_content(example_recipe(**recipe_changes), example_results(until))

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel
+
+from distill.recipe import StudentSection
+from distill.student.stage import StudentResult, describe_model, run
+from distill.teacher import load_teacher
+from tests.conftest import swedish_sentences
+
+
+def run_stage(tiny_teacher: Path, output: Path, **section: Any) -> StudentResult:
+    return run(
+        StudentSection.model_validate({"layers": 2, **section}),
+        trimmed=load_teacher(str(tiny_teacher)),
+        teacher={"name": "tiny"},
+        texts=iter(swedish_sentences(5)),
+        output=output,
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "layers", "hidden_size", "intermediate_size"),
+    [
+        ({}, [2, 4], 32, 64),
+        ({"layers": [1, 2, 4]}, [1, 2, 4], 32, 64),
+        ({"hidden_size": 16}, [2, 4], 16, 64),
+        ({"intermediate_size": 40}, [2, 4], 32, 40),
+    ],
+)
+def test_the_result_tells_what_a_reader_of_the_folder_finds(
+    tiny_teacher: Path, tmp_path: Path, section: dict[str, Any], layers: list[int], hidden_size: int, intermediate_size: int
+) -> None:
+    result = run_stage(tiny_teacher, tmp_path, **section)
+    model = AutoModel.from_pretrained(tmp_path / "model")
+    assert result.teacher_layers == layers
+    assert (result.layers, result.hidden_size, result.intermediate_size) == (len(layers), hidden_size, intermediate_size)
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (len(layers), hidden_size)
+    assert model.config.intermediate_size == intermediate_size
+    assert result.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert (
+        result.embedding_parameters == model.embeddings.word_embeddings.weight.numel() == result.vocabulary_size * hidden_size
+    )
+    assert result.teacher == {"name": "tiny"}
+
+
+def test_the_tokenizer_goes_with_the_student(tiny_teacher: Path, tmp_path: Path) -> None:
+    run_stage(tiny_teacher, tmp_path)
+    text = swedish_sentences(1)[0]
+    own, expected = (AutoTokenizer.from_pretrained(path)(text)["input_ids"] for path in (tmp_path / "model", tiny_teacher))
+    assert own == expected
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BertModel(BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=20)),
+        DistilBertModel(DistilBertConfig(vocab_size=50, dim=8, n_layers=3, n_heads=2, hidden_dim=20)),
+    ],
+    ids=lambda model: model.config.model_type,
+)
+def test_any_encoders_figures_go_by_the_reports_names(model: Any) -> None:
+    assert describe_model(model) == {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "embedding_parameters": 400,
+        "layers": 3,
+        "hidden_size": 8,
+        "intermediate_size": 20,
+        "vocabulary_size": 50,
+    }

@@ -1,0 +1,306 @@
+"""Stages are skipped, redone, stopped and resumed: the real command line on a tiny recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import distill_command, distill_environment
+
+STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A working folder in which one recipe is run."""
+
+    folder: Path
+    recipe: Path
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "runs" / "tiny"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.run / "report.json").read_text())
+
+    def started(self) -> dict[str, str]:
+        """When each finished stage was started."""
+        return {path.parent.name: json.loads(path.read_text())["started"] for path in self.run.glob("[a-z]*/stage.json")}
+
+    def distill(self, *arguments: object) -> Done:
+        command = distill_command("recipe", self.recipe, *arguments)
+        done = subprocess.run(command, cwd=self.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        command = distill_command("recipe", self.recipe, *arguments)
+        return subprocess.Popen(command, cwd=self.folder, env=distill_environment(), stderr=subprocess.PIPE, text=True)
+
+    def parents(self) -> dict[str, str]:
+        """The status of each recipe run in MLflow, by id."""
+        query = "SELECT run_uuid, status FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = ?)"
+        with closing(sqlite3.connect(self.folder / "mlruns" / "mlflow.db")) as database:
+            return dict(database.execute(query, ("mlflow.parentRunId",)).fetchall())
+
+
+@pytest.fixture(scope="module")
+def shared() -> dict[str, Place]:
+    return {}
+
+
+@pytest.fixture
+def finished(shared, write_recipe, tmp_path_factory) -> Place:
+    """A finished run that all tests read and none writes to."""
+    if "finished" not in shared:
+        place = Place(tmp_path_factory.mktemp("finished"), write_recipe())
+        place.distill()
+        shared["finished"] = place
+    return shared["finished"]
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Callable[[str], Place]:
+    """`copied(name)`: a copy of the finished run to go on from."""
+
+    def copy(name: str = "copy") -> Place:
+        folder = tmp_path / name
+        shutil.copytree(finished.folder, folder)
+        return Place(folder, finished.recipe)
+
+    return copy
+
+
+@pytest.fixture
+def fresh(finished, tmp_path) -> Place:
+    """The same recipe in a folder where nothing was run, with MLflow's store (a fresh one takes seconds)."""
+    (tmp_path / "fresh").mkdir()
+    shutil.copytree(finished.folder / "mlruns", tmp_path / "fresh" / "mlruns")
+    return Place(tmp_path / "fresh", finished.recipe)
+
+
+def _redone(place: Place, before: Place) -> set[str]:
+    then, now = before.started(), place.started()
+    return {stage for stage in now if now[stage] != then.get(stage)}
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
+    probe = "import sys; from distill.cli import main\ntry:\n    main()\nfinally:\n    print(*sorted(sys.modules))"
+    command = [sys.executable, "-c", probe, "recipe", str(finished.recipe)]
+    done = subprocess.run(command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "tiny: nothing to do; every stage is up to date" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")} == before
+    assert not {"torch", "transformers", "mlflow", "datasets"} & set(done.stdout.split())  # hence within seconds
+
+
+def test_another_token_budget_redoes_distillation_and_what_reads_it(finished, copied):
+    place = copied()
+    done = place.distill("--set", "distillation.tokens=2000")
+    assert _redone(place, finished) == {"distillation", "evaluation", "benchmark", "export"}
+    for stage in ("corpus", "vocabulary", "student"):
+        assert f"{stage}: up to date" in done.stderr
+    assert 2000 <= place.report["distillation"]["tokens"] < 2000 + 256
+    assert place.report["overrides"] == ["distillation.tokens=2000"]
+
+
+def test_force_redoes_a_stage_and_what_reads_it(finished, copied):
+    place = copied()
+    place.distill("--force", "evaluation")
+    assert _redone(place, finished) == {"evaluation", "export"}
+    assert place.report["evaluation"] == finished.report["evaluation"]
+
+
+def test_an_edited_text_redoes_the_corpus(finished, copied):
+    place, text = copied(), finished.recipe.parent / "text" / "0.jsonl"
+    content, times = text.read_bytes(), (text.stat().st_atime_ns, text.stat().st_mtime_ns)
+    try:
+        text.write_bytes(content + json.dumps({"text": "En helt ny mening om fiskar och skepp."}).encode() + b"\n")
+        place.distill("--until", "corpus")
+    finally:
+        text.write_bytes(content)
+        os.utime(text, ns=times)
+    assert _redone(place, finished) == {"corpus"}
+    assert place.report["corpus"]["documents"] == finished.report["corpus"]["documents"] + 1
+
+
+def test_until_stops_after_a_stage_and_the_report_says_what_is_missing(fresh):
+    leftover = fresh.run / ".corpus.partial"  # of a try that was cut off
+    leftover.mkdir(parents=True)
+    (leftover / "train.jsonl").write_text("half a li")
+    fresh.distill("--until", "vocabulary")
+    assert set(fresh.started()) == {"corpus", "vocabulary"}
+    assert not leftover.exists()
+    report = fresh.report
+    assert report["vocabulary"]["kept"] > 0
+    assert all(report[key] is None for key in ("student", "distillation", "evaluation", "benchmark", "export"))
+    assert report["reason"] == "not run yet: student, distillation, evaluation, benchmark, export"
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(fresh):
+    before = sorted(fresh.folder.rglob("*"))
+    plan = fresh.distill("--dry-run").stdout
+    assert sorted(fresh.folder.rglob("*")) == before
+    for stage in STAGES:
+        assert f"{stage:<14}to do" in plan
+    for part in ("teacher: ", "student: about ", "parameters", "kB", "4,000 tokens", "floating-point operations"):
+        assert part in plan
+
+
+def test_a_dry_run_after_a_run_tells_what_was_measured(finished):
+    plan = finished.distill("--dry-run", "--set", "distillation.tokens=5k").stdout
+    assert "student       up to date" in plan
+    assert "distillation  to do" in plan
+    assert f"{finished.report['vocabulary']['kept']:,} pieces" in plan
+    assert "about" not in plan.split("student: ")[1].splitlines()[0]
+
+
+CONTRACT: dict[str, dict[str, Any]] = {
+    "teacher": {"name": str, "parameters": int, "vocabulary_size": int},
+    "corpus": {"documents": int, "bytes": int, "heldout_documents": int},
+    "vocabulary": {
+        **{"original": int, "kept": int, "heldout_sentences": int, "heldout_identical": float, "heldout_unk_rate": float},
+        **{"heldout_unk_rate_original": float, "tokens_per_word": float, "tokens_per_word_original": float},
+        "max_abs_hidden_difference": float,
+    },
+    "student": {
+        **{"parameters": int, "embedding_parameters": int, "layers": int, "hidden_size": int},
+        **{"intermediate_size": int, "vocabulary_size": int},
+    },
+    "distillation": {
+        **{"tokens": int, "steps": int, "seconds": float, "tokens_per_second": float, "final_loss": float},
+        **{"objectives": dict, "resumed_from": type(None)},
+    },
+    "evaluation": {
+        **{"model": str, "task": str, "metric": str, "scores": list, "mean": float, "low": float, "high": float},
+        "retention": float,
+    },
+    "benchmark": {
+        **{"model": str, "device": str, "threads": int, "precision": str, "batch_size": int, "length": int},
+        **{"median_ms": float, "p95_ms": float, "sequences_per_second": float, "parameters": int, "bytes_on_disk": int},
+        "peak_memory_bytes": int,
+    },
+    "export": {"path": str, "files": list, "pushed_to": type(None)},
+}
+
+
+@pytest.mark.parametrize("part", CONTRACT)
+def test_the_report_has_the_contracts_keys(finished, part):
+    content = finished.report[part]
+    rows = content if isinstance(content, list) else [content]
+    assert rows
+    for row in rows:
+        found = {key: type(row[key]) for key in CONTRACT[part]}
+        assert found == CONTRACT[part]
+
+
+def test_the_report_agrees_with_the_files(finished):
+    report = finished.report
+    assert report["recipe"]["name"] == "tiny"
+    files = sorted(path.name for path in (finished.run / "export").iterdir() if path.name != "stage.json")
+    assert report["export"]["files"] == files
+    assert report["student"]["vocabulary_size"] == report["vocabulary"]["kept"] < report["vocabulary"]["original"]
+    assert report["evaluation"][0]["model"] == "teacher"
+    assert report["export"]["reason"]
+    assert {row["model"] for row in report["evaluation"]} == {"teacher", "trimmed", "student", "initial", "untrained"}
+    for row in report["evaluation"]:
+        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
+    for row in report["benchmark"]:
+        assert 0 < row["median_ms"] <= row["p95_ms"]
+
+
+LONG = ("--set", "distillation.tokens=150k", "--set", "distillation.checkpoint_seconds=0.2", "--until", "distillation")
+
+
+@pytest.fixture
+def uninterrupted(shared, finished, tmp_path_factory) -> Place:
+    """The longer distillation in one go, from the finished run's student."""
+    if "uninterrupted" not in shared:
+        folder = tmp_path_factory.mktemp("uninterrupted") / "copy"
+        shutil.copytree(finished.folder, folder)
+        place = Place(folder, finished.recipe)
+        place.distill(*LONG)
+        shared["uninterrupted"] = place
+    return shared["uninterrupted"]
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < deadline, f"{path} did not come: {process.communicate()[1]}"
+        time.sleep(0.01)
+
+
+def _cut_off(place: Place, number: signal.Signals, wanted: str, *arguments: object, delay: float = 0.0) -> Done:
+    """Start the command and send it a signal some seconds after the file `wanted` of its run has come."""
+    process = place.start(*arguments)
+    _wait_for(place.run / wanted, process)
+    time.sleep(delay)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    return Done(process.args, process.returncode, "", told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(uninterrupted, finished, copied, number):
+    place, delay = copied(), random.random()
+    earlier = set(place.parents())
+    cut = _cut_off(place, number, ".distillation.partial/checkpoint", *LONG, delay=delay)
+    (parent,) = set(place.parents()) - earlier
+    if number == signal.SIGKILL:
+        assert cut.returncode == -signal.SIGKILL
+    else:
+        assert cut.returncode == 1, cut.stderr
+        note = cut.stderr.splitlines()[-1]
+        assert note.startswith("Interrupted; what is done is kept.")
+        assert shlex.split(note.split("goes on: ")[1]) == ["python", "-m", "distill", "recipe", str(place.recipe), *LONG]
+        assert place.parents()[parent] == "KILLED"
+    assert place.started()["distillation"] == finished.started()["distillation"], "it was done before the signal came"
+
+    place.distill(*LONG)
+    weights = Path("distillation") / "model" / "model.safetensors"
+    assert (place.run / weights).read_bytes() == (uninterrupted.run / weights).read_bytes(), f"after {delay} s"
+    assert (finished.run / weights).read_bytes() != (uninterrupted.run / weights).read_bytes()
+    distillation, whole = place.report["distillation"], uninterrupted.report["distillation"]
+    assert 0 < distillation["resumed_from"] < distillation["steps"]
+    for key in ("steps", "tokens", "final_loss", "fidelity"):
+        assert distillation[key] == whole[key]
+    assert whole["resumed_from"] is None
+    assert set(place.parents()) - earlier == {parent}
+    assert place.parents()[parent] == "FINISHED"
+
+
+def test_a_forced_stage_forgets_what_a_cut_off_try_left(copied):
+    place = copied()
+    _cut_off(place, signal.SIGKILL, ".distillation.partial/checkpoint", *LONG)
+    place.distill(*LONG, "--force", "distillation", "--set", "distillation.tokens=3000")
+    assert place.report["distillation"]["resumed_from"] is None
+    assert not (place.run / ".distillation.partial").exists()
+
+
+@pytest.mark.parametrize("stage", ["corpus", "vocabulary"])
+def test_a_kill_in_an_early_stage_is_mended_by_the_same_command(finished, fresh, stage):
+    cut = _cut_off(fresh, signal.SIGKILL, f".{stage}.partial", "--until", "vocabulary")
+    assert cut.returncode == -signal.SIGKILL
+    fresh.distill("--until", "vocabulary")
+    assert fresh.report["vocabulary"] == finished.report["vocabulary"]
+    assert not list(fresh.run.glob(".*.partial"))

@@ -1,0 +1,89 @@
+"""The quickstart's recipe through the real command line, on the real teacher and real text, barely trained."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, distill_command, distill_environment, needs_quickstart
+
+pytestmark = needs_quickstart
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    settings = {
+        "distillation.tokens": "12k",
+        "distillation.validations": 1,
+        "evaluation.models": "[teacher, student, untrained]",
+        "benchmark.batch_sizes": "[1]",
+        "benchmark.lengths": "[32]",
+        "benchmark.seconds": 0.2,
+    }
+    options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    command = distill_command("recipe", ROOT / "recipes" / "quickstart.yaml", *options)
+    environment = {key: value for key, value in distill_environment().items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def report(run: Path) -> dict:
+    return json.loads((run / "report.json").read_text(encoding="utf-8"))
+
+
+def test_trimming_changes_no_hidden_state_where_segmentation_is_equal(report):
+    assert report["vocabulary"]["max_abs_hidden_difference"] == 0.0
+
+
+def test_nearly_all_held_out_subtitles_keep_their_segmentation_and_hardly_a_token_becomes_unknown(report):
+    vocabulary = report["vocabulary"]
+    assert vocabulary["heldout_identical"] >= 0.93
+    assert vocabulary["heldout_unk_rate"] <= vocabulary["heldout_unk_rate_original"] + 0.0005
+
+
+def test_the_student_is_a_fifth_of_its_teacher(report):
+    assert report["teacher"]["parameters"] == 117_653_760
+    assert report["student"]["parameters"] <= 25_000_000
+    assert report["student"]["layers"] == 6
+
+
+def test_even_a_minute_of_distillation_beats_an_untrained_model(report):
+    scores = {row["model"]: row["mean"] for row in report["evaluation"] if row["metric"] == "mrr@10"}
+    assert scores["untrained"] < scores["student"] < scores["teacher"]
+    assert scores["teacher"] > 0.6
+
+
+def test_the_export_gives_the_students_hidden_states_to_the_last_bit(run):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    states = []
+    for folder in (run / "export", run / "distillation" / "model"):
+        batch = AutoTokenizer.from_pretrained(folder)(
+            ["query: Vad kostar bygglov?", "Fiske."], padding=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            states.append(AutoModel.from_pretrained(folder).eval()(**batch).last_hidden_state)
+    assert torch.equal(*states)
+
+
+def test_the_tokenizers_library_alone_gives_the_ids_of_transformers_on_held_out_text(run):
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    with (run / "corpus" / "heldout.jsonl").open(encoding="utf-8") as file:
+        texts = [line for row in islice(file, 30) for line in json.loads(row)["text"].split("\n")]
+    raw, stock = Tokenizer.from_file(str(run / "export" / "tokenizer.json")), AutoTokenizer.from_pretrained(run / "export")
+    assert [encoding.ids for encoding in raw.encode_batch(texts)] == stock(texts)["input_ids"]
+
+
+def test_the_texts_licence_reaches_the_card(run):
+    assert "license: cc-by-nc-4.0" in (run / "export" / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from distill.errors import UserError
+from distill.recipe import VocabularySection
+from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, fidelity_curve, select_pieces
+
+COUNTS = np.array([0, 0, 9, 5, 5, 3, 2, 1, 0, 0])
+
+
+def section(**values: Any) -> VocabularySection:
+    return VocabularySection.model_validate({"floor": 0, **values})
+
+
+def kept(ranking: Ranking, heldout: list[list[int]] | None = None, **target: Any) -> list[int]:
+    return [int(i) for i in select_pieces(ranking, section(**target), heldout or [])]
+
+
+@pytest.fixture
+def ranking() -> Ranking:
+    """Ten pieces by falling frequency; the first and the last are always kept."""
+    return Ranking(counts=COUNTS, required=frozenset({0, 9}))
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> Ranking:
+    """Any counts and required pieces; the last three pieces are characters that the others may need."""
+    size = draw(st.integers(5, 30))
+    counts = np.array(draw(st.lists(st.integers(0, 20), min_size=size, max_size=size)))
+    required = draw(st.frozensets(st.integers(0, 1), min_size=1) | st.frozensets(st.integers(size - 3, size - 1), min_size=1))
+    pairs = draw(st.lists(st.tuples(st.integers(0, size - 4), st.integers(size - 3, size - 1)), max_size=size))
+    needs = np.array([pair for pair in pairs if pair[0] not in required], dtype=np.int64).reshape(-1, 2)
+    return Ranking(counts=counts, required=required, needs=needs)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0, 2, 3, 4, 5, 6, 7, 9]), (2, [0, 2, 3, 4, 5, 6, 9]), (5, [0, 2, 3, 4, 9]), (10, [0, 9])]
+)
+def test_min_count_keeps_what_was_seen_at_least_so_often(ranking: Ranking, count: int, expected: list[int]) -> None:
+    assert kept(ranking, min_count=count) == expected
+
+
+def test_without_a_target_the_default_count_holds(ranking: Ranking) -> None:
+    assert kept(ranking) == kept(ranking, min_count=DEFAULT_MIN_COUNT)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "expected"),
+    [(0.01, [0, 2, 9]), (0.36, [0, 2, 9]), (0.37, [0, 2, 3, 9]), (0.75, [0, 2, 3, 4, 9]), (0.77, [0, 2, 3, 4, 5, 9])],
+)
+def test_coverage_keeps_the_fewest_frequent_pieces_that_make_up_the_share(
+    ranking: Ranking, coverage: float, expected: list[int]
+) -> None:
+    assert kept(ranking, coverage=coverage) == expected
+
+
+def test_coverage_keeps_nothing_more_where_the_required_pieces_suffice() -> None:
+    assert kept(Ranking(counts=COUNTS, required=frozenset({2, 3, 4})), coverage=0.5) == [2, 3, 4]
+
+
+@given(ranking=rankings(), coverage=st.floats(0.01, 0.99))
+def test_coverage_is_reached_and_one_piece_less_would_not_do(ranking: Ranking, coverage: float) -> None:
+    assume(ranking.counts.sum() > 0)
+    ids = kept(ranking, coverage=coverage)
+    wanted = coverage * ranking.counts.sum()
+    assert ranking.counts[ids].sum() >= wanted
+    optional = len(ids) - len(ranking.required)
+    assert optional == 0 or ranking.counts[ranking.kept(optional - 1)].sum() < wanted
+
+
+@given(ranking=rankings(), data=st.data())
+def test_size_is_met_exactly(ranking: Ranking, data: st.DataObject) -> None:
+    size = data.draw(st.integers(len(ranking.required), len(ranking.counts)))
+    ids = kept(ranking, size=size)
+    assert len(ids) == len(set(ids)) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [(1, "fewer than the 2 pieces that are always kept"), (11, "more than the teacher's 10")]
+)
+def test_an_impossible_size_is_refused(ranking: Ranking, size: int, message: str) -> None:
+    with pytest.raises(UserError, match=f"vocabulary.size: {size} is {message}"):
+        kept(ranking, size=size)
+
+
+@given(ranking=rankings(), optional=st.integers(0, 30))
+def test_what_is_kept_never_lacks_what_it_needs(ranking: Ranking, optional: int) -> None:
+    ids = set(ranking.kept(optional).tolist())
+    assert all(needed in ids for piece, needed in ranking.needs.tolist() if piece in ids)
+
+
+@given(ranking=rankings(), count=st.integers(1, 20))
+def test_every_required_piece_and_every_piece_seen_often_enough_is_kept(ranking: Ranking, count: int) -> None:
+    ids = set(kept(ranking, min_count=count))
+    often = set(np.flatnonzero(ranking.counts >= count).tolist())
+    assert ranking.required | often <= ids
+    assert ids <= ranking.required | often | set(ranking.needs[:, 1].tolist())
+
+
+@given(ranking=rankings(), data=st.data(), share=st.floats(0.05, 0.95))
+def test_identical_is_reached_with_the_fewest_pieces_or_refused(ranking: Ranking, data: st.DataObject, share: float) -> None:
+    piece = st.integers(0, len(ranking.counts) - 1)
+    heldout = data.draw(st.lists(st.lists(piece, max_size=5), min_size=1, max_size=12))
+
+    def identical(ids: list[int] | np.ndarray) -> float:
+        return sum(set(sentence) <= set(ids) for sentence in heldout) / len(heldout)
+
+    try:
+        ids = kept(ranking, heldout, identical=share)
+    except UserError as error:
+        assert "More text is the main lever" in str(error)
+        assert identical(ranking.kept(ranking.seen)) < share
+        assert f"leaves {identical(ranking.kept(ranking.seen)):.4f} of" in str(error)
+        return
+    assert identical(ids) >= share
+    optional = len(ids) - len(ranking.required)
+    assert optional == 0 or identical(ranking.kept(optional - 1)) < share + 1e-9
+
+
+@given(ranking=rankings(), data=st.data())
+def test_the_curve_tells_size_and_fidelity_of_each_threshold(ranking: Ranking, data: st.DataObject) -> None:
+    piece = st.integers(0, len(ranking.counts) - 1)
+    heldout = data.draw(st.lists(st.lists(piece, max_size=5), min_size=1, max_size=12))
+    for point in fidelity_curve(ranking, heldout):
+        ids = kept(ranking, min_count=point.min_count)
+        assert point.pieces == len(ids)
+        assert point.heldout_identical == sum(set(sentence) <= set(ids) for sentence in heldout) / len(heldout)
