@@ -18,6 +18,7 @@ RUN, RESULT = Path("runs/quickstart"), Path(__file__).parent / "results" / "quic
 
 
 def main() -> None:
+    """Write the figures of the finished run."""
     report = json.loads((RUN / "report.json").read_text(encoding="utf-8"))
     stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted(RUN.glob("*/stage.json"))}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()

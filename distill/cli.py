@@ -101,9 +101,7 @@ def main() -> None:
     except UserError as error:
         _fail(str(error))
     except PermissionError as error:
-        _fail(
-            f"{error.filename}: this cannot be written or read here ({error.strerror}); name another folder or mend its permissions."
-        )
+        _fail(f"{error.filename}: {error.strerror}; name another folder, or mend its permissions.")
     except Exception as error:
         if is_disk_full(error):
             _fail("No space left on the device; what is done is kept. Free some and run the same command again.")
@@ -117,8 +115,8 @@ def _print_plan(run: object, until: str | None, force: str | None) -> None:
 
     assert isinstance(run, Run)
     check_surroundings(run.recipe)
-    plan = make_plan(run.recipe, run.folder)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
+    plan = make_plan(run.recipe, run.kept_pieces)
     _out.print(
         f"[bold]{escape(run.recipe.name)}[/bold]: {escape(str(run.file.path))} into {escape(str(run.folder))}", soft_wrap=True
     )

@@ -60,6 +60,11 @@ class Run:
         """What the finished stages returned, by stage."""
         return {stage: record.result for stage, record in self.records.items()}
 
+    @property
+    def kept_pieces(self) -> int | None:
+        """How many pieces the vocabulary stage kept, if it need not run again."""
+        return self.records["vocabulary"].result["kept"] if "vocabulary" in self.records else None
+
     def texts(self, split: str) -> Iterator[str]:
         """The documents of a split, `train` or `heldout`."""
         from distill.corpus.stage import read_documents
@@ -308,7 +313,8 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         run.progress.say(f"{name}: up to date", "dim")
     if pending:
         check_surroundings(run.recipe)
-        check_space(make_plan(run.recipe, run.folder), run.folder)
+        if any(stage.name == "distillation" for stage in pending):  # what takes the room is its models and checkpoints
+            check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         _silence_libraries()
     if force and StageFolder(run.folder, force).partial.exists():

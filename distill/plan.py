@@ -89,19 +89,18 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
         raise UserError("\n".join(problems))
 
 
-def make_plan(recipe: Recipe, run_folder: Path) -> Plan:
-    """Predict the student's size and the distillation's cost; the vocabulary is read from the run where it has one."""
+def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
+    """Predict the student's size and the distillation's cost, from the number of pieces kept where it is known."""
     config = _teacher_config(recipe)
     teacher = int(_empty_model(config).num_parameters())
-    measured = _measured_vocabulary(run_folder)
-    vocabulary = measured or predict_vocabulary(recipe.vocabulary, config.vocab_size)
+    vocabulary = kept_pieces or predict_vocabulary(recipe.vocabulary, config.vocab_size)
     student_config = _student_config(recipe, config, vocabulary)
     student = int(_empty_model(student_config).num_parameters())
     teacher_matrices, student_matrices = _matrix_parameters(config), _matrix_parameters(student_config)
     return Plan(
         teacher_parameters=teacher,
         vocabulary=vocabulary,
-        vocabulary_is_measured=measured is not None,
+        vocabulary_is_measured=kept_pieces is not None,
         student_parameters=student,
         student_bytes=student * _BYTES,
         tokens=recipe.distillation.tokens,
@@ -194,10 +193,3 @@ def _matrix_parameters(config: PretrainedConfig) -> int:
 
     model = _empty_model(config)
     return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())
-
-
-def _measured_vocabulary(run_folder: Path) -> int | None:
-    from distill.folders import StageFolder
-
-    record = StageFolder(run_folder, "vocabulary").record()
-    return int(record.result["kept"]) if record else None

@@ -23,7 +23,6 @@ from transformers import (
 
 from distill import plan
 from distill.errors import UserError
-from distill.folders import Record, StageFolder
 from distill.plan import Plan, check_space, check_student, check_surroundings, make_plan, predict_seconds, predict_vocabulary
 from distill.recipe import Recipe, VocabularySection
 from distill.recipe_file import load_recipe
@@ -58,13 +57,6 @@ def recipe_of(teacher: Path | str, **changes: Any) -> Recipe:
     return Recipe.model_validate(sections | changes)
 
 
-def measure_vocabulary(run: Path, kept: int) -> None:
-    """Leaves the record of a vocabulary stage that kept so many pieces."""
-    folder = StageFolder(run, "vocabulary")
-    folder.begin("0", resumable=False)
-    folder.finish(Record(fingerprint="0", started="", finished="", seconds=0.0, result={"kept": kept}))
-
-
 def built_parameters(model: Any, recipe: Recipe, kept: int) -> int:
     """Parameters of the student that the student stage builds from a teacher of `kept` pieces."""
     model.resize_token_embeddings(kept)
@@ -88,36 +80,33 @@ def test_the_predicted_parameters_are_those_of_the_student_that_is_built(
     teacher = auto.from_config(CONFIGS[family]())
     teacher.save_pretrained(tmp_path / "teacher")
     recipe = recipe_of(tmp_path / "teacher", student=section)
-    measure_vocabulary(tmp_path / "run", 120)
-    predicted = make_plan(recipe, tmp_path / "run")
+    predicted = make_plan(recipe, 120)
     assert predicted.teacher_parameters == teacher.num_parameters()
     assert predicted.student_parameters == built_parameters(teacher, recipe, 120)
     assert predicted.student_bytes == 4 * predicted.student_parameters
 
 
-def test_the_plan_says_whether_the_vocabulary_was_measured(tiny_teacher: Path, tmp_path: Path) -> None:
+def test_the_plan_says_whether_the_vocabulary_was_measured(tiny_teacher: Path) -> None:
     recipe = recipe_of(tiny_teacher)
-    before = make_plan(recipe, tmp_path)
-    measure_vocabulary(tmp_path, 321)
-    after = make_plan(recipe, tmp_path)
+    before, after = make_plan(recipe), make_plan(recipe, 321)
     assert not before.vocabulary_is_measured
     assert (after.vocabulary, after.vocabulary_is_measured) == (321, True)
 
 
-def test_a_predicted_vocabulary_is_not_larger_than_the_teachers(tiny_teacher: Path, tmp_path: Path) -> None:
+def test_a_predicted_vocabulary_is_not_larger_than_the_teachers(tiny_teacher: Path) -> None:
     teachers = json.loads((tiny_teacher / "config.json").read_text())["vocab_size"]
-    assert make_plan(recipe_of(tiny_teacher), tmp_path).vocabulary == teachers
+    assert make_plan(recipe_of(tiny_teacher)).vocabulary == teachers
 
 
-def test_operations_are_two_a_teacher_weight_and_six_a_student_weight_and_token(tiny_teacher: Path, tmp_path: Path) -> None:
+def test_operations_are_two_a_teacher_weight_and_six_a_student_weight_and_token(tiny_teacher: Path) -> None:
     recipe = recipe_of(tiny_teacher, distillation={"tokens": 1000})
     layer = 4 * (32 * 32 + 32) + (32 * 64 + 64) + (64 * 32 + 32) + 4 * 32
-    assert make_plan(recipe, tmp_path).operations == 1000 * (2 * 4 * layer + 6 * 2 * layer)
+    assert make_plan(recipe).operations == 1000 * (2 * 4 * layer + 6 * 2 * layer)
 
 
-def test_planning_computes_no_weight(tiny_teacher: Path, tmp_path: Path) -> None:
+def test_planning_computes_no_weight(tiny_teacher: Path) -> None:
     state = torch.get_rng_state()
-    make_plan(recipe_of(tiny_teacher), tmp_path)
+    make_plan(recipe_of(tiny_teacher))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -296,4 +285,4 @@ def test_the_message_says_how_much_is_needed_and_how_much_there_is(tmp_path: Pat
 
 
 def test_a_small_run_fits_on_this_machine(tiny_teacher: Path, tmp_path: Path) -> None:
-    check_space(make_plan(recipe_of(tiny_teacher), tmp_path), tmp_path)
+    check_space(make_plan(recipe_of(tiny_teacher)), tmp_path)

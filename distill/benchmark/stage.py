@@ -176,7 +176,9 @@ def _cpu_peaks(folder: Path, shapes: list[Shape]) -> dict[Shape, int] | str:
 
 @torch.inference_mode()
 def _cuda_peak(model: PreTrainedModel, setting: Setting) -> int:
+    weights = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
+    others = torch.cuda.memory_allocated() - weights  # the other models lie on the device too
     torch.cuda.reset_peak_memory_stats()
     ids = torch.zeros((setting.batch_size, setting.length), dtype=torch.long, device="cuda")
     model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(torch.cuda.max_memory_allocated())
+    return int(torch.cuda.max_memory_allocated() - others)

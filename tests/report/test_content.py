@@ -108,6 +108,14 @@ def test_the_latency_ratio_is_that_of_batch_1_at_the_longest_length_with_most_th
     assert latency_ratio({"benchmark": benchmark}) == pytest.approx(0.5)
 
 
+def test_for_the_latency_ratio_length_goes_before_threads() -> None:
+    benchmark = [
+        *(measurement(model, median_ms=ms, length=128, threads=1) for model, ms in (("student", 1.0), ("trimmed", 2.0))),
+        *(measurement(model, median_ms=ms, length=32, threads=2) for model, ms in (("student", 3.0), ("trimmed", 4.0))),
+    ]
+    assert latency_ratio({"benchmark": benchmark}) == 0.5
+
+
 @pytest.mark.parametrize(
     "benchmark",
     [
