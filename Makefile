@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # The first Python here that is new enough.
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11 python,$(shell command -v $(python) >/dev/null 2>&1 && $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 BUDGET ?= full
+$(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDGET)))
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 

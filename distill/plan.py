@@ -63,6 +63,7 @@ def check_surroundings(recipe: Recipe) -> None:
 
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
     """Check that a student of the recipe's shape can be cut from the teacher. Raises UserError."""
+    from distill.distillation.states import find_projections
     from distill.student.depth import check_layers, choose_layers
     from distill.student.width import check_width
 
@@ -77,10 +78,15 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
             check()
         except ValueError as error:
             problems.append(f"student: {error}.")
-    narrower = section.hidden_size is not None and section.hidden_size != config.hidden_size
-    if narrower:
-        for name in ("hidden", "relations", "embedding"):
-            if getattr(recipe.distillation.objectives, name) and name != "relations":
+    objectives = recipe.distillation.objectives
+    if objectives.relations:
+        try:
+            find_projections(_empty_model(config))
+        except ValueError as error:
+            problems.append(f"distillation.objectives.relations: {error}; use the other objectives.")
+    if section.hidden_size not in (None, config.hidden_size):
+        for name in ("hidden", "embedding"):
+            if getattr(objectives, name):
                 problems.append(
                     f"distillation.objectives.{name}: compares states of equal width, and student.hidden_size "
                     f"{section.hidden_size} is not the teacher's {config.hidden_size}; use relations, or keep the hidden size."

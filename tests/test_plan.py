@@ -187,8 +187,17 @@ def test_a_narrower_student_cannot_imitate_states_of_the_teachers_width(objectiv
 @pytest.mark.parametrize("section", [*SECTIONS, {"layers": [1], "hidden_size": 32}, {"layers": 4, "intermediate_size": 64}])
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_student_that_fits_is_let_through(family: str, section: dict[str, Any]) -> None:
-    objectives = {"hidden": 0, "relations": 1} if section.get("hidden_size", 32) != 32 else {"hidden": 1, "embedding": 1}
+    narrower = section.get("hidden_size", 32) != 32
+    if narrower and family == "modernbert":
+        pytest.skip("relations, the objective for narrower students, needs separate projections")
+    objectives = {"hidden": 0, "relations": 1} if narrower else {"hidden": 1, "embedding": 1}
     check_student(recipe_of("m", student=section, distillation={"objectives": objectives}), CONFIGS[family]())
+
+
+def test_relations_of_fused_projections_are_refused_before_anything_runs() -> None:
+    recipe = recipe_of("m", student={"layers": [1, 2]}, distillation={"objectives": {"hidden": 1, "relations": 1}})
+    with pytest.raises(UserError, match=r"objectives\.relations: ModernBertModel has no separate query, key and value"):
+        check_student(recipe, CONFIGS["modernbert"]())
 
 
 def test_layers_that_an_architecture_cannot_begin_with_are_refused_by_name() -> None:

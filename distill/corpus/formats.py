@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import IO, Any
 
 Row = dict[str, Any]
@@ -87,6 +88,8 @@ def read_srt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     entry: list[str] | None = None  # None between an entry's end and the next time line
     for _, line in read_lines(file, tally):
         if _SRT_TIME.match(line.strip()):
+            if entry and entry[-1].isdigit():  # no blank line stood between: that was this entry's number
+                entries[-1] = " ".join(entry[:-1])
             entry = []
             entries.append("")
         elif not line.strip():
@@ -99,14 +102,24 @@ def read_srt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
 
 
 def read_conllu(file: IO[bytes], tally: Tally) -> Iterator[Row]:
-    """A row a document (`# newdoc`, else the file): its sentences (`# text = ...`), a line each."""
+    """A row a document (`# newdoc`, else the file): its sentences, a line each.
+
+    A sentence is its `# text = ...`, or without one its words, apart unless one says SpaceAfter=No.
+    """
     sentences: list[str] = []
-    for _, line in read_lines(file, tally):
+    text, words = None, ""
+    for line in chain((line for _, line in read_lines(file, tally)), [""]):  # the last sentence may lack its blank line
         if line.startswith("# newdoc") and sentences:
             yield {"text": "\n".join(sentences)}
             sentences = []
         elif line.startswith("# text ="):
-            sentences.append(line.removeprefix("# text =").strip())
+            text = line.removeprefix("# text =").strip()
+        elif not line.strip():
+            if sentence := text or words.strip():
+                sentences.append(sentence)
+            text, words = None, ""
+        elif (columns := line.split("\t"))[0].isdigit() and len(columns) > 1:
+            words += columns[1] + ("" if "SpaceAfter=No" in columns[-1] else " ")
     if sentences:
         yield {"text": "\n".join(sentences)}
 

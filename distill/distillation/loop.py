@@ -143,13 +143,13 @@ def distil(
                 own = read_student(ids, mask)
             losses = objective_losses(own, target, mask, weights=weights, layers=layers, heads=heads, pooling=pooling)
             loss = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
-            if not math.isfinite(loss.item()):
-                raise UserError(
-                    f"distillation: the loss is {loss.item()} at step {state.step + 1}; lower distillation.learning_rate "
-                    f"(now {section.learning_rate}) or set distillation.precision: float32."
-                )
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(student.parameters(), section.max_gradient_norm)
+            if not (math.isfinite(loss.item()) and math.isfinite(float(norm))):  # before the weights are touched
+                raise UserError(
+                    f"distillation: at step {state.step + 1} the loss is {loss.item()} and its gradient's norm {float(norm)}; "
+                    f"lower distillation.learning_rate (now {section.learning_rate}) or set distillation.precision: float32."
+                )
             rate = learning_rate_at(state.tokens / section.tokens, section)
             for group in optimizer.param_groups:
                 group["lr"] = rate

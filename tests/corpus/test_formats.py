@@ -197,3 +197,13 @@ def test_a_file_that_is_mostly_unreadable_is_an_error_that_names_the_first_place
     (tmp_path / f"latin.{form}").write_bytes("Räksmörgås\n".encode("latin-1" if form == "txt" else "utf-8") * 10)
     with pytest.raises(UserError, match=f"10 of 10 lines are {said} \\(first: latin.{form}, line 1\\)"):
         list(read_source(Source(path=str(tmp_path / f"latin.{form}")), Tally()))
+
+
+def test_a_conllu_sentence_without_its_text_is_put_together_from_its_words():
+    rows = b"1\tFisk\t_\t_\n2\tsimmar\t_\tSpaceAfter=No\n3\t.\t_\t_\n\n# text = Hav.\n1\tHav\t_\tSpaceAfter=No\n2\t.\t_\t_"
+    assert [row["text"] for row in READERS["conllu"](io.BytesIO(rows), Tally())] == ["Fisk simmar.\nHav."]
+
+
+def test_an_srt_entry_that_follows_without_a_blank_line_leaves_no_number_in_the_text():
+    rows = b"1\n00:00:01,000 --> 00:00:02,000\nEtt.\n2\n00:00:02,000 --> 00:00:03,000\n1939\n"
+    assert [row["text"] for row in READERS["srt"](io.BytesIO(rows), Tally())] == ["Ett.\n1939"]

@@ -224,8 +224,19 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(train: Train, value: 
         return {"hidden": student.last.mean() * 0 + (value if len(calls) == 3 else 1.0)}
 
     monkeypatch.setattr(loop, "objective_losses", broken)
-    with pytest.raises(UserError, match=f"the loss is {value} at step 3; lower distillation.learning_rate \\(now 0.0005\\)"):
+    with pytest.raises(UserError, match=f"at step 3 the loss is {value}.* lower distillation.learning_rate \\(now 0.0005\\)"):
         train()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    monkeypatch.setattr(loop, "objective_losses", lambda student, *_, **__: {"hidden": (student.last.sum() * 0).sqrt()})
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: steps.append(1))
+    with pytest.raises(UserError, match=r"at step 1 the loss is 0\.0 and its gradient's norm nan"):
+        train()
+    assert not steps
 
 
 def test_under_relations_the_student_may_be_narrower_than_the_teacher(train: Train) -> None:

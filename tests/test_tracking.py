@@ -1,0 +1,186 @@
+"""What MLflow keeps of a run, and that a store which cannot be reached stops nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from distill.progress import Progress
+from distill.tracking import Tracker, flatten, tracking_uri
+
+STAGES = {"corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export"}
+
+
+@pytest.fixture(scope="module")
+def shared() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict[str, Any]]:
+    """A finished run's folder, the client of its store, its parent run, and the child runs by name."""
+    import mlflow
+
+    if not shared:
+        done = distill("recipe", write_recipe(**{"distillation.tokens": 8000}))
+        assert done.returncode == 0, done.stderr
+        client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("tiny")
+        runs = client.search_runs([experiment.experiment_id])
+        (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        children = {run.info.run_name: run for run in runs if run is not parent}
+        shared.update(folder=tmp_path, client=client, parent=parent, children=children, uri=client.tracking_uri)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(shared["uri"])
+    yield shared
+    mlflow.set_tracking_uri(before)
+
+
+def test_a_run_is_one_finished_parent_with_a_child_for_each_stage(store):
+    parent, children = store["parent"], store["children"]
+    assert parent.info.run_name == "tiny"
+    assert STAGES <= set(children)
+    for stage in STAGES:
+        assert children[stage].data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert children[stage].data.tags["stage"] == stage
+        assert children[stage].data.metrics["seconds"] >= 0
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+
+
+def test_every_model_and_task_has_a_child_of_the_evaluation_with_the_reported_scores(store):
+    report = json.loads((store["folder"] / "runs" / "tiny" / "report.json").read_text())
+    names = {f"evaluation/{row['model']}/{row['task']}" for row in report["evaluation"]}
+    assert names == set(store["children"]) - STAGES
+    for row in report["evaluation"]:
+        run = store["children"][f"evaluation/{row['model']}/{row['task']}"]
+        assert run.data.tags["mlflow.parentRunId"] == store["children"]["evaluation"].info.run_id
+        assert (run.data.tags["model"], run.data.tags["task"]) == (row["model"], row["task"])
+        assert run.data.metrics[_clean(row["metric"])] == pytest.approx(row["mean"])
+
+
+def _clean(metric: str) -> str:
+    return metric.replace("@", "_")
+
+
+def test_the_recipe_is_the_parents_parameters(store):
+    parameters = store["parent"].data.params
+    assert parameters["distillation.tokens"] == "8000"
+    assert parameters["distillation.objectives.relations"] == "0.5"
+    assert parameters["vocabulary.min_count"] == "1"
+    assert parameters["overrides"] == "none"
+    assert store["parent"].data.tags["language"] == "sv"
+
+
+def test_losses_are_logged_step_by_step(store):
+    run = store["children"]["distillation"].info.run_id
+    for name in ("loss", "loss/hidden", "loss/relations", "loss/embedding", "learning_rate"):
+        history = store["client"].get_metric_history(run, name)
+        assert [metric.step for metric in history][:2] == [10, 20]
+        assert all(metric.value >= 0 for metric in history)
+
+
+def test_the_headline_is_the_parents_metrics(store):
+    metrics = store["parent"].data.metrics
+    assert metrics["student_parameters"] == store["children"]["student"].data.metrics["parameters"]
+    assert {"heldout_identical", "retention/faq/mrr_10"} <= set(metrics)
+
+
+def test_report_recipe_and_plots_are_artifacts(store):
+    run = store["parent"].info.run_id
+    assert {"report.html", "report.json", "tiny.yaml", "plots"} <= {f.path for f in store["client"].list_artifacts(run)}
+    plots = store["client"].list_artifacts(run, "plots")
+    assert plots
+    assert all(plot.path.endswith(".png") and plot.file_size > 1000 for plot in plots)
+
+
+def test_artifacts_lie_beside_the_projects_own_store(store):
+    for artifacts in ("report.html", "report.json"):
+        assert len(list((store["folder"] / "mlruns" / "artifacts" / "tiny").rglob(artifacts))) >= 1
+
+
+def test_the_logged_student_loads_from_the_store_and_computes_the_same(store):
+    import mlflow
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    (logged,) = store["client"].search_logged_models([store["parent"].info.experiment_id])
+    assert logged.name == "student"
+    loaded = mlflow.transformers.load_model(logged.model_uri, return_type="components")
+    export = store["folder"] / "runs" / "tiny" / "export"
+    batch = AutoTokenizer.from_pretrained(export)("Regeringen och fisken.", return_tensors="pt")
+    assert torch.equal(loaded["tokenizer"]("Regeringen och fisken.", return_tensors="pt")["input_ids"], batch["input_ids"])
+    with torch.inference_mode():
+        states = [model.eval()(**batch).last_hidden_state for model in (loaded["model"], AutoModel.from_pretrained(export))]
+    assert torch.equal(*states)
+
+
+def test_a_store_that_cannot_be_reached_does_not_stop_or_hold_up_a_run(distill, write_recipe, tmp_path):
+    uri = "http://127.0.0.1:9"
+    done = distill("recipe", write_recipe(), "--until", "corpus", MLFLOW_TRACKING_URI=uri, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if uri in line]
+    assert len(told) == 1
+    assert "going on without it" in told[0]
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "runs" / "tiny" / "report.html").is_file()
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.fixture
+def tracker(tmp_path, monkeypatch):
+    """`tracker()`: a tracker of the run in the working folder, with a store there."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "run").mkdir()
+    before = mlflow.get_tracking_uri()
+    yield lambda: Tracker("tiny", tmp_path / "run", Progress(quiet=True))
+    mlflow.set_tracking_uri(before)
+
+
+def test_a_run_that_did_not_finish_is_gone_on_with_and_a_finished_one_is_not(tracker):
+    def runs() -> dict[str, str]:
+        found = one._client.search_runs([one._experiment], order_by=["attributes.start_time ASC"])
+        return {run.info.run_id: run.info.status for run in found}
+
+    one = tracker()
+    one.start("tiny", {"a": {"b": 1}}, {})
+    with pytest.raises(KeyboardInterrupt), one.child("corpus"):
+        raise KeyboardInterrupt
+    one.finish("KILLED")
+    killed = runs()
+    assert list(killed.values()) == ["KILLED", "KILLED"]
+    again = tracker()
+    again.start("tiny", {"a": {"b": 1}}, {})
+    with again.child("corpus"):
+        again.log({"documents": 3, "unknown": None})
+    again.finish("FINISHED")
+    assert runs() == dict.fromkeys(killed, "FINISHED")
+    third = tracker()
+    third.start("tiny", {}, {})
+    assert len(runs()) == 3
+
+
+def test_what_mlflow_does_not_allow_in_a_name_is_replaced_and_a_long_value_cut(tracker):
+    one = tracker()
+    one.start("tiny", {"list": ["x" * 600], "söurce@x": 1}, {})
+    one.log({"mrr@10": 0.5}, step=3)
+    run = one._client.get_run(one._current)
+    assert run.data.metrics == {"mrr_10": 0.5}
+    assert len(run.data.params["list"]) == 500
+    assert len(run.data.params) == 2
+
+
+def test_nested_parameters_are_flattened():
+    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
+
+
+def test_the_environment_names_the_store(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking")
+    assert tracking_uri() == "http://tracking"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking_uri() == "sqlite:///mlruns/mlflow.db"
