@@ -304,9 +304,12 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     """
     from distill.plan import check_space, check_surroundings, make_plan
 
-    pending = pending_stages(run, until=until, force=force)
-    reported = (run.folder / "report.json").is_file() and (run.folder / "report.html").is_file()
-    if not pending and reported:
+    try:
+        pending = pending_stages(run, until=until, force=force)
+    except UserError:
+        check_surroundings(run.recipe)  # finds every problem, of which this was the first
+        raise
+    if not pending and _is_reported(run):
         run.progress.say(f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})")
         return
     for name in run.records:
@@ -351,6 +354,16 @@ def _run_stage(run: Run, stage: Stage) -> None:
     run.progress.say(f"{stage.name}: done in {format_seconds(seconds)}")
 
 
+def _is_reported(run: Run) -> bool:
+    """Whether the report is of the stages as they are: a run may have been killed between its last stage and its report."""
+    try:
+        reported = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))["stages"]
+    except (OSError, ValueError, KeyError):
+        return False
+    current = all(reported.get(name) == record.identity for name, record in run.records.items())
+    return current and (run.folder / "report.html").is_file()
+
+
 def _report(run: Run) -> None:
     """Write report.json, report.html and the plots, and hand them to MLflow."""
     from distill.report.content import headline, report_content
@@ -359,11 +372,12 @@ def _report(run: Run) -> None:
 
     content = report_content(run.recipe, run.results())
     content["overrides"] = list(run.file.overrides)
+    content["stages"] = {name: record.identity for name, record in run.records.items()}
     history_file = run.folder / "distillation" / "history.json"
     history = json.loads(history_file.read_text(encoding="utf-8")) if "distillation" in run.records else None
     figures = draw_plots(content, history)
-    write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     write_whole(run.folder / "report.html", render_page(content, figures))
+    write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     plots = run.folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir()

@@ -163,7 +163,10 @@ def _check_tokenizer(recipe: Recipe) -> None:
     from distill.teacher import load_tokenizer
     from distill.vocabulary.trimming import tokenizer_definition
 
-    tokenizer_definition(load_tokenizer(recipe.teacher.model, recipe.teacher.revision))
+    tokenizer = load_tokenizer(recipe.teacher.model, recipe.teacher.revision)
+    tokenizer_definition(tokenizer)
+    if (size := recipe.vocabulary.size) is not None and size > len(tokenizer):
+        raise UserError(f"vocabulary.size: {size} is more than the teacher's {len(tokenizer)} pieces.")
 
 
 def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:

@@ -76,7 +76,7 @@ class Progress:
         columns += [TimeElapsedColumn()] if total is None else [TimeRemainingColumn(), TextColumn("left")]
         with Bars(*columns, TextColumn("[dim]{task.fields[detail]}"), console=self.console, transient=True) as bars:
             self._bars, outer = bars, self._bars
-            task._bar = bars.add_task(name, total=total, completed=int(already), count="", detail="")
+            task._bar = bars.add_task(escape(name), total=total, completed=int(already), count="", detail="")
             try:
                 yield task
             finally:

@@ -10,7 +10,17 @@ import os
 import re
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMB]?)")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
@@ -34,7 +44,17 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Section(BaseModel):
     """A part of a recipe: fixed once read, and closed to keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, str_strip_whitespace=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Python counts with True; a recipe does not."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"should not be {str(value).lower()}")
+        return value
 
 
 class Source(Section):
@@ -105,7 +125,7 @@ class Prefixes(Section):
     """In front of a text to be found."""
 
     # The trailing space of "query: " is part of the prefix.
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=False)
+    model_config = ConfigDict(str_strip_whitespace=False)
 
 
 class TeacherSection(Section):

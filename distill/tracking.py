@@ -23,6 +23,12 @@ _PARENT = "mlflow.parentRunId"
 _MEMORY = "tracking.json"
 # The UI then opens on runs and their curves instead of on the traces of a language-model application.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
+# By default MLflow tries seven times, with doubling pauses: minutes lost to a server that is not there.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 _LONGEST_PARAMETER = 500
 
 
@@ -141,6 +147,8 @@ class Tracker:
         return str(self._children[-1] if self._children else self._memory["parent"])
 
     def _connect(self, experiment: str) -> None:
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         import mlflow
         import mlflow.transformers  # with every logger that it brings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -354,3 +355,11 @@ _KEYS = st.lists(_SECTIONS | st.text(max_size=4) | st.integers().map(str), max_s
 @given(override=st.text() | st.tuples(_KEYS, st.text(max_size=12) | _DATA.map(lambda d: yaml.safe_dump(d))).map("=".join))
 def test_any_override_is_either_applied_or_explained(tmp_path, override):
     _loads_or_explains(tmp_path / "any.yaml", MINIMAL, override)
+
+
+@pytest.mark.parametrize(
+    "override", ["distillation.tokens=true", "student.layers=true", "seed=false", "benchmark.seconds=.inf"]
+)
+def test_true_and_infinity_are_no_numbers_of_a_recipe(override):
+    with pytest.raises(UserError, match=re.escape(override)):
+        load_recipe("quickstart", [override])
