@@ -15,8 +15,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
+
+# No deadlines, which a busy machine misses; and where nobody watches, the same examples at every run.
+settings.register_profile(
+    "distill", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("distill")
 
 # One thread: tiny models gain nothing from more, and equal bits need an equal count.
 torch.set_num_threads(1)
