@@ -295,7 +295,7 @@ _DATA = st.dictionaries(
     st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_SCALARS, inner, max_size=3)),
     max_size=4,
 )
-_ANY = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _loads_or_explains(path: Path, text: str, *overrides: str) -> None:
