@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.markup import escape
 
 from distill.errors import Interrupted, UserError, is_disk_full
 from distill.progress import Progress, format_seconds
+
+if TYPE_CHECKING:
+    from distill.run import Run
 
 app = typer.Typer(
     add_completion=False,
@@ -39,8 +42,10 @@ def recipe(
 ) -> None:
     """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
     from distill.interruption import Interruption
-    from distill.pipeline import Run, run_recipe, stage_named
+    from distill.pipeline import run_recipe
     from distill.recipe_file import load_recipe
+    from distill.run import Run
+    from distill.stages import stage_named
 
     file = load_recipe(name, overrides or [])
     until, force = stage_named(until, "--until"), stage_named(force, "--force")
@@ -108,12 +113,12 @@ def main() -> None:
         raise
 
 
-def _print_plan(run: object, until: str | None, force: str | None) -> None:
-    from distill.pipeline import STAGES, Run, pending_stages
+def _print_plan(run: Run, until: str | None, force: str | None) -> None:
+    from distill.pipeline import pending_stages
     from distill.plan import check_surroundings, make_plan, predict_seconds
     from distill.report.page import format_bytes, format_count
+    from distill.stages import STAGES
 
-    assert isinstance(run, Run)
     check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)

@@ -1,0 +1,199 @@
+"""The stages in order, each with what it reads, what it depends on, and how its room's `run` is called.
+
+Rooms are imported when their stage runs: what is up to date costs no import of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from distill.run import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One step of the way."""
+
+    name: str
+    reads: tuple[str, ...]
+    """The stages whose folders it reads."""
+    depends_on: Callable[[Run], dict[str, Any]]
+    """What it depends on besides: parts of the recipe, and the identity of what it reads from outside."""
+    execute: Callable[[Run, Path], Any]
+    """Does it, in the folder given, and returns its result."""
+    resumable: bool = False
+
+
+def _run_corpus(run: Run, output: Path) -> Any:
+    from distill.corpus import stage
+
+    result = stage.run(run.recipe.corpus, seed=run.recipe.seed, output=output, progress=run.progress)
+    for source in result.sources:
+        if source["invalid_utf8"] or source["invalid_json"]:
+            run.progress.say(
+                f"corpus: of {source['lines']:,} lines of {source['location']}, {source['invalid_utf8']:,} are not UTF-8 and "
+                f"{source['invalid_json']:,} not JSON objects; they were left out (first: {source['first_invalid']})",
+                "yellow",
+            )
+    return result
+
+
+def _run_vocabulary(run: Run, output: Path) -> Any:
+    from distill.vocabulary import stage
+
+    return stage.run(
+        run.recipe.vocabulary,
+        teacher=run.teacher,
+        texts=run.texts("train"),
+        heldout=run.sentences(),
+        output=output,
+        progress=run.progress,
+    )
+
+
+def _run_student(run: Run, output: Path) -> Any:
+    from distill.student import stage
+
+    described = {"name": run.recipe.teacher.model, **stage.describe_model(run.teacher.model)}
+    return stage.run(
+        run.recipe.student, trimmed=run.load("trimmed"), teacher=described, texts=run.texts("train"), output=output
+    )
+
+
+def _run_distillation(run: Run, output: Path) -> Any:
+    from distill.distillation import stage
+
+    return stage.run(
+        run.recipe.distillation,
+        teacher=run.load("trimmed"),
+        teacher_section=run.recipe.teacher,
+        student=run.load("initial").model,
+        layers=run.records["student"].result["teacher_layers"],
+        texts=run.texts("train"),
+        heldout=run.texts("heldout"),
+        seed=run.recipe.seed,
+        output=output,
+        interruption=run.interruption,
+        progress=run.progress,
+        log=run.tracker.log,
+    )
+
+
+def _run_evaluation(run: Run, output: Path) -> Any:
+    from distill.evaluation import stage
+
+    def on_scores(model: str, task: str, scores: Any) -> None:
+        with run.tracker.child(f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}):
+            for score in scores:
+                run.tracker.log(
+                    {score.metric: score.mean, f"{score.metric}/low": score.low, f"{score.metric}/high": score.high}
+                )
+                run.tracker.log({f"{score.metric}/retention": score.retention})
+
+    return stage.run(
+        run.recipe.evaluation,
+        load=run.load,
+        teacher_section=run.recipe.teacher,
+        seed=run.recipe.seed,
+        output=output,
+        progress=run.progress,
+        on_scores=on_scores,
+    )
+
+
+def _run_benchmark(run: Run, output: Path) -> Any:
+    from distill.benchmark import stage
+
+    return stage.run(run.recipe.benchmark, load=run.load, folder_of=run.model_folder, output=output, progress=run.progress)
+
+
+def _run_export(run: Run, output: Path) -> Any:
+    from itertools import islice
+
+    from distill.export import stage
+    from distill.report.content import report_content
+
+    changes = "".join(f"# --set {override}\n" for override in run.file.overrides)
+    return stage.run(
+        run.recipe.export,
+        student=run.load("student"),
+        report=report_content(run.recipe, run.results()),
+        recipe_text=changes + run.file.text,
+        sentences=list(islice(run.sentences(), 64)),
+        path=Path(run.folder.name) / "export",
+        output=output,
+    )
+
+
+def _depends_on_teacher(run: Run) -> dict[str, Any]:
+    from distill.teacher import describe_teacher
+
+    return describe_teacher(run.recipe.teacher.model, run.recipe.teacher.revision)
+
+
+def _depends_on_sources(sources: list[Any]) -> list[dict[str, Any]]:
+    from distill.corpus.sources import describe_source
+
+    return [describe_source(source) for source in sources]
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="corpus",
+        reads=(),
+        depends_on=lambda run: {"seed": run.recipe.seed, "sources": _depends_on_sources(run.recipe.corpus.sources)},
+        execute=_run_corpus,
+    ),
+    Stage(
+        name="vocabulary",
+        reads=("corpus",),
+        depends_on=lambda run: {"teacher": _depends_on_teacher(run)},
+        execute=_run_vocabulary,
+    ),
+    Stage(name="student", reads=("vocabulary",), depends_on=lambda run: {}, execute=_run_student),
+    Stage(
+        name="distillation",
+        reads=("corpus", "vocabulary", "student"),
+        depends_on=lambda run: {"seed": run.recipe.seed, "teacher": run.recipe.teacher.model_dump(exclude={"licence"})},
+        execute=_run_distillation,
+        resumable=True,
+    ),
+    Stage(
+        name="evaluation",
+        reads=("vocabulary", "student", "distillation"),
+        depends_on=lambda run: {
+            "seed": run.recipe.seed,
+            "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
+            "sources": _depends_on_sources([task.source for task in run.recipe.evaluation.tasks]),
+        },
+        execute=_run_evaluation,
+    ),
+    Stage(
+        name="benchmark",
+        reads=("vocabulary", "student", "distillation"),
+        depends_on=lambda run: {},
+        execute=_run_benchmark,
+    ),
+    Stage(
+        name="export",
+        reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark"),
+        depends_on=lambda run: {"recipe": run.file.text, "overrides": run.file.overrides},
+        execute=_run_export,
+    ),
+)
+STAGE_NAMES = tuple(stage.name for stage in STAGES)
+
+
+def stage_named(name: str | None, option: str) -> str | None:
+    """`name` if it is a stage's. Raises UserError otherwise."""
+    if name is not None and name not in STAGE_NAMES:
+        import difflib
+
+        near = difflib.get_close_matches(name, STAGE_NAMES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"stages: {', '.join(STAGE_NAMES)}."
+        raise UserError(f"{option} {name}: there is no such stage; {hint}")
+    return name
