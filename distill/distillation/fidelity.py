@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from distill.distillation.chunks import Chunks
-from distill.distillation.objectives import pool
 from distill.distillation.states import StateReader
+from distill.teacher.pooling import pool
 
 _MAX_TOKENS = 12_000
 _BATCH_TOKENS = 2048

@@ -15,13 +15,14 @@ from accelerate import Accelerator
 from distill.distillation.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint
 from distill.distillation.chunks import Chunks, batch_stream
 from distill.distillation.fidelity import measure_fidelity, reference_states
-from distill.distillation.objectives import embedding_loss, hidden_loss, pool, relation_loss
+from distill.distillation.objectives import embedding_loss, hidden_loss, relation_loss
 from distill.distillation.precision import choose_precision
 from distill.distillation.states import StateReader, States
 from distill.errors import UserError
 from distill.interruption import Interruption
 from distill.progress import Progress
 from distill.recipe import DistillationSection, ObjectivesSection
+from distill.teacher.pooling import pool
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

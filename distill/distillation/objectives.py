@@ -72,14 +72,6 @@ def embedding_loss(student_BD: torch.Tensor, teacher_BD: torch.Tensor) -> torch.
     return apart + ranking
 
 
-def pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor, pooling: str) -> torch.Tensor:
-    """Sentence vectors [B, D]: the mean over tokens, or the first token's state."""
-    if pooling == "cls":
-        return hidden_BLD[:, 0]
-    weight_BL1 = mask_BL.unsqueeze(-1).to(hidden_BLD.dtype)
-    return (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1).clamp_min(1e-9)
-
-
 def _relations(states_BLD: torch.Tensor, heads: int) -> torch.Tensor:
     batch, length, width = states_BLD.shape
     split_BHLd = states_BLD.float().view(batch, length, heads, width // heads).transpose(1, 2)

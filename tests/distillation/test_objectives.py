@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from distill.distillation.loop import objective_losses
-from distill.distillation.objectives import SIMILARITY_TEMPERATURE, embedding_loss, hidden_loss, pool, relation_loss
+from distill.distillation.objectives import SIMILARITY_TEMPERATURE, embedding_loss, hidden_loss, relation_loss
 from distill.distillation.states import States
 from distill.recipe import ObjectivesSection
+from distill.teacher.pooling import pool
 
 LENGTHS = [5, 3, 1]
 MASK = torch.tensor([[1] * length + [0] * (5 - length) for length in LENGTHS])

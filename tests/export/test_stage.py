@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from distill.distillation.objectives import pool
 from distill.export.stage import ExportResult, run, same_states, without_folders
 from distill.recipe import ExportSection
 from distill.student.depth import keep_layers, untrained_copy
 from distill.teacher import Teacher, load_teacher
+from distill.teacher.pooling import pool
 from tests.conftest import swedish_sentences
 from tests.export.test_card import snippet
 from tests.report.examples import example_recipe, example_report, example_results
