@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from distill import __version__
 from distill.report.content import headline
@@ -38,7 +39,30 @@ def main() -> None:
         "benchmark": report["benchmark"],
     }
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    print(f"{RESULT}: {json.dumps(kept['headline'])}, {sum(stages.values()):.0f} s in all")
+    print(table(kept))
+    print(f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {RESULT}")
+
+
+def table(kept: dict[str, Any]) -> str:
+    """The figures as README.md shows them: a row a model."""
+    scores = {(row["model"], row["metric"]): row for row in kept["evaluation"]}
+    speed = {row["model"]: row for row in kept["benchmark"] if (row["batch_size"], row["length"]) == (1, 128)}
+    lines = [
+        "| | parameters | on disk | MRR@10 (95% interval) | of the teacher's | recall@1 | ms, 128 tokens |",
+        "|---|---:|---:|---|---:|---:|---:|",
+    ]
+    for model in dict.fromkeys(row["model"] for row in kept["evaluation"]):
+        mrr, recall, fast = scores[model, "mrr@10"], scores[model, "recall@1"], speed.get(model)
+        size = (
+            (f"{fast['parameters'] / 1e6:.1f}M", f"{fast['bytes_on_disk'] / 1e6:.0f} MB", f"{fast['median_ms']:.0f}")
+            if fast
+            else ("", "", "")
+        )
+        lines.append(
+            f"| {model} | {size[0]} | {size[1]} | {mrr['mean']:.3f} ({mrr['low']:.3f} to {mrr['high']:.3f}) "
+            f"| {mrr['retention']:.1%} | {recall['mean']:.3f} | {size[2]} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

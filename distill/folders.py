@@ -49,19 +49,15 @@ class StageFolder:
         except (OSError, ValueError, TypeError):
             return None
 
-    def begin(self, fingerprint: str, *, resumable: bool) -> Path:
-        """An own folder to work in: what an earlier, cut-off try left there if it was of this fingerprint, else empty."""
+    def begin(self, work: str, *, resumable: bool) -> Path:
+        """A folder to work in: what a cut-off try left there if it was at the same work, else empty."""
         mark = self.partial / "fingerprint"
         left = mark.read_text(encoding="utf-8") if mark.is_file() else None
-        if not resumable or left != fingerprint:
+        if not resumable or left != work:
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
-            mark.write_text(fingerprint, encoding="utf-8")
+            mark.write_text(work, encoding="utf-8")
         return self.partial
-
-    def discard(self) -> None:
-        """Forget what a cut-off try left."""
-        shutil.rmtree(self.partial, ignore_errors=True)
 
     def finish(self, record: Record) -> None:
         """Put the worked-in folder, with its record, in the stage's place."""

@@ -67,14 +67,12 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         _silence_libraries()
-    if force and StageFolder(run.folder, force).partial.exists():
-        StageFolder(run.folder, force).discard()
     parameters = {**run.recipe.model_dump(mode="json", exclude_none=True), "overrides": " ".join(run.file.overrides) or "none"}
     tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language}
     run.tracker.start(run.recipe.name, parameters, tags)
     try:
         for stage in pending:
-            _run_stage(run, stage)
+            _run_stage(run, stage, forced=stage.name == force)
         _report(run)
     except Interrupted:
         run.tracker.finish("KILLED")
@@ -85,14 +83,16 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     run.tracker.finish("FINISHED")
 
 
-def _run_stage(run: Run, stage: Stage) -> None:
+def _run_stage(run: Run, stage: Stage, *, forced: bool) -> None:
     """Run one stage in a folder of its own and put it into place."""
     run.interruption.check()
     mark = stage_fingerprint(run, stage)
     folder = StageFolder(run.folder, stage.name)
     started, clock = now(), time.monotonic()
     with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
-        result = asdict(stage.execute(run, folder.begin(mark, resumable=stage.resumable)))
+        # Forced work is its own: it doesn't go on from what was there, but after an interruption from itself.
+        partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
+        result = asdict(stage.execute(run, partial))
         seconds = time.monotonic() - clock
         run.tracker.log({**_figures(result), "seconds": seconds})
     record = Record(fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result)
