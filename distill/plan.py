@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _TRAINING_SHARE_OF_PEAK = 0.35
-"""How much of the measured matrix product a distillation step reaches; benchmarks/results tells what was measured."""
+"""About how much of the measured matrix product a distillation step reaches."""
 _CHECKPOINT_COPIES = 2
 _BYTES = 4
 
