@@ -5,6 +5,7 @@ Rooms are imported when their stage runs: what is up to date costs no import of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def _run_export(run: Run, output: Path) -> Any:
         report=report_content(run.recipe, run.results()),
         recipe_text=changes + run.file.text,
         sentences=list(islice(run.sentences(), 64)),
-        path=Path(run.folder.name) / "export",
+        path=Path(os.path.relpath(run.folder / "export")),
         output=output,
     )
 

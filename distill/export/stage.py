@@ -61,7 +61,7 @@ def run(
     result = ExportResult(
         path=path.as_posix(), files=files, licence=licence, pushed_to=None, reason="pushing was not asked for"
     )
-    own = {"path": result.path, "files": files, "licence": licence, "pushed_to": None, "reason": result.reason}
+    own = {"path": ".", "files": files, "licence": licence, "pushed_to": None, "reason": result.reason}
     (output / "report.json").write_text(json.dumps({**report, "export": own}, indent=2) + "\n", encoding="utf-8")
     return result
 
