@@ -167,7 +167,7 @@ class VocabularySection(Section):
     """Keep this many pieces in all, special pieces and alphabet included."""
     identical: Share | None = None
     """Keep the fewest pieces that leave this share of held-out sentences segmented as before."""
-    floor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The run fails if a smaller share of held-out sentences keeps its segmentation."""
     alphabet: bool = True
     """Keep every character seen in the text and every ASCII character."""

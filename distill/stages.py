@@ -14,6 +14,9 @@ from typing import Any
 from distill.errors import UserError
 from distill.run import Run
 
+FEW_IDENTICAL = 0.7
+"""With a smaller share of held-out sentences segmented as before, the user hears of it even without a floor."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -46,7 +49,7 @@ def _run_corpus(run: Run, output: Path) -> Any:
 def _run_vocabulary(run: Run, output: Path) -> Any:
     from distill.vocabulary import stage
 
-    return stage.run(
+    result = stage.run(
         run.recipe.vocabulary,
         teacher=run.teacher,
         texts=run.texts("train"),
@@ -54,6 +57,13 @@ def _run_vocabulary(run: Run, output: Path) -> Any:
         output=output,
         progress=run.progress,
     )
+    if result.heldout_identical < FEW_IDENTICAL:
+        run.progress.say(
+            f"vocabulary: only {result.heldout_identical:.1%} of the held-out sentences keep their segmentation; "
+            "more text is the main lever, then a lower min_count",
+            "yellow",
+        )
+    return result
 
 
 def _run_student(run: Run, output: Path) -> Any:

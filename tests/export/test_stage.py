@@ -81,7 +81,7 @@ def test_the_working_mark_is_not_listed(folder: Path) -> None:
 
 def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
     part = json.loads((folder / "report.json").read_text())["export"]
-    assert (part["path"], part["pushed_to"], part["reason"]) == ("tiny/export", None, "pushing was not asked for")
+    assert (part["path"], part["pushed_to"], part["reason"]) == (".", None, "pushing was not asked for")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
