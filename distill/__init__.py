@@ -1,3 +1,20 @@
 """distill: one small monolingual encoder out of a large multilingual one, from one YAML file."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill.vocabulary.in_memory import Trimming, trim
+
 __version__ = "0.1.0"
+__all__ = ["Trimming", "trim"]
+
+
+def __getattr__(name: str) -> Any:
+    """The library's functions, imported when they are used: importing torch takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module 'distill' has no attribute {name!r}")
+    from distill.vocabulary import in_memory
+
+    return getattr(in_memory, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -63,6 +64,61 @@ def recipe(
         _out.print(f"report: {run.folder / 'report.html'}", markup=False, soft_wrap=True)
     if "export" in run.records:
         _out.print(f"student: {run.folder / 'export'}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def trim(
+    model: Annotated[str, typer.Argument(help="A Hub id, a folder, or package:multilingual-e5-small.")],
+    text: Annotated[list[str], typer.Argument(help="Text files (txt, jsonl, parquet, conllu, srt; .gz; globs).")],
+    output: Annotated[Path, typer.Option(help="The folder to write model, tokenizer, curve and proof to.")],
+    identical: Annotated[float | None, typer.Option(help="Keep this share of held-out sentences as they are.")] = None,
+    size: Annotated[int | None, typer.Option(help="Keep this many pieces.")] = None,
+    coverage: Annotated[float | None, typer.Option(help="Keep this share of running pieces.")] = None,
+    min_count: Annotated[int | None, typer.Option(help="Keep pieces seen this often (3 without any target).")] = None,
+    floor: Annotated[float, typer.Option(help="Fail if fewer held-out sentences stay as they are.")] = 0.0,
+    heldout: Annotated[float, typer.Option(help="Share of the documents kept apart for curve and proof.")] = 0.05,
+    lexicon: Annotated[str | None, typer.Option(help="A word list whose pieces stay.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A piece that stays.", metavar="PIECE")] = None,
+    keep_pattern: Annotated[str | None, typer.Option(help="Pieces that match this stay.", metavar="REGEX")] = None,
+    terms: Annotated[str | None, typer.Option(help="A file of domain terms whose pieces stay.")] = None,
+    alphabet: Annotated[bool, typer.Option(help="Keep every character of the language's scripts, and ASCII.")] = True,
+    language: Annotated[str | None, typer.Option(help="The text's language (ISO 639-1), to check it.")] = None,
+    language_filter: Annotated[bool, typer.Option(help="Leave out documents in another language.")] = False,
+    column: Annotated[str, typer.Option(help="The column of jsonl and parquet files that holds the text.")] = "text",
+    revision: Annotated[str, typer.Option(help="The Hub model's branch, tag or commit.")] = "main",
+) -> None:
+    """Trim a model's vocabulary to the pieces that text files use, proven on documents held out."""
+    from distill.trim_command import trim_to_folder
+    from distill.vocabulary.curve import curve_table
+
+    result = trim_to_folder(
+        model,
+        revision=revision,
+        sources=[{"path": path, "column": column} for path in text],
+        corpus={"heldout": heldout, "language_filter": language_filter},
+        vocabulary={
+            "identical": identical,
+            "size": size,
+            "coverage": coverage,
+            "min_count": min_count,
+            "floor": floor,
+            "lexicon": lexicon,
+            "keep": {"pieces": keep or [], "pattern": keep_pattern, "terms": terms},
+            "alphabet": alphabet,
+        },
+        language=language,
+        output=output,
+        progress=Progress(),
+    )
+    _out.print("\n".join(curve_table(result.curve, result.chosen)), markup=False, soft_wrap=True)
+    difference = result.max_abs_hidden_difference
+    _out.print(
+        f"{result.kept:,} of {result.original:,} pieces kept; {result.heldout_identical:.2%} of {result.heldout_sentences:,} "
+        f"held-out sentences are segmented as before; largest difference of a hidden state on those: "
+        f"{'not measured, there is none' if difference is None else f'{difference:g}'}",
+        soft_wrap=True,
+    )
+    _out.print(f"model: {output}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -137,9 +193,10 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
     )
     if "distillation" in pending:
         seconds, precision = predict_seconds(plan.operations, run.recipe.distillation.precision)
+        limit = 60 * (run.recipe.distillation.minutes or math.inf)
         _out.print(
-            f"distillation: {plan.tokens:,} tokens, {plan.operations:.2g} floating-point operations, "
-            f"about {format_seconds(seconds)} here in {precision}",
+            f"distillation: {'at most ' if seconds > limit else ''}{plan.tokens:,} tokens, "
+            f"{plan.operations:.2g} floating-point operations, about {format_seconds(min(seconds, limit))} here in {precision}",
             soft_wrap=True,
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from distill.errors import Interrupted, UserError
 from distill.folders import Record, StageFolder, fingerprint, now, write_whole
-from distill.progress import format_seconds
+from distill.progress import format_seconds, silence_libraries
 from distill.run import Run
 from distill.stages import STAGE_NAMES, STAGES, Stage
 
@@ -66,7 +66,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         if any(stage.name == "distillation" for stage in pending):  # what takes the room is its models and checkpoints
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
-        _silence_libraries()
+        silence_libraries()
     parameters = {**run.recipe.model_dump(mode="json", exclude_none=True), "overrides": " ".join(run.file.overrides) or "none"}
     tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language}
     run.tracker.start(run.recipe.name, parameters, tags)
@@ -142,14 +142,3 @@ def _report(run: Run) -> None:
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:
     return {key: value for key, value in result.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
-
-
-def _silence_libraries() -> None:
-    """Their progress bars and advice would break ours."""
-    import datasets
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.utils.logging.set_verbosity_error()
-    datasets.disable_progress_bars()

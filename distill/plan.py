@@ -50,7 +50,8 @@ def check_surroundings(recipe: Recipe) -> None:
             problems.append(str(error))
             return None
 
-    for source in [*recipe.corpus.sources, *(task.source for task in recipe.evaluation.tasks)]:
+    sources = [*recipe.corpus.sources, *recipe.vocabulary.word_lists, *(task.source for task in recipe.evaluation.tasks)]
+    for source in sources:
         if not source.hub:
             collect(list_files, source)
     config = collect(_teacher_config, recipe)
@@ -129,11 +130,11 @@ def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
     """About how long the distillation takes on the device at hand, and in which precision, by a short probe."""
     import torch
 
-    from distill.distillation.precision import choose_precision, matmul_seconds
+    from distill.distillation.precision import SIDE, choose_precision, matmul_seconds
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = choose_precision(precision, device)
-    rate = 2 * 1024**3 / matmul_seconds(device, getattr(torch, chosen))
+    rate = 2 * SIDE**3 / matmul_seconds(device, getattr(torch, chosen))
     return operations / (rate * _TRAINING_SHARE_OF_PEAK), chosen
 
 
@@ -161,10 +162,12 @@ def _teacher_config(recipe: Recipe) -> PretrainedConfig:
 
 def _check_tokenizer(recipe: Recipe) -> None:
     from distill.teacher import load_tokenizer
-    from distill.vocabulary.trimming import tokenizer_definition
+    from distill.vocabulary.families import open_vocabulary
+    from distill.vocabulary.selection import find_pieces
 
     tokenizer = load_tokenizer(recipe.teacher.model, recipe.teacher.revision)
-    tokenizer_definition(tokenizer)
+    vocabulary, keep = open_vocabulary(tokenizer), recipe.vocabulary.keep
+    find_pieces(vocabulary.ids, keep.pieces, keep.pattern)
     if (size := recipe.vocabulary.size) is not None and size > len(tokenizer):
         raise UserError(f"vocabulary.size: {size} is more than the teacher's {len(tokenizer)} pieces.")
 
@@ -189,11 +192,11 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
 def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
     """The model of a configuration, with its masked-language head if it is to have one, without computing a weight."""
     import torch
-    from transformers import AutoModel, AutoModelForMaskedLM
 
-    named = (getattr(config, "architectures", None) or [""])[0]
+    from distill.teacher.loading import auto_class
+
     with torch.device("meta"):
-        return (AutoModelForMaskedLM if named.endswith("ForMaskedLM") else AutoModel).from_config(config)
+        return auto_class(config).from_config(config)
 
 
 def _matrix_parameters(config: PretrainedConfig) -> int:

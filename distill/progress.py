@@ -7,7 +7,7 @@ error, so that standard output stays for results.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +64,11 @@ class Progress:
         """One line for the user."""
         self.console.print(escape(text), style=style, soft_wrap=True)
 
+    def warn(self, warnings: Iterable[str]) -> None:
+        """A line for each thing that the user should know of."""
+        for warning in warnings:
+            self.say(warning, "yellow")
+
     @contextmanager
     def task(self, name: str, *, total: float | None = None, unit: str = "", already: float = 0.0) -> Iterator[Task]:
         """A task under way as long as the block runs; without a total only its count is known."""
@@ -104,3 +109,14 @@ def format_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def silence_libraries() -> None:
+    """Turn off the progress bars and advice of libraries, which would break ours."""
+    import datasets
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()

@@ -41,6 +41,14 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+def filled_from_environment(path: str | None) -> str | None:
+    """A path with its ${NAME}s filled from the environment."""
+    for name in ENVIRONMENT_NAME.findall(path or ""):
+        if not os.environ.get(name):
+            raise ValueError(f"{path} names the environment variable {name}, which is not set")
+    return path and ENVIRONMENT_NAME.sub(lambda found: os.environ[found[1]], path)
+
+
 class Section(BaseModel):
     """A part of a recipe: fixed once read, and closed to keys it does not know."""
 
@@ -82,6 +90,8 @@ class Source(Section):
     """Stop after this much text, such as 2GB."""
     licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
     """The text's licence as the Hub spells it (cc-by-4.0); it travels to the model card."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How much each piece of this text counts when pieces are chosen, relative to other sources."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
@@ -154,6 +164,33 @@ class CorpusSection(Section):
     """A shorter document is dropped."""
     min_letters: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A line with a smaller share of letters among its characters is dropped."""
+    language_filter: bool = False
+    """Leave out documents that are in another language than the recipe's, by an offline identifier."""
+
+
+class KeepSection(Section):
+    """Pieces that stay whatever the target."""
+
+    pieces: list[str] = []
+    """These pieces, as the tokenizer writes them."""
+    pattern: str | None = None
+    """The pieces that match this regular expression whole."""
+    terms: str | None = None
+    """A text file of domain terms, one a line, whose pieces stay."""
+
+    # A blank can be part of a piece or of a pattern.
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"should be a regular expression; {value!r} is none ({error})") from error
+        return value
+
+    _filled = field_validator("terms")(filled_from_environment)
 
 
 class VocabularySection(Section):
@@ -170,7 +207,20 @@ class VocabularySection(Section):
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The run fails if a smaller share of held-out sentences keeps its segmentation."""
     alphabet: bool = True
-    """Keep every character seen in the text and every ASCII character."""
+    """Keep every character of the language's scripts that occurs in the text, and every ASCII character."""
+    lexicon: str | None = None
+    """A word list of the language, one word a line (plain or .gz), whose pieces stay."""
+    keep: Annotated[KeepSection, BeforeValidator(lambda value: {"pieces": value} if isinstance(value, list) else value)] = (
+        KeepSection()
+    )
+    """What stays besides: pieces, a pattern, terms; or a list of pieces."""
+
+    _filled = field_validator("lexicon")(filled_from_environment)
+
+    @property
+    def word_lists(self) -> list[Source]:
+        """The files that the section names."""
+        return [Source(path=path, format="txt") for path in (self.lexicon, self.keep.terms) if path]
 
     @model_validator(mode="after")
     def _one_target(self) -> VocabularySection:
@@ -223,6 +273,8 @@ class DistillationSection(Section):
     """Which objectives, with their weights."""
     tokens: Count = 10_000_000
     """How many tokens the student sees; the text is read again when it ends."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Fewer tokens where a short probe says that so many would take longer than this."""
     batch_tokens: Count = 4096
     """Tokens of one optimiser step."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4

@@ -60,16 +60,16 @@ class Run:
 
     def texts(self, split: str) -> Iterator[str]:
         """The documents of a split, `train` or `heldout`."""
-        from distill.corpus.stage import read_documents
+        from distill.corpus.documents import read_documents
 
         return (document.text for document in read_documents(self.folder / "corpus" / f"{split}.jsonl"))
 
-    def sentences(self) -> Iterator[str]:
-        """The held-out sentences."""
-        from distill.corpus.stage import read_documents
+    def sentences(self) -> Iterator[tuple[int, str]]:
+        """The held-out sentences, each with the number of its source."""
+        from distill.corpus.documents import read_documents
 
         documents = read_documents(self.folder / "corpus" / "heldout.jsonl")
-        return (sentence for document in documents for sentence in document.sentences)
+        return ((document.source, sentence) for document in documents for sentence in document.sentences)
 
     def model_folder(self, name: str) -> Path:
         """The folder of a model by its name in the report."""

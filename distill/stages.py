@@ -14,9 +14,6 @@ from typing import Any
 from distill.errors import UserError
 from distill.run import Run
 
-FEW_IDENTICAL = 0.7
-"""With a smaller share of held-out sentences segmented as before, the user hears of it even without a floor."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -35,34 +32,37 @@ class Stage:
 def _run_corpus(run: Run, output: Path) -> Any:
     from distill.corpus import stage
 
-    result = stage.run(run.recipe.corpus, seed=run.recipe.seed, output=output, progress=run.progress)
-    for source in result.sources:
-        if source["invalid_utf8"] or source["invalid_json"]:
-            run.progress.say(
-                f"corpus: of {source['lines']:,} lines of {source['location']}, {source['invalid_utf8']:,} are not UTF-8 and "
-                f"{source['invalid_json']:,} not JSON objects; they were left out (first: {source['first_invalid']})",
-                "yellow",
-            )
+    result = stage.run(
+        run.recipe.corpus, language=run.recipe.language, seed=run.recipe.seed, output=output, progress=run.progress
+    )
+    run.progress.warn(result.warnings)
     return result
 
 
 def _run_vocabulary(run: Run, output: Path) -> Any:
+    from distill.corpus.documents import document_batches
     from distill.vocabulary import stage
+    from distill.vocabulary.counting import available_workers
+    from distill.vocabulary.curve import curve_table
 
+    batches, foreign = document_batches(run.folder / "corpus" / "train.jsonl"), run.folder / "corpus" / "foreign.jsonl"
     result = stage.run(
         run.recipe.vocabulary,
         teacher=run.teacher,
-        texts=run.texts("train"),
+        batches=batches,
         heldout=run.sentences(),
+        foreign=document_batches(foreign) if foreign.is_file() else (),
+        sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
         output=output,
+        workers=available_workers() if len(batches) > 1 else 1,
         progress=run.progress,
     )
-    if result.heldout_identical < FEW_IDENTICAL:
-        run.progress.say(
-            f"vocabulary: only {result.heldout_identical:.1%} of the held-out sentences keep their segmentation; "
-            "more text is the main lever, then a lower min_count",
-            "yellow",
-        )
+    for line in curve_table(result.curve, result.chosen):
+        run.progress.say(line)
+    for point in result.curve:
+        run.tracker.log({f"curve/{name}": value for name, value in point.items() if name != "pieces"}, point["pieces"])
+    run.tracker.artifact(output / "curve.json")
+    run.progress.warn(result.warnings)
     return result
 
 
@@ -134,7 +134,7 @@ def _run_export(run: Run, output: Path) -> Any:
         student=run.load("student"),
         report=report_content(run.recipe, run.results()),
         recipe_text=changes + run.file.text,
-        sentences=list(islice(run.sentences(), 64)),
+        sentences=[sentence for _, sentence in islice(run.sentences(), 64)],
         path=Path(os.path.relpath(run.folder / "export")),
         output=output,
     )
@@ -156,13 +156,20 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="corpus",
         reads=(),
-        depends_on=lambda run: {"seed": run.recipe.seed, "sources": _depends_on_sources(run.recipe.corpus.sources)},
+        depends_on=lambda run: {
+            "seed": run.recipe.seed,
+            "language": run.recipe.language,
+            "sources": _depends_on_sources(run.recipe.corpus.sources),
+        },
         execute=_run_corpus,
     ),
     Stage(
         name="vocabulary",
         reads=("corpus",),
-        depends_on=lambda run: {"teacher": _depends_on_teacher(run)},
+        depends_on=lambda run: {
+            "teacher": _depends_on_teacher(run),
+            "lists": _depends_on_sources(run.recipe.vocabulary.word_lists),
+        },
         execute=_run_vocabulary,
     ),
     Stage(name="student", reads=("vocabulary",), depends_on=lambda run: {}, execute=_run_student),

@@ -231,6 +231,16 @@ def test_everything_missing_in_the_surroundings_is_reported_at_once(write_recipe
     assert len(message.splitlines()) == 3
 
 
+def test_what_the_vocabulary_names_is_looked_for_beforehand(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    keep = {"pieces": ["kung"], "terms": str(tmp_path / "no-terms.txt")}
+    path = write_recipe(**{"vocabulary.lexicon": str(tmp_path / "no-words.txt"), "vocabulary.keep": keep})
+    with pytest.raises(UserError) as error:
+        check_surroundings(load_recipe(str(path), []).recipe)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 3 and "no-words.txt" in lines[0] and "no-terms.txt" in lines[1]
+    assert lines[2] == "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+
+
 def test_a_source_on_the_hub_is_not_looked_for_beforehand(tiny_teacher: Path) -> None:
     check_surroundings(recipe_of(tiny_teacher))
 

@@ -160,6 +160,13 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
         ("student: {layers: [2, 1]}\n", "line 7: student: a list of layers names at least one"),
         ("vocabulary:\n  min_count: 1\n  size: 9\n", "line 7: vocabulary: cannot aim at both min_count and size; choose one"),
         ("vocabulary: {identical: 0.9, floor: 0.95}\n", "line 7: vocabulary: identical 0.9 lies below floor 0.95"),
+        (
+            "vocabulary: {keep: {pattern: '('}}\n",
+            "line 7: vocabulary.keep.pattern: should be a regular expression; '(' is none",
+        ),
+        ("vocabulary: {keep: {peaces: [a]}}\n", "line 7: vocabulary.keep.peaces: unknown key; did you mean pieces?"),
+        ("vocabulary: {lexicon: '${NO_SUCH}/words.txt'}\n", "line 7: vocabulary.lexicon: ${NO_SUCH}/words.txt names the"),
+        ("distillation: {minutes: 0}\n", "line 7: distillation.minutes: input should be greater than 0"),
         ("distillation: {objectives: {hidden: 0}}\n", "line 7: distillation.objectives: all weights are 0"),
         ("distillation: {chunk_words: [9, 3]}\n", "line 7: distillation: chunk_words goes from few to many"),
         ("evaluation:\n  models: [teacher, teacher]\n", "line 7: evaluation: models names teacher twice"),
@@ -196,6 +203,16 @@ def test_a_path_takes_values_of_the_environment(load, monkeypatch):
     monkeypatch.setenv("SOME_FOLDER", "/texts")
     recipe = load(MINIMAL.replace("hub: some/text", "path: ${SOME_FOLDER}/c.txt"))
     assert recipe.corpus.sources[0].filled_path == "/texts/c.txt"
+
+
+def test_word_lists_take_values_of_the_environment(load, monkeypatch):
+    monkeypatch.setenv("LISTS", "/lists")
+    vocabulary = load(MINIMAL + "vocabulary: {lexicon: '${LISTS}/sv.txt', keep: {terms: '${LISTS}/terms.txt'}}\n").vocabulary
+    assert [source.path for source in vocabulary.word_lists] == ["/lists/sv.txt", "/lists/terms.txt"]
+
+
+def test_a_list_of_pieces_is_short_for_keeping_them(load):
+    assert load(MINIMAL + "vocabulary: {keep: ['▁kWh', '##en']}\n").vocabulary.keep.pieces == ["▁kWh", "##en"]
 
 
 def test_every_error_is_reported_in_one_go(message):

@@ -21,6 +21,8 @@ class LoopState:
     """Where the loop stands; the next batch is the one after (epoch, batch)."""
 
     precision: str
+    budget: int
+    """After how many tokens the loop ends."""
     step: int = 0
     tokens: int = 0
     epoch: int = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 LOG_STEPS = 10
 """Losses are logged every so many steps."""
+PROBE_SECONDS = 5.0
+"""How long batches are rehearsed to tell what fits into a recipe's minutes."""
 EAGER_LENGTH = 256
 """On the CPU, torch's fused attention takes a third of a step on chunks of 64 tokens, and plain products a tenth."""
 _SMOOTHING = 0.95
@@ -81,9 +84,10 @@ def distil(
 ) -> LoopState:
     """Train `student` in place until the token budget is used; the state at the end.
 
-    `layers` are the teacher layers, counted from 1, that the student's stand for. Goes on from the checkpoint at
-    `checkpoint` if there is one. A signal writes a checkpoint and raises Interrupted. Raises UserError if the loss
-    stops being finite.
+    The budget is fixed before the first step, even where the recipe limits the minutes: the learning rate follows from
+    it, and a run that is resumed keeps it. `layers` are the teacher layers, counted from 1, that the student's stand
+    for. Goes on from the checkpoint at `checkpoint` if there is one. A signal writes a checkpoint and raises
+    Interrupted. Raises UserError if the loss stops being finite.
     """
     accelerator = Accelerator(mixed_precision="no")  # autocast is set below, so that what was probed is what runs
     device, padding = accelerator.device, student.config.pad_token_id or 0
@@ -98,7 +102,7 @@ def distil(
         state.resumed_from = state.step
         progress.say(f"distillation: going on from step {state.step:,} ({state.tokens:,} tokens)")
     else:
-        state = LoopState(precision=choose_precision(section.precision, device))
+        state = LoopState(precision=choose_precision(section.precision, device), budget=section.tokens)
     half = state.precision == "bfloat16"
     teacher = teacher.to(device=device, dtype=torch.bfloat16 if half else torch.float32)
     kernel = bare.config._attn_implementation
@@ -124,8 +128,30 @@ def distil(
             state.fidelity.append({"tokens": state.tokens, **measured})
             log({f"fidelity/{name}": value for name, value in measured.items()}, state.step)
 
-    if not state.fidelity:
+    def forward(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
+        ids, mask = (tensor.to(device) for tensor in chunks.batch(rows, padding))
+        with torch.no_grad():
+            target = read_teacher(ids, mask)
+        with arithmetic():
+            own = read_student(ids, mask)
+        losses = objective_losses(own, target, mask, weights=weights, layers=layers, heads=heads, pooling=pooling)
+        return torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum(), losses, int(mask.sum())
+
+    def rehearse(rows: np.ndarray) -> int:
+        loss, _, gained = forward(rows)
+        accelerator.backward(loss)
+        optimizer.zero_grad(set_to_none=True)
+        return gained
+
+    if not found:
+        validating = time.monotonic()
         validate()
+        if section.minutes is not None:
+            seconds = 60 * section.minutes - section.validations * (time.monotonic() - validating)
+            rehearsed = (rehearse(rows) for _, _, rows in batch_stream(chunks.lengths, section.batch_tokens, seed))
+            state.budget = min(section.tokens, max(1, int(seconds * measure_rate(rehearsed))))
+            if state.budget < section.tokens:
+                progress.say(f"distillation: {state.budget:,} tokens fit into {section.minutes:g} minutes here")
     saved_at = started = time.monotonic()
     before = state.seconds
     stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
@@ -133,17 +159,11 @@ def distil(
         closing(read_student),
         closing(read_teacher),
         interruption.deferred(),
-        progress.task("distillation", total=section.tokens, unit="tokens", already=state.tokens) as task,
+        progress.task("distillation", total=state.budget, unit="tokens", already=state.tokens) as task,
     ):
-        while state.tokens < section.tokens:
+        while state.tokens < state.budget:
             epoch, number, rows = next(stream)
-            ids, mask = (tensor.to(device) for tensor in chunks.batch(rows, padding))
-            with torch.no_grad():
-                target = read_teacher(ids, mask)
-            with arithmetic():
-                own = read_student(ids, mask)
-            losses = objective_losses(own, target, mask, weights=weights, layers=layers, heads=heads, pooling=pooling)
-            loss = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
+            loss, losses, gained = forward(rows)
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(student.parameters(), section.max_gradient_norm)
             if not (math.isfinite(loss.item()) and math.isfinite(float(norm))):  # before the weights are touched
@@ -151,14 +171,13 @@ def distil(
                     f"distillation: at step {state.step + 1} the loss is {loss.item()} and its gradient's norm {float(norm)}; "
                     f"lower distillation.learning_rate (now {section.learning_rate}) or set distillation.precision: float32."
                 )
-            rate = learning_rate_at(state.tokens / section.tokens, section)
+            rate = learning_rate_at(state.tokens / state.budget, section)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)  # accelerate would fill with zeros, a tenth of a step on the CPU
 
             state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
-            gained = int(mask.sum())
             state.tokens += gained
             state.loss = _smooth(state.loss, loss.item())
             state.seconds = before + time.monotonic() - started
@@ -170,7 +189,7 @@ def distil(
                 metrics = {f"loss/{name}": value for name, value in parts.items()} | {"loss": loss.item()}
                 metrics |= {"learning_rate": rate, "gradient_norm": float(norm), "tokens_per_second": speed}
                 log(metrics | {"tokens": float(state.tokens)}, state.step)
-            if section.validations and len(state.fidelity) <= state.tokens * section.validations / section.tokens:
+            if section.validations and len(state.fidelity) <= state.tokens * section.validations / state.budget:
                 validate()
             if interruption.requested or time.monotonic() - saved_at >= section.checkpoint_seconds:
                 save_checkpoint(checkpoint, bare, optimizer.optimizer, state)
@@ -178,6 +197,18 @@ def distil(
                 interruption.check()
     bare.set_attn_implementation(kernel)
     return state
+
+
+def measure_rate(rehearsed: Iterable[int]) -> float:
+    """Tokens per second of batches that are rehearsed one by one; the first of them warms up."""
+    batches = iter(rehearsed)
+    next(batches)
+    tokens, started = 0, time.monotonic()
+    for gained in batches:
+        tokens += gained
+        if (seconds := time.monotonic() - started) >= PROBE_SECONDS:
+            break
+    return tokens / seconds
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -32,6 +32,8 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
     }
     if vocabulary and vocabulary["max_abs_hidden_difference"] is None:
         vocabulary["reason"] = "no held-out sentence keeps its segmentation"
+    elif vocabulary and vocabulary["max_abs_logit_difference"] is None:
+        vocabulary["reason"] = "max_abs_logit_difference: the teacher has no head over the vocabulary"
     missing = [stage for stage in _STAGES if stage not in results]
     if missing:
         content["reason"] = f"not run yet: {', '.join(missing)}"

@@ -47,6 +47,10 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     figure, axes = _canvas(title, "pieces kept", "held-out sentences unchanged")
     pieces, unchanged = [point["pieces"] for point in curve], [point["heldout_identical"] for point in curve]
     kept = (vocabulary["kept"], vocabulary["heldout_identical"])
+    if noisy := sorted(vocabulary.get("unfiltered_curve") or [], key=lambda point: point["pieces"]):
+        axes.plot(*zip(*[(p["pieces"], p["heldout_identical"]) for p in noisy], strict=True), color=GREY, linestyle="--")
+        last = (noisy[-1]["pieces"], noisy[-1]["heldout_identical"])
+        axes.annotate("without the\nlanguage filter", last, (-4, -30), textcoords="offset points", color=SOFT, fontsize=8)
     axes.plot(pieces, unchanged, color=BLUE, marker="o", markersize=3)
     axes.plot(*kept, "o", color=ORANGE, markersize=8)
     labelled = [vocabulary["kept"]]
@@ -71,7 +75,7 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value < 1.001 else "")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k" if pieces[-1] >= 10_000 else f"{value:,.0f}")
     axes.set_ylim(min(*unchanged, kept[1], 0.9) - 0.07, 1.08)
-    axes.set_xlim(right=max(*pieces, kept[0]) * 1.16)
+    axes.set_xlim(right=max(*pieces, kept[0], *(point["pieces"] for point in noisy)) * 1.16)
     return figure
 
 

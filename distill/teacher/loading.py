@@ -68,23 +68,35 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
     return tokenizer
 
 
-def load_model(model: str | Path, revision: str = "main") -> PreTrainedModel:
+def load_model(model: str | Path, revision: str = "main", *, task_heads: bool = False) -> PreTrainedModel:
     """The model in float32 and evaluation mode, with its masked-language head if its weights have one.
 
-    Raises UserError if the model is not there or has no safetensors.
+    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there or has no safetensors.
     """
-    import transformers
-
     location = _resolve(str(model))
     check_weights(str(model))
     config = load_config(str(model), revision)
-    named = (getattr(config, "architectures", None) or [""])[0]
-    auto = transformers.AutoModelForMaskedLM if named.endswith("ForMaskedLM") else transformers.AutoModel
+    auto = auto_class(config, task_heads=task_heads)
     with _Explained(str(model), "safetensors weights"):
         loaded = auto.from_pretrained(
             location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype="float32"
         )
     return loaded.eval()
+
+
+def auto_class(config: PretrainedConfig, *, task_heads: bool = False) -> Any:
+    """The auto class of the language-model head that a configuration's architecture has, or of the bare encoder.
+
+    With `task_heads` classification and question-answering heads too, which nothing but trimming has a use for.
+    """
+    import transformers
+
+    named = (getattr(config, "architectures", None) or [""])[0]
+    if named == "XLMWithLMHeadModel":
+        return transformers.AutoModelForMaskedLM
+    heads = ("MaskedLM", *(("SequenceClassification", "TokenClassification", "QuestionAnswering") if task_heads else ()))
+    found = next((head for head in heads if named.endswith(f"For{head}")), "")
+    return getattr(transformers, f"AutoModelFor{found}" if found else "AutoModel")
 
 
 def check_weights(model: str) -> None:
@@ -114,9 +126,9 @@ def model_folder(model: str, revision: str) -> Path:
     return Path(config).parent if isinstance(config, str) else location
 
 
-def load_teacher(model: str, revision: str = "main") -> Teacher:
-    """Model and tokenizer together."""
-    return Teacher(model=load_model(model, revision), tokenizer=load_tokenizer(model, revision))
+def load_teacher(model: str, revision: str = "main", *, task_heads: bool = False) -> Teacher:
+    """Model and tokenizer together; a classifier's head only with `task_heads`."""
+    return Teacher(model=load_model(model, revision, task_heads=task_heads), tokenizer=load_tokenizer(model, revision))
 
 
 def position_limit(model: PreTrainedModel) -> int:

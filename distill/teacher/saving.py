@@ -25,10 +25,11 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the tokenizer's files, without the truncation and padding of its last call."""
     tokenizer.save_pretrained(folder)
     definition_file, config_file = folder / "tokenizer.json", folder / "tokenizer_config.json"
-    definition = json.loads(definition_file.read_text(encoding="utf-8"))
-    definition_file.write_text(
-        json.dumps({**definition, "truncation": None, "padding": None}, ensure_ascii=False), encoding="utf-8"
-    )
+    if definition_file.is_file():  # XLM's tokenizer has none
+        definition = json.loads(definition_file.read_text(encoding="utf-8"))
+        definition_file.write_text(
+            json.dumps({**definition, "truncation": None, "padding": None}, ensure_ascii=False), encoding="utf-8"
+        )
     config = {key: value for key, value in json.loads(config_file.read_text(encoding="utf-8")).items() if key not in _TRANSIENT}
     if config.get("tokenizer_class") == "TokenizersBackend":  # transformers 5's name for what every version knows as this:
         config["tokenizer_class"] = "PreTrainedTokenizerFast"

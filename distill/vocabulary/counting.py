@@ -1,71 +1,215 @@
-"""How often each piece of a tokenizer occurs in text.
+"""How often each piece of a vocabulary occurs in text: batches of text go in, counts and characters come out.
 
-Where the pre-tokenizer splits on white space, a word is segmented the same wherever it stands, so each distinct word
-is segmented once and weighed by its frequency.
+Each distinct unit (a word, where the tokenizer allows it) is segmented once and weighed by its frequency. Reading, parsing
+and cutting into units run in other processes; what they send back is added up and segmented here. Whenever the table of
+units is full it is segmented and emptied, so that memory is bounded however much text there is; counts are whole
+numbers, so that neither the number of processes nor the order of the text changes the result.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from distill.vocabulary.units import Units
+
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from distill.vocabulary.families import Vocabulary
 
+Batch = Iterable[tuple[int, str]]
+"""Texts, each with the number of its source: what one process takes at a time, so it is small enough and can be pickled."""
+Table = dict[int, Counter[str]]
+"""For each source the frequency of each unit."""
 T = TypeVar("T")
-_BATCH = 20_000
+
+MAX_UNITS = 2_000_000
+"""The table of distinct units is segmented and emptied beyond this: about 300 MB."""
+BATCH_CHARACTERS = 4_000_000
+_BLOCK_CHARACTERS = 500_000
+_ENCODE_TEXTS, _PACKED_WORDS = 500, 100
+_CODE_POINTS = 0x110000
 
 
-def splits_on_white_space(tokenizer: Tokenizer) -> bool:
-    """Whether no piece of this tokenizer can depend on more than one white-space separated word."""
-    pre_tokenizer = json.loads(tokenizer.to_str()).get("pre_tokenizer")
-    return any(step["type"] in ("WhitespaceSplit", "Whitespace", "BertPreTokenizer") for step in _steps(pre_tokenizer))
+@dataclass(kw_only=True)
+class Counts:
+    """What was counted; counts are int64."""
+
+    pieces: np.ndarray
+    """[sources, ids]: how often each piece occurs."""
+    code_points: np.ndarray
+    """[0x110000]: how often each character occurs, before normalisation."""
+    characters: set[str] = field(default_factory=set)
+    """The characters that occur, after normalisation."""
+
+    def __add__(self, other: Counts) -> Counts:
+        """What both counted."""
+        return Counts(
+            pieces=self.pieces + other.pieces,
+            code_points=self.code_points + other.code_points,
+            characters=self.characters | other.characters,
+        )
 
 
-def count_units(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
-    """Frequencies of the strings that can be segmented on their own: words where that is exact, else whole lines."""
-    by_words = splits_on_white_space(tokenizer)
-    units: Counter[str] = Counter()
-    for text in texts:
-        # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
-        units.update(text.replace("\n", " ").split(" ") if by_words else text.split("\n"))
-    del units[""]
-    return units
-
-
-def count_pieces(units: Counter[str], tokenizer: Tokenizer) -> np.ndarray:
-    """How often each piece occurs: int64, one count an id, in text given as unit frequencies."""
-    counts = np.zeros(tokenizer.get_vocab_size(with_added_tokens=True), dtype=np.int64)
-    for batch in _batches(units.items()):
-        encodings = tokenizer.encode_batch_fast([unit for unit, _ in batch], add_special_tokens=False)
-        lengths = np.fromiter((len(encoding) for encoding in encodings), dtype=np.int64, count=len(batch))
-        ids = np.fromiter((i for encoding in encodings for i in encoding.ids), dtype=np.int64, count=int(lengths.sum()))
-        weights = np.repeat(np.fromiter((count for _, count in batch), dtype=np.int64, count=len(batch)), lengths)
-        np.add.at(counts, ids, weights)
+def count_text(
+    batches: Iterable[Batch],
+    vocabulary: Vocabulary,
+    *,
+    sources: int = 1,
+    workers: int = 1,
+    advance: Callable[[float], object] = lambda batches: None,
+) -> Counts:
+    """Count pieces and characters of all batches, with `workers` processes beside this one if more than 1."""
+    counts = Counts(
+        pieces=np.zeros((sources, vocabulary.size), dtype=np.int64), code_points=np.zeros(_CODE_POINTS, dtype=np.int64)
+    )
+    table: Table = {source: Counter() for source in range(sources)}
+    with _mapping(workers) as mapping:
+        for counted in mapping(batches, vocabulary.units):
+            for source, units in counted.items():
+                table[source].update(units)
+            if sum(map(len, table.values())) > MAX_UNITS:
+                segment_units(table, vocabulary, counts)
+            advance(1)
+    segment_units(table, vocabulary, counts)
     return counts
 
 
-def count_characters(units: Iterable[str], tokenizer: Tokenizer) -> set[str]:
-    """The characters of the text as the model sees it: after the tokenizer's own normalisation."""
-    characters: set[str] = set()
-    for batch in _batches(units):
-        text = " ".join(batch)
-        characters.update(tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text)
-    return characters
+def segment_units(table: Table, vocabulary: Vocabulary, counts: Counts) -> None:
+    """Add what the units of `table` consist of to `counts`, and empty the table."""
+    for source, units in table.items():
+        units.pop("", None)
+        for batch in batched(pack_units(units, vocabulary.units), _ENCODE_TEXTS):
+            texts = [text for text, _ in batch]
+            frequencies = np.fromiter((count for _, count in batch), dtype=np.int64, count=len(batch))
+            _add(counts.pieces[source], vocabulary.encode(texts), frequencies)
+            joined = "".join(texts).encode("utf-32-le", "surrogatepass")
+            lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+            np.add.at(counts.code_points, np.frombuffer(joined, dtype=np.uint32), np.repeat(frequencies, lengths))
+            counts.characters.update(vocabulary.normalise(" ".join(texts)))
+        units.clear()
+    counts.characters.discard(" ")
 
 
-def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if pre_tokenizer is None:
-        return []
-    return [step for inner in pre_tokenizer.get("pretokenizers", []) for step in _steps(inner)] or [pre_tokenizer]
+def pack_units(table: Counter[str], units: Units) -> Iterator[tuple[str, int]]:
+    """Texts and how often each counts: the units of a table, those of one frequency together where blanks mean nothing.
+
+    A tokenizer is nearly twice as fast on a text of many words as on as many texts of one.
+    """
+    if units != Units.WORDS:
+        yield from table.items()
+        return
+    by_frequency = sorted(table.items(), key=itemgetter(1))
+    for frequency, same in groupby(by_frequency, key=itemgetter(1)):
+        for words in batched((word for word, _ in same), _PACKED_WORDS):
+            yield " ".join(words), frequency
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH)):
+def count_units(batch: Batch, units: Units) -> Table:
+    """Frequencies of the units of one batch, by source."""
+    table: Table = {}
+    for source, block in _blocks(batch):
+        table.setdefault(source, Counter()).update(units.split(block))
+    return table
+
+
+def batch_texts(texts: Iterable[str], source: int = 0) -> Iterator[list[tuple[int, str]]]:
+    """The texts in batches of a few million characters."""
+    batch: list[tuple[int, str]] = []
+    size = 0
+    for text in texts:
+        batch.append((source, text))
+        size += len(text)
+        if size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Runs of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def available_workers() -> int:
+    """How many processes may run at once: the processors that this one is allowed."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _add(counts: np.ndarray, encoded: list[list[int]], frequencies: np.ndarray) -> None:
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    ids = np.fromiter((i for ids in encoded for i in ids), dtype=np.int64, count=int(lengths.sum()))
+    np.add.at(counts, ids, np.repeat(frequencies, lengths))
+
+
+def _blocks(batch: Batch) -> Iterator[tuple[int, str]]:
+    """Neighbouring texts of one source joined by newlines, which no unit spans: cutting many small texts is slow."""
+    pending: list[str] = []
+    size, current = 0, 0
+    for source, text in batch:
+        if pending and (source != current or size >= _BLOCK_CHARACTERS):
+            yield current, "\n".join(pending)
+            pending, size = [], 0
+        current = source
+        pending.append(text)
+        size += len(text)
+    if pending:
+        yield current, "\n".join(pending)
+
+
+Mapping_ = Callable[[Iterable[Batch], Units], Iterator[Mapping[int, Counter[str]]]]
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Mapping_]:
+    """`count_units` over batches, in this process or in others; never more batches under way than keeps those busy."""
+    if workers <= 1:
+        yield lambda batches, units: (count_units(batch, units) for batch in batches)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Not forked: the tokenizers library and torch have threads, which a forked process would have lost.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare_worker)
+
+    def mapping(batches: Iterable[Batch], units: Units) -> Iterator[Mapping[int, Counter[str]]]:
+        under_way = deque()  # type: ignore[var-annotated]
+        for batch in batches:
+            under_way.append(pool.submit(count_units, batch, units))
+            if len(under_way) > workers + 1:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+    try:
+        yield mapping
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """A worker leaves Ctrl-C to its parent, and ends when its parent is gone."""
+    import signal
+    import threading
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        assert parent is not None
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

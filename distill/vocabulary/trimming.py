@@ -1,36 +1,22 @@
-"""A model, its tokenizer and the pieces to keep go in; a trimmed model and tokenizer come out, all in memory."""
+"""A model and the pieces to keep go in; a model of those pieces comes out, in memory."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from distill.errors import UserError
-from distill.vocabulary import unigram
+from distill.vocabulary.families import Vocabulary
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel
 
-_SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-
-
-def tokenizer_definition(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """The parsed `tokenizer.json` of the pipeline that transformers runs.
-
-    Not the file's: transformers 5 rebuilds XLM-R's pipeline when it loads one, and this is what users get.
-    Raises UserError if the family is not supported.
-    """
-    definition: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    if (family := definition["model"]["type"]) != "Unigram":
-        raise UserError(
-            f"teacher.model: its tokenizer is of the {family} family; vocabulary trimming supports Unigram "
-            "(XLM-R, XLM-V, mDeBERTa, multilingual E5, BGE-M3)."
-        )
-    return definition
+_SPECIAL_ID = ("_token_id", "_index")
+"""How a config names the id of a special piece: pad_token_id, or XLM's pad_index."""
+_ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask", "decoder_start")
 
 
 def renumbering(kept: Iterable[int]) -> dict[int, int]:
@@ -38,58 +24,66 @@ def renumbering(kept: Iterable[int]) -> dict[int, int]:
     return {int(old): new for new, old in enumerate(sorted(set(kept)))}
 
 
-def trim_tokenizer(tokenizer: PreTrainedTokenizerBase, new_ids: dict[int, int]) -> PreTrainedTokenizerBase:
-    """A tokenizer with the kept pieces alone.
-
-    It is a plain fast tokenizer: its pipeline is its file, so that transformers and `tokenizers` read the same.
-    """
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
-
-    definition = unigram.trim_definition(tokenizer_definition(tokenizer), new_ids)
-    special = {f"{role}_token": str(token) for role in _SPECIAL if (token := getattr(tokenizer, f"{role}_token", None))}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(json.dumps(definition, ensure_ascii=False)),
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=list(tokenizer.model_input_names),
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        **special,
-    )
+def embedding_rows(model: PreTrainedModel) -> int:
+    """How many ids the model's input embedding has rows for."""
+    return int(model.get_input_embeddings().weight.shape[0])
 
 
+def check_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
+    """Check that every piece has its row; rows beyond the pieces, as padding leaves them, do no harm. Raises UserError."""
+    if vocabulary.size > (rows := embedding_rows(model)):
+        raise UserError(
+            f"teacher.model: its tokenizer has ids up to {vocabulary.size - 1:,} and its embedding {rows:,} rows; "
+            "they do not belong together, or pieces were added without resize_token_embeddings."
+        )
+
+
+def piece_parameters(model: PreTrainedModel) -> int:
+    """How many parameters a piece has: its row in the embedding, and in an untied output layer and its bias."""
+    rows = embedding_rows(model)
+    sized = (parameter for parameter in model.parameters() if parameter.shape[:1] == (rows,))
+    return sum(parameter.numel() // rows for parameter in sized)
+
+
+def special_ids(config: PreTrainedConfig) -> dict[str, int]:
+    """The ids of special pieces that a config names, by the name of the attribute."""
+    names = (role + ending for role in _ROLES for ending in _SPECIAL_ID)
+    found = {name: getattr(config, name, None) for name in names}
+    return {name: i for name, i in found.items() if isinstance(i, int) and not isinstance(i, bool) and i >= 0}
+
+
+@torch.no_grad()
 def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedModel:
     """A copy of `model` whose vocabulary is the kept pieces: input embeddings, output head and its bias, and config ids.
 
-    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit.
+    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit. Works for every
+    architecture whose state has nothing else with as many rows as the embedding.
     """
-    kept = torch.tensor(sorted(new_ids), dtype=torch.long)
-    old_size = model.config.vocab_size
+    kept, rows = torch.tensor(sorted(new_ids), dtype=torch.long), embedding_rows(model)
     config = copy.deepcopy(model.config)
     config.vocab_size = len(kept)
-    for role in _SPECIAL:
-        old = getattr(config, f"{role}_token_id", None)
-        if isinstance(old, int):
-            setattr(config, f"{role}_token_id", new_ids.get(old))
+    for name, old in special_ids(config).items():
+        setattr(config, name, new_ids.get(old))
     with torch.device("meta"):
         trimmed = type(model)(config)
-    # What is sized by the vocabulary is cut to the kept rows; the rest is shared with nobody and copied whole.
-    embedding, expected = model.get_input_embeddings().weight, trimmed.state_dict()
+    expected = trimmed.state_dict()
     state: dict[str, torch.Tensor] = {}
+    copies: dict[int, torch.Tensor] = {}  # tied weights are one tensor under two names: cut once, tied again below
     for name, tensor in model.state_dict().items():
-        sized_by_vocabulary = tensor.shape[:1] == (old_size,) and expected[name].shape[:1] == (len(kept),)
-        state[name] = tensor[kept].clone() if sized_by_vocabulary else tensor.clone()
-    assert embedding.shape[0] == old_size, "the embedding has as many rows as the config says"
-    trimmed = trimmed.to_empty(device="cpu")
-    trimmed.load_state_dict(state)
-    _restore_buffers(trimmed, model)
+        sized_by_vocabulary = tensor.shape[:1] == (rows,) and expected[name].shape[:1] == (len(kept),)
+        if tensor.data_ptr() not in copies:
+            copies[tensor.data_ptr()] = tensor[kept] if sized_by_vocabulary else tensor.clone()
+        state[name] = copies[tensor.data_ptr()]
+    trimmed.load_state_dict(state, assign=True)
+    _copy_buffers(trimmed, model)
     trimmed.tie_weights()
     return trimmed.eval()
 
 
-def _restore_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
-    """Copy the buffers that no state dict carries (position ids), which `to_empty` left unset."""
-    buffers = dict(source.named_buffers())
-    for name, buffer in target.named_buffers():
-        if name in buffers and buffers[name].shape == buffer.shape:
-            buffer.copy_(buffers[name])
+def _copy_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
+    """Copy the buffers that no state dict carries (position ids, rotary frequencies), which have no values yet."""
+    modules = dict(source.named_modules())
+    for name, module in target.named_modules():
+        for own, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                module.register_buffer(own, modules[name].get_buffer(own).clone(), persistent=False)

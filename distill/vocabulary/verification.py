@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from distill.teacher.loading import position_limit
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from distill.vocabulary.families import Vocabulary
+
 _BATCH_TOKENS = 4096
+LOGIT_TOKENS = 2048
+"""Logits over a whole vocabulary are large and slow: they are compared on the first so many tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,15 +31,17 @@ class Segmentation:
     trimmed: list[list[int]]
     identical: np.ndarray
     """bool, one a sentence: the trimmed ids are the original ids renumbered."""
+    around: int = 2
+    """How many special tokens stand around each sentence."""
 
     def unknown_rate(self, ids: Sequence[Sequence[int]], unknown: int | None) -> float:
-        """Share of unknown tokens among all tokens but the two special ones around a sentence."""
-        tokens = sum(max(len(sentence) - 2, 0) for sentence in ids)
+        """Share of unknown tokens among all tokens but the special ones around a sentence."""
+        tokens = sum(max(len(sentence) - self.around, 0) for sentence in ids)
         return sum(sentence.count(unknown) for sentence in ids) / tokens if tokens and unknown is not None else 0.0
 
     def tokens_per_word(self, ids: Sequence[Sequence[int]], words: int) -> float:
         """Tokens without the special ones, over white-space separated words."""
-        return sum(max(len(sentence) - 2, 0) for sentence in ids) / words if words else 0.0
+        return sum(max(len(sentence) - self.around, 0) for sentence in ids) / words if words else 0.0
 
 
 def segment(
@@ -42,13 +51,40 @@ def segment(
     new_ids: dict[int, int],
 ) -> Segmentation:
     """Both segmentations of every sentence, through transformers."""
-    before = _encode(original, sentences)
-    after = _encode(trimmed, sentences)
-    identical = [
-        len(a) == len(b) and all(new_ids.get(x) == y for x, y in zip(a, b, strict=True))
-        for a, b in zip(before, after, strict=True)
-    ]
-    return Segmentation(original=before, trimmed=after, identical=np.array(identical, dtype=bool))
+    before, after = encode(original, sentences), encode(trimmed, sentences)
+    return Segmentation(
+        original=before,
+        trimmed=after,
+        identical=renumbered(before, after, new_ids),
+        around=original.num_special_tokens_to_add(pair=False),
+    )
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str]) -> list[list[int]]:
+    """The ids of each sentence with the special tokens around it, through transformers."""
+    if not sentences:
+        return []
+    ids: list[list[int]] = tokenizer(list(sentences), add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
+    return ids
+
+
+def renumbered(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], new_ids: dict[int, int]) -> np.ndarray:
+    """For each pair of segmentations, whether the second is the first with its ids renumbered: bool, one a pair."""
+    both = zip(before, after, strict=True)
+    same = (len(a) == len(b) and all(new_ids.get(x) == y for x, y in zip(a, b, strict=True)) for a, b in both)
+    return np.fromiter(same, dtype=bool, count=len(before))
+
+
+def raw_identical(original: Tokenizer, trimmed: Tokenizer, sentences: Sequence[str], new_ids: dict[int, int]) -> float:
+    """Share of sentences whose segmentation is unchanged through the `tokenizers` library alone, special tokens included."""
+    before, after = ([encoding.ids for encoding in raw.encode_batch(list(sentences))] for raw in (original, trimmed))
+    return float(renumbered(before, after, new_ids).mean())
+
+
+def words_identical(original: Vocabulary, trimmed: Vocabulary, sentences: Sequence[str], new_ids: dict[int, int]) -> float:
+    """Share of the distinct words of the sentences whose segmentation within a line is unchanged."""
+    words = sorted({original.units.within(word) for sentence in sentences for word in sentence.split()})
+    return float(renumbered(original.encode(words), trimmed.encode(words), new_ids).mean())
 
 
 def raw_agreement(raw: Tokenizer, sentences: Sequence[str], ids: Sequence[Sequence[int]]) -> float:
@@ -57,6 +93,13 @@ def raw_agreement(raw: Tokenizer, sentences: Sequence[str], ids: Sequence[Sequen
         return 1.0
     encodings = raw.encode_batch(list(sentences))
     return float(np.mean([encoding.ids == list(own) for encoding, own in zip(encodings, ids, strict=True)]))
+
+
+def round_trip(original: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, segmentation: Segmentation) -> float:
+    """Share of sentences that decode to the same text after trimming as before."""
+    before = original.batch_decode(segmentation.original, skip_special_tokens=True)
+    after = trimmed.batch_decode(segmentation.trimmed, skip_special_tokens=True)
+    return float(np.mean([a == b for a, b in zip(before, after, strict=True)])) if before else 1.0
 
 
 @torch.inference_mode()
@@ -70,24 +113,49 @@ def max_hidden_difference(
 
     Both models see batches of the same shape, so that equal weights give equal bits. None if no sentence is identical.
     """
-    pairs = [
-        (before[:limit], after[:limit])
-        for before, after, same in zip(segmentation.original, segmentation.trimmed, segmentation.identical, strict=True)
-        for limit in [original.config.max_position_embeddings - 2]
-        if same
-    ]
-    if not pairs:
-        return None
-    largest = 0.0
-    for batch in _batches(sorted(pairs, key=lambda pair: len(pair[0]))):
-        before, mask = pad([pair[0] for pair in batch], original.config.pad_token_id or 0)
-        after, _ = pad([pair[1] for pair in batch], trimmed.config.pad_token_id or 0)
-        old = original(input_ids=before, attention_mask=mask, output_hidden_states=True).hidden_states
-        new = trimmed(input_ids=after, attention_mask=mask, output_hidden_states=True).hidden_states
-        # Padding too: the padding piece is kept, so its states are equal as well.
-        largest = max(largest, *((a - b).abs().max().item() for a, b in zip(old, new, strict=True)))
-        advance(float(mask.sum()))
+    largest = None
+    # The encoder alone: what a head adds is compared by `max_logit_difference`, over fewer tokens.
+    with _evaluating(original.base_model) as old_encoder, _evaluating(trimmed.base_model) as new_encoder:
+        for before, after, mask in _batches(original, trimmed, segmentation, _BATCH_TOKENS):
+            old = old_encoder(input_ids=before, attention_mask=mask, output_hidden_states=True).hidden_states
+            new = new_encoder(input_ids=after, attention_mask=mask, output_hidden_states=True).hidden_states
+            # Padding too: the padding piece is kept, so its states are equal as well.
+            largest = max(largest or 0.0, *((a - b).abs().max().item() for a, b in zip(old, new, strict=True)))
+            advance(float(mask.sum()))
     return largest
+
+
+@torch.inference_mode()
+def max_logit_difference(
+    original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, kept: Sequence[int]
+) -> float | None:
+    """Largest absolute difference of the logit of any kept piece, over the first identical sentences.
+
+    None for a model without a head over the vocabulary, and if no sentence is identical.
+    """
+    if trimmed.get_output_embeddings() is None:
+        return None
+    largest, tokens, rows = None, 0, torch.tensor(kept, dtype=torch.long)
+    with _evaluating(original) as old_model, _evaluating(trimmed) as new_model:
+        for before, after, mask in _batches(original, trimmed, segmentation, 256):
+            old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
+            new = new_model(input_ids=after, attention_mask=mask)[0]
+            largest = max(largest or 0.0, (old - new).abs().max().item())
+            tokens += int(mask.sum())
+            if tokens >= LOGIT_TOKENS:
+                break
+    return largest
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+    """The model without dropout; afterwards every module is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        yield model.eval()
+    finally:
+        for module in training:
+            module.training = True
 
 
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,19 +169,19 @@ def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torc
     return ids, mask
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str]) -> list[list[int]]:
-    if not sentences:
-        return []
-    ids: list[list[int]] = tokenizer(list(sentences), add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-    return ids
-
-
-def _batches(pairs: list[tuple[list[int], list[int]]]) -> Iterator[list[tuple[list[int], list[int]]]]:
-    """Runs of pairs, sorted by length, of at most _BATCH_TOKENS tokens each when padded."""
+def _batches(
+    original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Ids before and after and their mask, of the identical sentences sorted by length, about `size` tokens at a time."""
+    limit = position_limit(original)
+    both = zip(segmentation.original, segmentation.trimmed, segmentation.identical, strict=True)
+    pairs = sorted(((a[:limit], b[:limit]) for a, b, same in both if same), key=lambda pair: len(pair[0]))
     start = 0
     while start < len(pairs):
         end = start + 1
-        while end < len(pairs) and len(pairs[end][0]) * (end + 1 - start) <= _BATCH_TOKENS:
+        while end < len(pairs) and len(pairs[end][0]) * (end + 1 - start) <= size:
             end += 1
-        yield pairs[start:end]
+        before, mask = pad([pair[0] for pair in pairs[start:end]], original.config.pad_token_id or 0)
+        after, _ = pad([pair[1] for pair in pairs[start:end]], trimmed.config.pad_token_id or 0)
+        yield before, after, mask
         start = end

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from distill.corpus.stage import CorpusResult, read_documents, run, split_documents
+from distill.corpus.documents import read_documents
+from distill.corpus.stage import CorpusResult, run, split_documents
 from distill.errors import UserError
 from distill.progress import Progress
 from distill.recipe import CorpusSection
@@ -21,11 +22,13 @@ Make = Callable[..., CorpusResult]
 def make(tmp_path: Path) -> Make:
     """Runs the stage into `tmp_path / name`; sources are paths below `tmp_path`, or whole dictionaries."""
 
-    def make(*sources: str | dict[str, Any], name: str = "corpus", seed: int = 0, **section: Any) -> CorpusResult:
+    def make(
+        *sources: str | dict[str, Any], name: str = "corpus", seed: int = 0, language: str | None = None, **section: Any
+    ) -> CorpusResult:
         (tmp_path / name).mkdir()
         given = [{"path": str(tmp_path / source)} if isinstance(source, str) else source for source in sources]
         corpus = CorpusSection.model_validate({"sources": given, **section})
-        return run(corpus, seed=seed, output=tmp_path / name, progress=Progress(quiet=True))
+        return run(corpus, language=language, seed=seed, output=tmp_path / name, progress=Progress(quiet=True))
 
     return make
 
@@ -163,3 +166,41 @@ def test_nothing_but_the_two_sides_is_left_in_the_folder(make: Make, tmp_path: P
     write_jsonl(tmp_path / "a.jsonl", swedish_sentences(10))
     make("a.jsonl")
     assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == ["heldout.jsonl", "train.jsonl"]
+
+
+ENGLISH = [f"The government proposes to raise the tax on fuel number {i} next year." for i in range(10)]
+SWEDISH = [f"Regeringen föreslår att skatten på drivmedel nummer {i} höjs nästa år." for i in range(30)]
+
+
+def test_each_document_has_the_number_of_its_source(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", SWEDISH)
+    write_jsonl(tmp_path / "b.jsonl", ENGLISH)
+    make("a.jsonl", "b.jsonl", heldout=0.2)
+    documents = [d for side in ("train", "heldout") for d in read_documents(tmp_path / "corpus" / f"{side}.jsonl")]
+    assert {document.text: document.source for document in documents} == dict.fromkeys(SWEDISH, 0) | dict.fromkeys(ENGLISH, 1)
+
+
+def test_the_language_filter_leaves_documents_in_another_language_out_and_keeps_them_aside(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [*SWEDISH, *ENGLISH])
+    result = make("a.jsonl", language="sv", language_filter=True)
+    assert (result.documents, result.dropped, result.foreign_share) == (30, {"another language": 10}, 0.0)
+    assert [document.text for document in read_documents(tmp_path / "corpus" / "foreign.jsonl")] == ENGLISH
+
+
+def test_much_text_in_another_language_is_worth_a_warning_with_its_share(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [*SWEDISH, *ENGLISH])
+    result = make("a.jsonl", language="sv")
+    assert (result.documents, result.foreign_share) == (40, 0.25)
+    (warning,) = result.warnings
+    assert "25% of the documents seem to be in another language" in warning
+    assert not (tmp_path / "corpus" / "foreign.jsonl").exists()
+
+
+def test_a_language_that_the_identifier_does_not_know_has_no_share_and_cannot_be_filtered_by(
+    make: Make, tmp_path: Path
+) -> None:
+    write_jsonl(tmp_path / "a.jsonl", SWEDISH)
+    result = make("a.jsonl", language="fo")
+    assert (result.foreign_share, result.warnings) == (None, [])
+    with pytest.raises(UserError, match=r"corpus.language_filter: the language identifier doesn't know 'fo'"):
+        make("a.jsonl", name="again", language="fo", language_filter=True)

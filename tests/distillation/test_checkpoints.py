@@ -62,6 +62,7 @@ def test_weights_moments_and_state_come_back_to_the_last_bit(tmp_path: Path) -> 
         group["lr"] = 0.1 / 3
     state = LoopState(
         precision="bfloat16",
+        budget=1234,
         step=3,
         tokens=99,
         epoch=1,
@@ -81,7 +82,7 @@ def test_weights_moments_and_state_come_back_to_the_last_bit(tmp_path: Path) -> 
 def test_training_goes_on_as_if_it_had_not_been_cut_off(tmp_path: Path) -> None:
     model, optimizer = fresh(0)
     train(model, optimizer, 3)
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32"))
+    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
     train(model, optimizer, 5)
     other, other_optimizer = fresh(1)
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
@@ -92,7 +93,7 @@ def test_training_goes_on_as_if_it_had_not_been_cut_off(tmp_path: Path) -> None:
 
 def test_a_checkpoint_before_the_first_step_can_be_loaded(tmp_path: Path) -> None:
     model, optimizer = fresh(0)
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32"))
+    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
     other, other_optimizer = fresh(1)
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
     assert same(other.state_dict(), model.state_dict())
@@ -103,7 +104,7 @@ def test_tied_weights_are_written_once_and_stay_tied(tmp_path: Path) -> None:
     config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     model, other = BertForMaskedLM(config), BertForMaskedLM(config)
     optimizer, other_optimizer = (torch.optim.AdamW(parameter_groups(m, 0.1)) for m in (model, other))
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32"))
+    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
     written = load_file(tmp_path / "checkpoint" / "student.safetensors")
     assert sum(tensor.shape == (50, 8) for tensor in written.values()) == 1
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
@@ -146,7 +147,7 @@ def save_step(folder: Path, step: int, operation: int) -> None:
     model, optimizer = fresh(step)
     try:
         with killed_at(operation):
-            save_checkpoint(folder, model, optimizer, LoopState(precision="float32", step=step))
+            save_checkpoint(folder, model, optimizer, LoopState(precision="float32", budget=1000, step=step))
     except Killed:
         pass
 

@@ -176,6 +176,40 @@ def test_validations_change_no_weight(train: Train) -> None:
     assert all(torch.equal(tensor, weights(without)[name]) for name, tensor in weights(with_them).items())
 
 
+def test_a_time_limit_cuts_the_budget_and_is_otherwise_as_if_so_many_tokens_had_been_asked_for(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: [next(rehearsed) for _ in range(3)] and 2000 / 60)
+    limited = train("limited", minutes=1, validations=0)
+    assert limited[1].budget == 2000 <= limited[1].tokens < 2200
+    assert_same_end(limited, train("asked", tokens=2000, validations=0))
+
+
+def test_a_budget_that_was_cut_holds_for_the_resumed_run_too(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: 2000 / 60)
+    whole = train("whole", minutes=1, validations=0)
+    assert train("stopped", minutes=1, validations=0, stop_after=5) is None
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: pytest.fail("the budget is known"))
+    assert_same_end(train("stopped", minutes=1, validations=0, initial=1), whole)
+
+
+def test_a_budget_that_fits_into_the_minutes_is_left_alone(train: Train) -> None:
+    assert_same_end(train("limited", minutes=60), train("free"))
+
+
+def test_validations_take_their_share_of_the_minutes(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: 2000 / 60)
+    clock = iter(range(0, 10**6, 5))  # whatever lies between two looks at the clock takes five seconds
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+    assert train(minutes=1, validations=3)[1].budget == 1500
+
+
+def test_the_rate_is_that_of_batches_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 2.0, 4.0, 6.0])
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    assert loop.measure_rate([1000, 10, 20, 30, 10**9]) == 60 / 6
+
+
 @pytest.mark.parametrize("objective", ["hidden", "relations", "embedding"])
 def test_each_objective_alone_is_lowered(train: Train, objective: str) -> None:
     objectives = {"hidden": 0, "relations": 0, "embedding": 0, objective: 1}

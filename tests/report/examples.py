@@ -81,12 +81,21 @@ def example_results(
             "heldout_sentences": 100,
             "heldout_identical": 0.97,
             "heldout_identical_sentences": 97,
+            "heldout_identical_raw": 0.97,
             "heldout_raw_agreement": 1.0,
+            "heldout_words_identical": 0.99,
+            "heldout_round_trip": 1.0,
             "heldout_unk_rate": 0.0,
             "heldout_unk_rate_original": 0.0,
+            "heldout_unknown_characters": 0.0001,
+            "heldout_unknown_characters_original": 0.0,
             "tokens_per_word": 1.61,
             "tokens_per_word_original": 1.6,
             "max_abs_hidden_difference": 0.0,
+            "max_abs_logit_difference": 0.0,
+            "chosen": {"min_count": 2, "pieces": 400, "parameters": 50_272, "bytes": 201_088},
+            "unfiltered_curve": None,
+            "sources": [{"name": "text", "weight": 1.0, "heldout_sentences": 100, "heldout_identical": 0.97}],
             "curve": [
                 {"min_count": count, "pieces": 500 - 4 * count, "heldout_identical": 1 - 0.01 * count}
                 for count in (1, 3, 10, 50)

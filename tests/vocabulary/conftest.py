@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from distill.teacher import Teacher, load_teacher
-from distill.vocabulary import unigram
+from distill.vocabulary.families import open_vocabulary
 from tests.conftest import swedish_sentences
 
 TRAPS = [
@@ -70,11 +70,11 @@ def definition_of(tokenizer: Tokenizer) -> dict[str, Any]:
     return parsed
 
 
-def close(definition: dict[str, Any], ids: Iterable[int]) -> set[int]:
-    """The ids, what is always kept, and the pieces of all their characters."""
-    kept = {*ids, *unigram.required_pieces(definition, ())}
-    characters = {character for i in kept for character in (unigram.pieces_of(definition)[i : i + 1] or [""])[0]}
-    return kept | {i for i, piece in enumerate(unigram.pieces_of(definition)) if piece in characters}
+def close(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int]) -> set[int]:
+    """The ids, what is always kept, and everything that these need."""
+    vocabulary = open_vocabulary(tokenizer)
+    kept = {*ids, *vocabulary.special}
+    return kept | {int(needed) for _, needed in vocabulary.needs(kept - vocabulary.special)}
 
 
 def pieces_used(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> set[int]:

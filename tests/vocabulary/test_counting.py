@@ -1,100 +1,134 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given, strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from hypothesis import given, settings, strategies as st
 from transformers import PreTrainedTokenizerBase
 
+from distill.corpus.documents import document_batches
 from distill.teacher import Teacher
 from distill.vocabulary import counting
-from distill.vocabulary.counting import count_characters, count_pieces, count_units, splits_on_white_space
+from distill.vocabulary.counting import Batch, batch_texts, count_text, count_units, pack_units
+from distill.vocabulary.families import Vocabulary, open_vocabulary
+from distill.vocabulary.units import Units
 from tests.conftest import needs_quickstart, swedish_sentences
 from tests.vocabulary.conftest import texts
+from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
 
-def counted(documents: list[str], tokenizer: Tokenizer) -> Counter[int]:
-    counts = count_pieces(count_units(documents, tokenizer), tokenizer)
-    return Counter({i: int(count) for i, count in enumerate(counts) if count})
+def one_by_one(documents: list[str], vocabulary: Vocabulary) -> np.ndarray:
+    """How often each piece occurs when every line is segmented whole."""
+    lines = [line for document in documents for line in document.split("\n")]
+    return np.bincount([i for ids in vocabulary.encode(lines) for i in ids], minlength=vocabulary.size)
 
 
-def encoded(documents: list[str], tokenizer: Tokenizer) -> Counter[int]:
-    encodings = tokenizer.encode_batch(documents, add_special_tokens=False)
-    return Counter(i for encoding in encodings for i in encoding.ids)
+def batches_of(documents: list[str], size: int = 3) -> list[Batch]:
+    return [[(0, text) for text in documents[i : i + size]] for i in range(0, len(documents), size)]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind != "xlm"])
+@settings(max_examples=60)
 @given(documents=st.lists(texts, max_size=4))
-def test_counting_words_equals_encoding_the_whole_text(documents: list[str], teacher: Teacher) -> None:
-    tokenizer = teacher.tokenizer.backend_tokenizer
-    assert counted(documents, tokenizer) == encoded(documents, tokenizer)
+def test_counting_by_units_equals_segmenting_every_line(kind: str, documents: list[str]) -> None:
+    vocabulary = open_vocabulary(tokenizer_of(kind))
+    counts = count_text(batches_of(documents), vocabulary)
+    assert np.array_equal(counts.pieces[0], one_by_one(documents, vocabulary))
 
 
 @needs_quickstart
-@given(documents=st.lists(texts, max_size=4))
-def test_counting_words_equals_encoding_the_whole_text_with_xlm_rs_tokenizer(
-    documents: list[str], xlmr: PreTrainedTokenizerBase
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "splits_on_white_space", lambda _: True)  # asking takes 0.3 s: it writes out all pieces
-        assert counted(documents, xlmr.backend_tokenizer) == encoded(documents, xlmr.backend_tokenizer)
+def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(xlmr: PreTrainedTokenizerBase) -> None:
+    vocabulary = open_vocabulary(xlmr)
+
+    @settings(max_examples=150)
+    @given(documents=st.lists(texts, max_size=4))
+    def check(documents: list[str]) -> None:
+        counts = count_text(batches_of(documents), vocabulary)
+        assert np.array_equal(counts.pieces[0], one_by_one(documents, vocabulary))
+
+    check()
 
 
-@needs_quickstart
-def test_xlm_rs_words_are_units(xlmr: PreTrainedTokenizerBase) -> None:
-    assert splits_on_white_space(xlmr.backend_tokenizer)
+def test_xlms_lines_are_counted_one_by_one() -> None:
+    vocabulary = open_vocabulary(tokenizer_of("xlm"))
+    documents = [*swedish_sentences(5), 'Kungen, "fisken" m.m.\nkom.']
+    assert np.array_equal(count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary))
 
 
-def test_counting_in_batches_equals_counting_at_once(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_BATCH", 7)
-    documents, tokenizer = swedish_sentences(40), teacher.tokenizer.backend_tokenizer
-    assert counted(documents, tokenizer) == encoded(documents, tokenizer)
+@pytest.mark.parametrize("kind", ["unigram", "wordpiece, cased"])
+def test_a_full_table_is_emptied_without_changing_the_counts(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary, documents = open_vocabulary(tokenizer_of(kind)), swedish_sentences(80)
+    whole = count_text(batches_of(documents), vocabulary)
+    monkeypatch.setattr(counting, "MAX_UNITS", 5)
+    emptied = count_text(batches_of(documents), vocabulary)
+    assert np.array_equal(emptied.pieces, whole.pieces)
+    assert np.array_equal(emptied.code_points[33:], whole.code_points[33:])
+    assert emptied.characters == whole.characters
 
 
-def test_a_word_is_counted_as_often_as_it_occurs(teacher: Teacher) -> None:
-    units = count_units(["kung  kung\nkung", "ko kung "], teacher.tokenizer.backend_tokenizer)
-    assert units == {"kung": 4, "ko": 1}
+@given(order=st.permutations(range(20)), size=st.integers(1, 20))
+def test_neither_order_nor_batching_changes_the_counts(order: list[int], size: int, teacher: Teacher) -> None:
+    vocabulary, documents = open_vocabulary(teacher.tokenizer), swedish_sentences(20)
+    expected = count_text(batches_of(documents), vocabulary)
+    counts = count_text(batches_of([documents[i] for i in order], size), vocabulary)
+    assert np.array_equal(counts.pieces, expected.pieces)
+    assert counts.characters == expected.characters
 
 
-@pytest.mark.parametrize(
-    ("pre_tokenizer", "splits"),
-    [
-        (pre_tokenizers.WhitespaceSplit(), True),
-        (pre_tokenizers.BertPreTokenizer(), True),
-        (
-            pre_tokenizers.Sequence([pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit()]), pre_tokenizers.Metaspace()]),
-            True,
-        ),
-        (pre_tokenizers.Metaspace(), False),
-        (pre_tokenizers.ByteLevel(), False),
-        (None, False),
-    ],
-)
-def test_words_are_units_only_where_the_pre_tokenizer_splits_on_white_space(
-    pre_tokenizer: pre_tokenizers.PreTokenizer | None, splits: bool
-) -> None:
-    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("▁", -1.0), ("a", -1.0)], unk_id=0))
-    if pre_tokenizer is not None:
-        tokenizer.pre_tokenizer = pre_tokenizer
-    assert splits_on_white_space(tokenizer) is splits
-    assert count_units(["a b\nc"], tokenizer) == (Counter("abc") if splits else Counter(["a b", "c"]))
+def test_two_processes_count_what_one_does(teacher: Teacher, tmp_path: Path) -> None:
+    file = tmp_path / "documents.jsonl"
+    rows = [{"id": str(i), "text": text, "source": i % 2} for i, text in enumerate(swedish_sentences(300))]
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    vocabulary, batches = open_vocabulary(teacher.tokenizer), document_batches(file, 4000)
+    assert len(batches) > 3
+    alone, together = (count_text(batches, vocabulary, sources=2, workers=workers) for workers in (1, 2))
+    assert np.array_equal(alone.pieces, together.pieces) and alone.pieces.all(axis=0).any()
+    assert np.array_equal(alone.code_points, together.code_points)
+    assert alone.characters == together.characters
 
 
-@given(documents=st.lists(texts, max_size=4))
-def test_lines_are_counted_exactly_where_pieces_may_span_words(documents: list[str]) -> None:
-    pieces = [("<unk>", 0.0), ("▁", -2.0), ("k", -3.0), ("u", -3.0), ("ng", -3.0), ("g▁k", -2.5), ("ung▁", -2.0)]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
-    lines = [line for document in documents for line in document.split("\n") if line]
-    assert counted(documents, tokenizer) == encoded(lines, tokenizer)
+def test_each_source_has_its_own_counts(teacher: Teacher) -> None:
+    vocabulary = open_vocabulary(teacher.tokenizer)
+    first, second = swedish_sentences(6, 1), swedish_sentences(6, 2)
+    mixed = [(number, text) for pair in zip(first, second, strict=True) for number, text in enumerate(pair)]
+    counts = count_text([mixed[:5], mixed[5:]], vocabulary, sources=2)
+    assert np.array_equal(counts.pieces[0], one_by_one(first, vocabulary))
+    assert np.array_equal(counts.pieces[1], one_by_one(second, vocabulary))
 
 
 def test_characters_are_those_after_normalisation(teacher: Teacher) -> None:
-    assert count_characters(["ｋo\u0308", "ﬁ"], teacher.tokenizer.backend_tokenizer) - {" "} == set("kö" + "fi")
+    counts = count_text([[(0, "ｋo\u0308 ﬁ")]], open_vocabulary(teacher.tokenizer))
+    assert counts.characters == set("kö" + "fi")
 
 
-def test_characters_are_the_texts_own_without_a_normaliser() -> None:
-    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0)], unk_id=0))
-    assert count_characters(["ｋ"], tokenizer) == {"ｋ"}
-    tokenizer.normalizer = normalizers.Lowercase()
-    assert count_characters(["K"], tokenizer) == {"k"}
+def test_code_points_are_those_of_the_text_itself(teacher: Teacher) -> None:
+    counts = count_text([[(0, "kung kung ﬁ\nö")]], open_vocabulary(teacher.tokenizer))
+    assert (counts.code_points[ord("k")], counts.code_points[ord("ﬁ")], counts.code_points[ord("ö")]) == (2, 1, 1)
+
+
+def test_two_counts_add_up(teacher: Teacher) -> None:
+    vocabulary, documents = open_vocabulary(teacher.tokenizer), swedish_sentences(10)
+    halves = [count_text([[(0, text) for text in half]], vocabulary) for half in (documents[:5], documents[5:])]
+    both, whole = halves[0] + halves[1], count_text(batches_of(documents), vocabulary)
+    assert np.array_equal(both.pieces, whole.pieces)
+    assert both.characters == whole.characters
+
+
+def test_a_word_is_counted_as_often_as_it_occurs() -> None:
+    table = count_units([(0, "kung  kung\nkung"), (0, "ko kung ")], Units.WORDS)
+    assert table[0] == {"kung": 4, "ko": 1, "": 2}
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.integers(1, 4)))
+def test_packed_words_are_the_tables_words_with_their_frequencies(table: dict[str, int]) -> None:
+    packed = list(pack_units(Counter(table), Units.WORDS))
+    assert sorted((word, count) for text, count in packed for word in text.split(" ")) == sorted(table.items())
+    assert sorted(pack_units(Counter(table), Units.LINES)) == sorted(table.items())
+
+
+def test_texts_come_in_batches_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "BATCH_CHARACTERS", 5)
+    assert list(batch_texts(["abc", "de", "f"], source=3)) == [[(3, "abc"), (3, "de")], [(3, "f")]]

@@ -8,7 +8,7 @@ from hypothesis import assume, given, strategies as st
 
 from distill.errors import UserError
 from distill.recipe import VocabularySection
-from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, fidelity_curve, select_pieces
+from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, choose_size, find_pieces
 
 COUNTS = np.array([0, 0, 9, 5, 5, 3, 2, 1, 0, 0])
 
@@ -18,7 +18,8 @@ def section(**values: Any) -> VocabularySection:
 
 
 def kept(ranking: Ranking, heldout: list[list[int]] | None = None, **target: Any) -> list[int]:
-    return [int(i) for i in select_pieces(ranking, section(**target), heldout or [])]
+    optional = choose_size(ranking, section(**target), ranking.deepest(heldout or []))
+    return [int(i) for i in ranking.kept(optional)]
 
 
 @pytest.fixture
@@ -128,11 +129,44 @@ def test_identical_is_reached_with_the_fewest_pieces_or_refused(ranking: Ranking
     assert optional == 0 or identical(ranking.kept(optional - 1)) < share + 1e-9
 
 
-@given(ranking=rankings(), data=st.data())
-def test_the_curve_tells_size_and_fidelity_of_each_threshold(ranking: Ranking, data: st.DataObject) -> None:
-    piece = st.integers(0, len(ranking.counts) - 1)
-    heldout = data.draw(st.lists(st.lists(piece, max_size=5), min_size=1, max_size=12))
-    for point in fidelity_curve(ranking, heldout):
-        ids = kept(ranking, min_count=point.min_count)
-        assert point.pieces == len(ids)
-        assert point.heldout_identical == sum(set(sentence) <= set(ids) for sentence in heldout) / len(heldout)
+def test_what_a_required_piece_needs_is_required_too() -> None:
+    ranking = Ranking(COUNTS, {0, 5}, needs=np.array([[5, 8], [4, 7]]))
+    assert ranking.required == {0, 5, 8}
+
+
+def test_in_a_chain_of_needs_the_first_link_comes_first() -> None:
+    """Piece 1 is built from 2, which is built from 3: closed, so 1 needs both."""
+    ranking = Ranking(np.array([0, 7, 0, 0, 9]), {0}, needs=np.array([[1, 2], [1, 3], [2, 3]]))
+    assert ranking.optional.tolist() == [4, 3, 2, 1]
+
+
+def test_an_id_that_no_piece_has_is_never_kept() -> None:
+    ranking = Ranking(COUNTS, {0}, existing=[0, 2, 4, 9])
+    assert ranking.whole == 4
+    assert ranking.kept(len(ranking.optional)).tolist() == [0, 2, 4, 9]
+
+
+def test_counts_may_be_weighed() -> None:
+    ranking = Ranking(np.array([0.0, 0.5, 2.5, 3.0]), {0})
+    assert kept(ranking, min_count=2) == [0, 2, 3]
+    assert kept(ranking, min_count=3) == [0, 3]
+
+
+IDS = {"<s>": 0, "▁kung": 1, "en": 2, "12": 3, "▁7": 4}
+
+
+def test_pieces_are_found_by_name_and_by_a_pattern_that_matches_them_whole() -> None:
+    assert find_pieces(IDS, ["en", "▁kung"], None) == {1, 2}
+    assert find_pieces(IDS, [], "▁?[0-9]+") == {3, 4}
+    assert find_pieces(IDS, [], None) == set()
+
+
+@pytest.mark.parametrize(("piece", "near"), [("kung", "▁kung"), ("▁kunk", "▁kung")])
+def test_a_piece_that_does_not_exist_is_refused_with_a_near_one(piece: str, near: str) -> None:
+    with pytest.raises(UserError, match=f"vocabulary.keep.pieces: the teacher has no piece '{piece}'; did you mean '{near}'"):
+        find_pieces(IDS, [piece], None)
+
+
+def test_a_pattern_that_nothing_matches_is_refused() -> None:
+    with pytest.raises(UserError, match=r"vocabulary.keep.pattern: no piece of the teacher matches 'kung' whole"):
+        find_pieces(IDS, [], "kung")

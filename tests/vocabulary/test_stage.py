@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer
 
 from distill.errors import UserError
 from distill.progress import Progress
 from distill.recipe import VocabularySection
 from distill.teacher import Teacher
-from distill.vocabulary.stage import Trimmed, VocabularyResult, run, trim
-from distill.vocabulary.trimming import renumbering, trim_model
-from distill.vocabulary.verification import Segmentation, max_hidden_difference, pad, raw_agreement, segment
+from distill.vocabulary.in_memory import Trimmed, trim_teacher
+from distill.vocabulary.stage import VocabularyResult, run
 from tests.conftest import swedish_sentences
 
 TRAIN, HELDOUT = swedish_sentences(80, seed=1), swedish_sentences(60, seed=2)
@@ -32,14 +30,21 @@ def section(**values: Any) -> VocabularySection:
     return VocabularySection.model_validate({"floor": 0, **values})
 
 
+def batch(texts: list[str], source: int = 0) -> list[tuple[int, str]]:
+    return [(source, text) for text in texts]
+
+
 def trimmed_by(teacher: Teacher, texts: list[str] = TRAIN, **target: Any) -> Trimmed:
-    return trim(teacher, section(**target), texts, HELDOUT, QUIET)
+    return trim_teacher(teacher, section(**target), [batch(texts)], HELDOUT, progress=QUIET)
 
 
 @pytest.fixture
 def run_stage(teacher: Teacher, tmp_path: Path) -> Run:
-    def run_stage(texts: list[str] = TRAIN, heldout: list[str] = HELDOUT, **target: Any) -> VocabularyResult:
-        return run(section(**target), teacher=teacher, texts=texts, heldout=heldout, output=tmp_path, progress=QUIET)
+    def run_stage(
+        texts: list[str] = TRAIN, heldout: list[str] = HELDOUT, *, options: dict[str, Any] | None = None, **target: Any
+    ) -> VocabularyResult:
+        given = {"batches": [batch(texts)], "heldout": batch(heldout), **(options or {})}
+        return run(section(**target), teacher=teacher, output=tmp_path, progress=QUIET, **given)
 
     return run_stage
 
@@ -83,13 +88,6 @@ def test_an_identical_out_of_reach_is_an_error_that_says_what_is(teacher: Teache
         trimmed_by(teacher, texts=["kung"], identical=0.99)
 
 
-def test_the_alphabet_keeps_every_ascii_character_that_has_a_piece(teacher: Teacher) -> None:
-    with_it, without = (trimmed_by(teacher, texts=["kung"], min_count=1, alphabet=a).teacher.tokenizer for a in (True, False))
-    known = {piece for piece in teacher.tokenizer.get_vocab() if len(piece) == 1 and "!" <= piece <= "~"}
-    assert known <= set(with_it.get_vocab())
-    assert len(known - set(without.get_vocab())) > 10
-
-
 def test_a_last_calls_padding_and_truncation_do_not_change_what_is_counted(teacher: Teacher) -> None:
     tokenizer = copy.deepcopy(teacher.tokenizer)
     tokenizer(["kung och ko", "fisk"], padding="max_length", truncation=True, max_length=4)
@@ -126,7 +124,8 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(teacher: Teacher, ru
     assert result.tokens_per_word_original == sum(map(len, before)) / words
     assert result.tokens_per_word == sum(map(len, after)) / words > result.tokens_per_word_original
     assert result.heldout_raw_agreement == 1.0
-    assert json.loads((tmp_path / "curve.json").read_text()) == result.curve
+    kept = json.loads((tmp_path / "curve.json").read_text())
+    assert kept == {"chosen": result.chosen, "points": result.curve, "unfiltered": None}
 
 
 def test_hidden_states_of_the_saved_model_are_equal_to_the_last_bit(teacher: Teacher, run_stage: Run, tmp_path: Path) -> None:
@@ -175,40 +174,40 @@ def test_repeated_held_out_sentences_count_once(run_stage: Run) -> None:
     assert run_stage(heldout=HELDOUT * 2).heldout_sentences == len(HELDOUT)
 
 
-def test_the_proof_sees_a_single_changed_weight(teacher: Teacher) -> None:
-    new_ids = renumbering(range(len(teacher.tokenizer)))
-    segmentation = segment(HELDOUT, teacher.tokenizer, teacher.tokenizer, new_ids)
-    assert segmentation.identical.all()
-    spoilt = trim_model(teacher.model, new_ids)
-    assert max_hidden_difference(teacher.model, spoilt, segmentation) == 0.0
-    used = segmentation.original[0][1]
-    with torch.no_grad():
-        spoilt.get_input_embeddings().weight[used, 0] += 0.01
-    assert (max_hidden_difference(teacher.model, spoilt, segmentation) or 0) > 0
+FOREIGN = ["кошка сидит дома", "der Hund läuft über die Straße"] * 20
 
 
-def test_the_proof_takes_sentences_that_are_too_long_for_the_model(teacher: Teacher) -> None:
-    new_ids = renumbering(range(len(teacher.tokenizer)))
-    segmentation = segment(["kung " * 500], teacher.tokenizer, teacher.tokenizer, new_ids)
-    assert max_hidden_difference(teacher.model, trim_model(teacher.model, new_ids), segmentation) == 0.0
+def test_what_the_language_filter_left_out_is_counted_for_comparison_alone(run_stage: Run) -> None:
+    plain = run_stage(min_count=1)
+    filtered = run_stage(min_count=1, options={"foreign": [batch(FOREIGN)]})
+    assert plain.unfiltered_curve is None
+    assert (filtered.kept, filtered.curve) == (plain.kept, plain.curve)
+    assert filtered.unfiltered_curve is not None
+    assert filtered.unfiltered_curve[0]["pieces"] > filtered.curve[0]["pieces"]
+    assert filtered.unfiltered_curve[0]["heldout_identical"] >= filtered.curve[0]["heldout_identical"]
 
 
-def test_raw_agreement_is_the_share_of_equal_ids(teacher: Teacher) -> None:
-    raw = Tokenizer.from_str(teacher.tokenizer.backend_tokenizer.to_str())
-    ids = [teacher.tokenizer(text)["input_ids"] for text in HELDOUT[:4]]
-    assert raw_agreement(raw, HELDOUT[:4], ids) == 1.0
-    assert raw_agreement(raw, HELDOUT[:4], [*ids[:3], ids[0]]) == 0.75
+def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(run_stage: Run) -> None:
+    other = [f"der Hund läuft über die Straße und sieht {i} birds" for i in range(40)]
+    both = {"heldout": [*batch(HELDOUT), *batch(other, 1)], "sources": [("film", 1.0), ("web", 1.0), ("law", 1.0)]}
+    result = run_stage(MORE, min_count=1, options=both)
+    film, web, law = result.sources
+    assert (film["name"], film["heldout_sentences"], web["heldout_sentences"]) == ("film", 60, 40)
+    assert film["heldout_identical"] > 0.9 > 0.5 > web["heldout_identical"]
+    assert (law["heldout_sentences"], law["heldout_identical"]) == (0, None)
+    share = 60 * film["heldout_identical"] + 40 * web["heldout_identical"]
+    assert result.heldout_identical == pytest.approx(share / 100)
+    (warning,) = (warning for warning in result.warnings if "web" in warning)
+    assert "of web only" in warning and "of 40 held-out" in warning
 
 
-def test_rates_leave_the_two_special_tokens_out() -> None:
-    ids = [[0, 3, 7, 2], [0, 8, 9, 2], [0, 2]]
-    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(3, dtype=bool))
-    assert segmentation.unknown_rate(ids, 3) == 0.25
-    assert segmentation.unknown_rate(ids, None) == segmentation.unknown_rate([[0, 2]], 3) == 0.0
-    assert segmentation.tokens_per_word(ids, 2) == 2.0
+def test_a_heavier_source_has_more_of_its_pieces_kept(run_stage: Run) -> None:
+    texts = {"batches": [[*batch(TRAIN), *batch(FOREIGN[:2], 1)]]}
+    light = run_stage(min_count=5, options={**texts, "sources": [("film", 1.0), ("web", 1.0)]})
+    heavy = run_stage(min_count=5, options={**texts, "sources": [("film", 1.0), ("web", 5.0)]})
+    assert heavy.kept > light.kept
 
 
-def test_padding_fills_up_to_the_longest() -> None:
-    ids, mask = pad([[5, 6, 7], [8]], 1)
-    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+def test_few_identical_sentences_are_worth_a_warning_even_without_a_floor(run_stage: Run) -> None:
+    assert any("More text" in w or "more text is the main lever" in w for w in run_stage(min_count=20).warnings)
+    assert run_stage(MORE, min_count=1).warnings == []

@@ -1,0 +1,64 @@
+"""The corpus stage's documents on disk: one JSON object a line, read in order or in batches of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.corpus.cleaning import split_sentences
+
+BATCH_BYTES = 16_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A cleaned text."""
+
+    id: str
+    text: str
+    sentence_a_line: bool = False
+    source: int = 0
+    """Which of the recipe's sources it came from, counted from 0."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The text's sentences in order."""
+        return split_sentences(self.text, sentence_a_line=self.sentence_a_line)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentBatch:
+    """The documents of a file whose line starts at a byte from `start` on and before `end`.
+
+    Iterating gives source and text of each; a batch can be sent to another process, which then reads it itself.
+    """
+
+    path: str
+    start: int
+    end: int
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        with Path(self.path).open("rb") as file:
+            place = self.start
+            if place:
+                file.seek(place - 1)
+                place += len(file.readline()) - 1  # the rest of a line that belongs to the batch before, or its newline
+            while place < self.end and (line := file.readline()):
+                place += len(line)
+                row = json.loads(line)
+                yield row.get("source", 0), row["text"]
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents of a file in order."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield Document(**json.loads(line))
+
+
+def document_batches(path: Path, size: int = BATCH_BYTES) -> list[DocumentBatch]:
+    """A file's documents in batches of about `size` bytes."""
+    whole = path.stat().st_size
+    return [DocumentBatch(path=str(path), start=start, end=min(start + size, whole)) for start in range(0, whole, size)]

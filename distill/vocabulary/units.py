@@ -1,0 +1,114 @@
+"""How text falls apart into strings that a tokenizer segments on their own, wherever they stand.
+
+Where words are such units, each distinct one is segmented once and weighed by its frequency, which is what makes counting
+fast. Whether they are is read off the tokenizer's definition; what cannot be read off is segmented line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What can be segmented on its own: one of the three kinds below."""
+
+    kind: str
+    joints: tuple[str, ...] = ()
+    """A line that holds one of these is one unit: a piece of the vocabulary runs over its blank."""
+
+    WORDS: ClassVar[Units]
+    """What stands between blanks; blanks mean nothing."""
+    SPACED_WORDS: ClassVar[Units]
+    """Words, each with the blank before it."""
+    LINES: ClassVar[Units]
+    """Whole lines."""
+
+    @property
+    def spaced(self) -> bool:
+        """Whether a word within a line is segmented together with the blank before it."""
+        return self.kind == Units.SPACED_WORDS.kind
+
+    def within(self, word: str) -> str:
+        """The word as it is segmented within a line."""
+        return f" {word}" if self.spaced else word
+
+    def split(self, text: str) -> list[str]:
+        """The units of a text, with repetitions; empty ones mean nothing."""
+        if self == Units.WORDS:
+            # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
+            return text.replace("\n", " ").split(" ")
+        if self == Units.LINES:
+            return text.split("\n")
+        units: list[str] = []
+        for line in text.split("\n"):
+            # Printable: no white space but plain blanks. A line with more than that is one unit.
+            plain = line.isprintable() and "  " not in line and not line.startswith(" ") and not line.endswith(" ")
+            if plain and not any(joint in line for joint in self.joints):
+                first, *rest = line.split(" ")
+                units.append(first)
+                units += [" " + word for word in rest]
+            else:
+                units.append(line)
+        return units
+
+
+Units.WORDS, Units.SPACED_WORDS, Units.LINES = Units("words"), Units("spaced words"), Units("lines")
+_FEW_JOINTS = 50
+
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_BLANK_FIRST = {
+    # None of these takes a blank after a visible character into one match, and all look no further ahead than a blank.
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}{_TAIL}",  # GPT-4, Llama 3, EuroBERT
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{_TAIL}",  # Qwen 2
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2
+}
+_INNER_SPACE = re.compile("[^▁]▁")
+
+
+def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
+    """The smallest units that a parsed `tokenizer.json` is sure to segment on their own."""
+    steps = _flat(definition.get("pre_tokenizer"), "pretokenizers")
+    normalizers = _flat(definition.get("normalizer"), "normalizers")
+    kinds = [step["type"] for step in steps]
+    if any(kind in ("WhitespaceSplit", "Whitespace", "BertPreTokenizer") for kind in kinds):
+        return Units.WORDS
+    blanks_kept = all(step["type"] in ("NFC", "NFKC", "Replace", "Precompiled", "Lowercase") for step in normalizers)
+    blanks_kept = blanks_kept and all(_replaces_blanks(step) for step in normalizers if step["type"] == "Replace")
+    if not blanks_kept:
+        return Units.LINES
+    uncut = all(step["type"] == "ByteLevel" and not step.get("use_regex", True) for step in steps)
+    if steps and not uncut and all(_starts_at_blanks(step) for step in steps):
+        return Units.SPACED_WORDS
+    # Without a pre-tokenizer (mmBERT's splits at blanks, of which its normaliser has left none), words still fall apart
+    # where no piece runs over the mark between them.
+    whole = all(step["type"] == "Split" and step["pattern"] == {"String": " "} for step in steps)
+    marked = any(step["type"] == "Replace" and step["content"] == "▁" for step in normalizers)
+    joints = tuple(piece.replace("▁", " ") for piece in pieces if _INNER_SPACE.search(piece)) if whole and marked else ()
+    if whole and marked and len(joints) <= _FEW_JOINTS:
+        return Units(Units.SPACED_WORDS.kind, tuple(sorted(joints)))
+    return Units.LINES
+
+
+def _starts_at_blanks(step: dict[str, Any]) -> bool:
+    """Whether the pre-tokenizer step cuts before each single blank between two words."""
+    if step["type"] == "Metaspace":
+        return bool(step.get("split", True)) and step["prepend_scheme"] != "never"
+    if step["type"] == "ByteLevel":
+        return True  # it cuts by GPT-2's pattern, or leaves alone what another step has cut
+    known = step["type"] == "Split" and step["pattern"].get("Regex") in _BLANK_FIRST
+    return known and step["behavior"] == "Isolated" and not step["invert"]
+
+
+def _replaces_blanks(step: dict[str, Any]) -> bool:
+    return bool(step["pattern"] == {"String": " "} and step["content"] == "▁")
+
+
+def _flat(step: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
+    if step is None:
+        return []
+    return [found for part in step.get(inner, []) for found in _flat(part, inner)] or [step]

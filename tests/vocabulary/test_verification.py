@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from distill.progress import Progress
+from distill.teacher import Teacher
+from distill.vocabulary.families import open_vocabulary
+from distill.vocabulary.proof import prove
+from distill.vocabulary.trimming import renumbering, trim_model
+from distill.vocabulary.verification import (
+    Segmentation,
+    max_hidden_difference,
+    max_logit_difference,
+    pad,
+    raw_agreement,
+    raw_identical,
+    renumbered,
+    round_trip,
+    segment,
+    words_identical,
+)
+from tests.conftest import swedish_sentences
+from tests.vocabulary.conftest import close
+from tests.vocabulary.test_trimming import ROWS, random_model
+from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
+
+HELDOUT = swedish_sentences(60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def whole(teacher: Teacher) -> tuple[dict[int, int], Segmentation]:
+    """A trimming that keeps every piece, and the segmentation under it."""
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+    segmentation = segment(HELDOUT, teacher.tokenizer, teacher.tokenizer, new_ids)
+    assert segmentation.identical.all()
+    return new_ids, segmentation
+
+
+def test_the_proof_sees_a_single_changed_weight(teacher: Teacher, whole: tuple[dict[int, int], Segmentation]) -> None:
+    new_ids, segmentation = whole
+    spoilt = trim_model(teacher.model, new_ids)
+    assert max_hidden_difference(teacher.model, spoilt, segmentation) == 0.0
+    used = segmentation.original[0][1]
+    with torch.no_grad():
+        spoilt.get_input_embeddings().weight[used, 0] += 0.01
+    assert (max_hidden_difference(teacher.model, spoilt, segmentation) or 0) > 0
+
+
+@pytest.mark.parametrize("name", ["bert with an untied head", "xlm-roberta with a head", "xlm with a head"])
+def test_the_proof_sees_a_changed_bias_of_the_output_layer(name: str) -> None:
+    model, ids = random_model(name), [[0, 7, 9, 2], [0, 8, 2]]
+    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(2, dtype=bool))
+    new_ids = renumbering([*range(100), ROWS - 1])
+    trimmed = trim_model(model, new_ids)
+    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == 0.0
+    with torch.no_grad():
+        trimmed.get_output_embeddings().bias[50] += 0.01
+    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_model_without_a_head_over_the_vocabulary_has_no_logits_to_compare(
+    teacher: Teacher, whole: tuple[dict[int, int], Segmentation]
+) -> None:
+    assert max_logit_difference(teacher.model, trim_model(teacher.model, whole[0]), whole[1], list(whole[0])) is None
+
+
+def test_the_proof_takes_sentences_that_are_too_long_for_the_model(teacher: Teacher) -> None:
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+    segmentation = segment(["kung " * 500], teacher.tokenizer, teacher.tokenizer, new_ids)
+    assert max_hidden_difference(teacher.model, trim_model(teacher.model, new_ids), segmentation) == 0.0
+
+
+def test_raw_agreement_is_the_share_of_equal_ids(teacher: Teacher) -> None:
+    raw = Tokenizer.from_str(teacher.tokenizer.backend_tokenizer.to_str())
+    ids = [teacher.tokenizer(text)["input_ids"] for text in HELDOUT[:4]]
+    assert raw_agreement(raw, HELDOUT[:4], ids) == 1.0
+    assert raw_agreement(raw, HELDOUT[:4], [*ids[:3], ids[0]]) == 0.75
+
+
+def test_segmentations_are_identical_where_ids_are_renumbered_and_nothing_else() -> None:
+    before, after = [[0, 5, 9], [0, 5], [0, 7], [0]], [[0, 1, 2], [0, 2], [0, 1], [0, 0]]
+    assert renumbered(before, after, {0: 0, 5: 1, 9: 2}).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: str) -> None:
+    tokenizer, vocabulary = tokenizer_of(kind), open_vocabulary(tokenizer_of(kind))
+    sentences = [*HELDOUT[:30], "Kungen ꙮꙮ 🐟"]
+    used = sorted({i for ids in vocabulary.encode(sentences[:20]) for i in ids})
+    new_ids = renumbering(close(tokenizer, used[: len(used) * 9 // 10]))
+    trimmed = vocabulary.trim(new_ids)
+    model = random_model("xlm-roberta with a head")
+    segmentation = segment(sentences, tokenizer, trimmed, new_ids)
+    same = [old == new for old, new in pieces(tokenizer, trimmed, sentences)]
+    assert segmentation.identical.tolist() == same and 0 < sum(same) < len(same)
+    nothing = Segmentation(
+        original=segmentation.original, trimmed=segmentation.trimmed, identical=np.zeros(len(sentences), dtype=bool)
+    )
+    old, new = (
+        Teacher(model=model, tokenizer=tokenizer),
+        Teacher(model=trim_model(model, renumbering(range(50))), tokenizer=trimmed),
+    )
+    proof = prove(old, new, nothing, sentences, new_ids, Progress(quiet=True))
+    assert (proof.original, proof.kept) == (len(tokenizer), len(new_ids) == len(trimmed) and len(trimmed))
+    assert (proof.heldout_identical_sentences, proof.max_abs_hidden_difference) == (0, None)
+    if tokenizer.is_fast:
+        assert proof.heldout_identical_raw == sum(same) / len(same)
+        assert proof.heldout_raw_agreement == 1.0
+    else:
+        assert (proof.heldout_identical_raw, proof.heldout_raw_agreement) == (None, None)
+    words = sorted({vocabulary.units.within(word) for text in sentences for word in text.split()})
+    kept = [old == new for old, new in pieces(tokenizer, trimmed, words)]
+    assert proof.heldout_words_identical == pytest.approx(sum(kept) / len(words))
+    decoded = [
+        tokenizer.decode(a, skip_special_tokens=True) == trimmed.decode(b, skip_special_tokens=True)
+        for a, b in both(tokenizer, trimmed, sentences)
+    ]
+    assert proof.heldout_round_trip == sum(decoded) / len(decoded)
+    running = sum(len(text.split()) for text in sentences)
+    assert proof.tokens_per_word == pytest.approx(sum(len(trimmed.tokenize(text)) for text in sentences) / running)
+    characters = sum(len(text.replace(" ", "")) for text in sentences)
+    assert proof.heldout_unknown_characters == sum(open_vocabulary(trimmed).unknown_characters(sentences)) / characters
+
+
+def pieces(
+    tokenizer: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, texts: list[str]
+) -> Iterator[tuple[list[str], ...]]:
+    for before, after in both(tokenizer, trimmed, texts):
+        yield tokenizer.convert_ids_to_tokens(before), trimmed.convert_ids_to_tokens(after)
+
+
+def both(
+    tokenizer: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, texts: list[str]
+) -> zip[tuple[list[int], list[int]]]:
+    return zip(tokenizer(texts)["input_ids"], trimmed(texts)["input_ids"], strict=True)
+
+
+def test_a_spoilt_tokenizer_is_seen_through_each_library(teacher: Teacher) -> None:
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+    spoilt = copy.deepcopy(teacher.tokenizer)
+    spoilt.add_tokens(["ung"])
+    raw = teacher.tokenizer.backend_tokenizer, spoilt.backend_tokenizer
+    texts = ["en kung", "en ko"]
+    assert raw_identical(*raw, texts, new_ids) == 0.5
+    assert segment(texts, teacher.tokenizer, spoilt, new_ids).identical.tolist() == [False, True]
+    assert words_identical(open_vocabulary(teacher.tokenizer), open_vocabulary(spoilt), texts, new_ids) == pytest.approx(2 / 3)
+
+
+def test_the_round_trip_sees_a_text_that_decodes_otherwise(teacher: Teacher) -> None:
+    ids = teacher.tokenizer(["en kung", "en ko"])["input_ids"]
+    segmentation = Segmentation(original=ids, trimmed=[ids[0], ids[0]], identical=np.ones(2, dtype=bool))
+    assert round_trip(teacher.tokenizer, teacher.tokenizer, segmentation) == 0.5
+
+
+def test_rates_leave_the_special_tokens_around_a_sentence_out() -> None:
+    ids = [[0, 3, 7, 2], [0, 8, 9, 2], [0, 2]]
+    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(3, dtype=bool))
+    assert segmentation.unknown_rate(ids, 3) == 0.25
+    assert segmentation.unknown_rate(ids, None) == segmentation.unknown_rate([[0, 2]], 3) == 0.0
+    assert segmentation.tokens_per_word(ids, 2) == 2.0
+
+
+def test_padding_fills_up_to_the_longest() -> None:
+    ids, mask = pad([[5, 6, 7], [8]], 1)
+    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
