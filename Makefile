@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11 
 BUDGET ?= full
 $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDGET)))
 SETTINGS_full :=
-SETTINGS_small := --set distillation.tokens=120k --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
+SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
 .PHONY: quickstart test test-slow lint types ui clean
 
@@ -18,7 +18,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

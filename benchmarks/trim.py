@@ -130,7 +130,7 @@ def encode_batch(file: Path, vocabulary: Vocabulary) -> tuple[float, np.ndarray]
         spent, encodings = timed(lambda texts=texts: vocabulary.backend.encode_batch(texts, add_special_tokens=False))
         seconds += spent
         for encoding in encodings:
-            np.add.at(counts, encoding.ids, 1)
+            counts += np.bincount(encoding.ids, minlength=vocabulary.size)
     return seconds, counts
 
 

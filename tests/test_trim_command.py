@@ -10,13 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModel, AutoTokenizer
+import torch
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertForMaskedLM,
+    BertForTokenClassification,
+    DebertaV2ForMaskedLM,
+    DistilBertForMaskedLM,
+    ModernBertForMaskedLM,
+    ModernBertModel,
+    PreTrainedModel,
+    XLMModel,
+    XLMRobertaForMaskedLM,
+    XLMRobertaForSequenceClassification,
+    XLMWithLMHeadModel,
+)
 
 from distill.errors import UserError
 from distill.progress import Progress
+from distill.teacher.saving import save_model
 from distill.trim_command import trim_to_folder
 from distill.vocabulary.stage import VocabularyResult
 from tests.conftest import distill_command, distill_environment, swedish_sentences
+from tests.vocabulary.tokenizers_of_each_family import tokenizer_of
 
 Trim = Callable[..., VocabularyResult]
 
@@ -188,3 +205,46 @@ def test_text_in_another_language_is_warned_of_with_its_share(
     done = distill("trim", tiny_teacher, "english.txt", "--output", "out", "--language", "sv")
     assert done.returncode == 0, done.stderr
     assert "100% of the documents seem to be in another language" in done.stderr
+
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+POSITIONS = {"max_position_embeddings": 512}
+XLM = {"emb_dim": 16, "n_layers": 2, "n_heads": 2, "bos_index": 0, "eos_index": 1, "pad_index": 2, "unk_index": 3}
+DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
+PAIRS: list[tuple[str, type[PreTrainedModel], dict[str, Any]]] = [
+    ("unigram", XLMRobertaForMaskedLM, SIZES),
+    ("unigram", XLMRobertaForSequenceClassification, {**SIZES, "num_labels": 3}),
+    ("unigram with byte fallback", DebertaV2ForMaskedLM, {**SIZES, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+    ("wordpiece, cased", BertForMaskedLM, {**SIZES, "tie_word_embeddings": False}),
+    ("wordpiece, cased", BertForTokenClassification, {**SIZES, "num_labels": 5}),
+    ("wordpiece, uncased", DistilBertForMaskedLM, DISTILBERT),
+    ("bpe with byte fallback", ModernBertForMaskedLM, SIZES),
+    ("byte-level bpe, whole words first", ModernBertModel, SIZES),
+    ("xlm", XLMModel, {**XLM, "mask_index": 9}),
+    ("xlm", XLMWithLMHeadModel, {**XLM, "mask_index": 9}),
+]
+
+
+@pytest.mark.parametrize(("kind", "architecture", "sizes"), PAIRS, ids=[f"{kind}-{made.__name__}" for kind, made, _ in PAIRS])
+def test_every_architecture_and_head_comes_back_from_the_folder_with_the_same_outputs(
+    trim: Trim, tmp_path: Path, kind: str, architecture: type[PreTrainedModel], sizes: dict[str, Any]
+) -> None:
+    tokenizer = tokenizer_of(kind)
+    torch.manual_seed(0)
+    roles = ("bos", "eos", "sep", "cls", "pad", "mask")
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in roles}
+    config = architecture.config_class(vocab_size=len(tokenizer) + 3, **POSITIONS, **{**ids, **sizes})
+    model = architecture(config).eval()
+    save_model(model, tokenizer, tmp_path / "model")
+    proof = trim("a.txt", model=str(tmp_path / "model"), min_count=1)
+    assert proof.max_abs_hidden_difference == 0.0 and proof.heldout_identical > 0.5
+    loaded, smaller = architecture.from_pretrained("out").eval(), AutoTokenizer.from_pretrained("out")
+    assert loaded.config.vocab_size == len(smaller) == proof.kept < len(tokenizer)
+    text = next(sentence for sentence in swedish_sentences(9, 1) if tokenizer.tokenize(sentence) == smaller.tokenize(sentence))
+    with torch.inference_mode():
+        old, new = model(**tokenizer(text, return_tensors="pt"))[0], loaded(**smaller(text, return_tensors="pt"))[0]
+    if new.shape[-1] == proof.kept:  # logits over the vocabulary
+        old = old[..., tokenizer.convert_tokens_to_ids(smaller.convert_ids_to_tokens(range(proof.kept)))]
+    # A small product of weights that were mapped from a file can differ in its last bit from one of weights in memory.
+    torch.testing.assert_close(new, old, rtol=0, atol=1e-6)
+    assert loaded.config.pad_token_id == smaller.pad_token_id

@@ -54,13 +54,13 @@ def load_config(model: str, revision: str = "main") -> PretrainedConfig:
 
 
 def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBase:
-    """The model's fast tokenizer. Raises UserError if there is none."""
+    """The model's tokenizer. Raises UserError if there is none that trimming knows."""
     from transformers import AutoTokenizer
 
     location = _resolve(model)
     with _Explained(model, "a tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
-    if not getattr(tokenizer, "is_fast", False):
+    if not (getattr(tokenizer, "is_fast", False) or type(tokenizer).__name__ == "XLMTokenizer"):
         raise UserError(f"teacher.model: {model} has no fast tokenizer (tokenizer.json), which trimming needs.")
     # Where the files are missing, transformers makes a tokenizer up that knows its special tokens and a space.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:

@@ -16,6 +16,7 @@ from distill.vocabulary.alphabet import alphabet_of
 from distill.vocabulary.counting import Batch, Counts, batch_texts, count_text
 from distill.vocabulary.curve import Curve, CurvePoint, read_heldout
 from distill.vocabulary.families import Vocabulary, open_vocabulary
+from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.proof import Proof, prove
 from distill.vocabulary.selection import Ranking, choose_size, find_pieces
 from distill.vocabulary.trimming import check_rows, embedding_rows, piece_parameters, renumbering, special_ids, trim_model
@@ -74,13 +75,16 @@ def trim(
         section = VocabularySection.model_validate(options)
     except ValueError as error:
         raise UserError(f"trim: {error}") from error
-    sentences: list[str] = []
-    if isinstance(heldout, float):
-        texts = _held_apart(texts, heldout, sentences)
+    held = HeldOutSentences()
+    if isinstance(heldout, int | float):
+        if not 0 < heldout < 1:
+            raise UserError(f"trim: heldout {heldout} should be a share between 0 and 1, or sentences.")
+        texts = _held_apart(texts, heldout, held)
     else:
-        sentences += dict.fromkeys(heldout)
+        held = HeldOutSentences((0, sentence) for sentence in heldout)
     teacher, progress = Teacher(model=model, tokenizer=tokenizer), progress or Progress(quiet=True)
-    trimmed = trim_teacher(teacher, section, batch_texts(texts), sentences, workers=workers, progress=progress)
+    trimmed = trim_teacher(teacher, section, batch_texts(texts), held, workers=workers, progress=progress)
+    sentences = list(held)
     segmentation = segment(sentences, tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
     return Trimming(
         model=trimmed.teacher.model,
@@ -96,7 +100,7 @@ def trim_teacher(
     teacher: Teacher,
     section: VocabularySection,
     batches: Iterable[Batch],
-    heldout: Sequence[str],
+    heldout: HeldOutSentences,
     *,
     weights: Sequence[float] = (1.0,),
     foreign: Iterable[Batch] = (),
@@ -105,9 +109,9 @@ def trim_teacher(
 ) -> Trimmed:
     """Trim `teacher` to the pieces that the text of `batches` uses, under the recipe's target.
 
-    `heldout` are distinct sentences; they are read after the text, and may be filled by it. `weights` are those of the
-    text's sources; `foreign` is text that the language filter left out, counted for comparison alone. Raises
-    UserError if there is no text or the target cannot be reached.
+    `heldout` is read after the text, and may be filled by it. `weights` are those of the text's sources; `foreign` is
+    text that the language filter left out, counted for comparison alone. Raises UserError if there is no text or the
+    target cannot be reached.
     """
     vocabulary = open_vocabulary(teacher.tokenizer)
     check_rows(teacher.model, vocabulary)
@@ -120,7 +124,7 @@ def trim_teacher(
     if not heldout:
         raise UserError("corpus: the held-out documents have no sentence to prove anything on; hold out more.")
     with progress.task("vocabulary: computing the curve", total=1):
-        held = read_heldout(heldout, vocabulary)
+        held = read_heldout(list(heldout), vocabulary)
         pinned = pinned_pieces(teacher, vocabulary, section)
 
         def curve_of(counted: Counts) -> Curve:
@@ -176,15 +180,13 @@ def read_words(path: str, key: str) -> list[str]:
         raise UserError(f"vocabulary.{key}: {error}") from error
 
 
-def _held_apart(texts: Iterable[str], share: float, sentences: list[str]) -> Iterable[str]:
-    """The texts but for a share of them, chosen by content, whose sentences go to `sentences`, each once."""
+def _held_apart(texts: Iterable[str], share: float, heldout: HeldOutSentences) -> Iterable[str]:
+    """The texts but for a share of them, chosen by content, whose sentences go to `heldout`."""
     from distill.corpus.cleaning import content_hash, split_sentences
 
-    met: set[str] = set()
     for text in texts:
         if content_hash(text) < share * 2**64:
-            fresh = [sentence for sentence in dict.fromkeys(split_sentences(text)) if sentence not in met]
-            met.update(fresh)
-            sentences += fresh
+            for sentence in split_sentences(text):
+                heldout.add(0, sentence)
         else:
             yield text

@@ -20,6 +20,7 @@ from distill.recipe import VocabularySection
 from distill.teacher import Teacher
 from distill.teacher.saving import save_model
 from distill.vocabulary.counting import Batch
+from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import trim_teacher
 from distill.vocabulary.proof import Proof, prove
 from distill.vocabulary.verification import Segmentation, segment
@@ -85,11 +86,11 @@ def run(
     """
     from transformers import AutoTokenizer
 
-    origin = {sentence: source for source, sentence in reversed(list(heldout))}
-    sentences = list(reversed(origin))
+    held = HeldOutSentences(heldout)
+    origins, sentences = held.origins(), list(held)
     weights = [weight for _, weight in sources]
     trimmed = trim_teacher(
-        teacher, section, batches, sentences, weights=weights, foreign=foreign, workers=workers, progress=progress
+        teacher, section, batches, held, weights=weights, foreign=foreign, workers=workers, progress=progress
     )
     folder = output / model_folder
     save_model(trimmed.teacher.model, trimmed.teacher.tokenizer, folder)
@@ -114,7 +115,7 @@ def run(
         chosen=chosen,
         curve=curve,
         unfiltered_curve=unfiltered,
-        sources=_by_source(sources, [origin[sentence] for sentence in sentences], segmentation),
+        sources=_by_source(sources, [origins[sentence] for sentence in sentences], segmentation),
     )
 
 

@@ -66,6 +66,7 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
         setattr(config, name, new_ids.get(old))
     with torch.device("meta"):
         trimmed = type(model)(config)
+    _remove_absent(trimmed, model)
     expected = trimmed.state_dict()
     state: dict[str, torch.Tensor] = {}
     copies: dict[int, torch.Tensor] = {}  # tied weights are one tensor under two names: cut once, tied again below
@@ -78,6 +79,15 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
     _copy_buffers(trimmed, model)
     trimmed.tie_weights()
     return trimmed.eval()
+
+
+def _remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
+    """Remove what the source was made without, which its config does not tell (`add_pooling_layer=False`)."""
+    known = dict(source.named_modules())
+    for name in [name for name, _ in target.named_modules() if name not in known]:
+        parent, _, own = name.rpartition(".")
+        if parent in known:
+            setattr(target.get_submodule(parent), own, None)
 
 
 def _copy_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:

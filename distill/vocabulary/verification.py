@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
     from distill.vocabulary.families import Vocabulary
 
-_BATCH_TOKENS = 4096
-LOGIT_TOKENS = 2048
-"""Logits over a whole vocabulary are large and slow: they are compared on the first so many tokens."""
+_BATCH_TOKENS, _LOGIT_BATCH_TOKENS = 4096, 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +32,18 @@ class Segmentation:
     """bool, one a sentence: the trimmed ids are the original ids renumbered."""
     around: int = 2
     """How many special tokens stand around each sentence."""
+
+    def sample(self, tokens: int) -> Segmentation:
+        """The identical sentences alone; where those have more than `tokens` tokens, every n-th of them."""
+        places = np.flatnonzero(self.identical)
+        total = sum(len(self.original[i]) for i in places)
+        places = places[:: max(1, math.ceil(total / tokens))]
+        return Segmentation(
+            original=[self.original[i] for i in places],
+            trimmed=[self.trimmed[i] for i in places],
+            identical=np.ones(len(places), dtype=bool),
+            around=self.around,
+        )
 
     def unknown_rate(self, ids: Sequence[Sequence[int]], unknown: int | None) -> float:
         """Share of unknown tokens among all tokens but the special ones around a sentence."""
@@ -114,7 +125,7 @@ def max_hidden_difference(
     Both models see batches of the same shape, so that equal weights give equal bits. None if no sentence is identical.
     """
     largest = None
-    # The encoder alone: what a head adds is compared by `max_logit_difference`, over fewer tokens.
+    # The encoder alone: what a head adds is compared by `max_logit_difference`.
     with _evaluating(original.base_model) as old_encoder, _evaluating(trimmed.base_model) as new_encoder:
         for before, after, mask in _batches(original, trimmed, segmentation, _BATCH_TOKENS):
             old = old_encoder(input_ids=before, attention_mask=mask, output_hidden_states=True).hidden_states
@@ -129,21 +140,18 @@ def max_hidden_difference(
 def max_logit_difference(
     original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, kept: Sequence[int]
 ) -> float | None:
-    """Largest absolute difference of the logit of any kept piece, over the first identical sentences.
+    """Largest absolute difference of the logit of any kept piece, over the sentences that segment identically.
 
     None for a model without a head over the vocabulary, and if no sentence is identical.
     """
     if trimmed.get_output_embeddings() is None:
         return None
-    largest, tokens, rows = None, 0, torch.tensor(kept, dtype=torch.long)
+    largest, rows = None, torch.tensor(kept, dtype=torch.long)
     with _evaluating(original) as old_model, _evaluating(trimmed) as new_model:
-        for before, after, mask in _batches(original, trimmed, segmentation, 256):
+        for before, after, mask in _batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
             old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
             new = new_model(input_ids=after, attention_mask=mask)[0]
             largest = max(largest or 0.0, (old - new).abs().max().item())
-            tokens += int(mask.sum())
-            if tokens >= LOGIT_TOKENS:
-                break
     return largest
 
 

@@ -91,6 +91,7 @@ def example_results(
             "heldout_unknown_characters_original": 0.0,
             "tokens_per_word": 1.61,
             "tokens_per_word_original": 1.6,
+            "compared_sentences": 97,
             "max_abs_hidden_difference": 0.0,
             "max_abs_logit_difference": 0.0,
             "chosen": {"min_count": 2, "pieces": 400, "parameters": 50_272, "bytes": 201_088},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import gzip
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ def test_the_alphabet_has_every_ascii_character_and_no_letter_of_another_script(
         ({"keep": {"pattern": "("}}, "should be a regular expression"),
         ({"lexicon": "missing.txt"}, "vocabulary.lexicon: source missing.txt: there is no such file"),
         ({"identical": 0.999}, "out of reach"),
+        ({"heldout": 0.0}, "heldout 0.0 should be a share between 0 and 1, or sentences"),
+        ({"heldout": 2}, "heldout 2 should be a share"),
         ({"heldout": []}, "no sentence to prove anything on"),
         ({"texts": []}, "the text is empty"),
         ({"texts": ["", " \n "]}, "the text is empty"),
@@ -118,6 +121,13 @@ def test_a_tokenizer_that_does_not_belong_to_the_model_is_refused(teacher: Teach
     config = XLMRobertaConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
     with pytest.raises(UserError, match="do not belong together"):
         trim(XLMRobertaModel(config), teacher.tokenizer, TEXTS)
+
+
+def test_a_model_in_training_mode_is_compared_without_dropout_and_stays_in_it(teacher: Teacher) -> None:
+    model = copy.deepcopy(teacher.model).train()
+    trimming = trim(model, teacher.tokenizer, TEXTS, heldout=HELDOUT)
+    assert trimming.proof.max_abs_hidden_difference == 0.0
+    assert all(module.training for module in model.modules())
 
 
 def test_the_given_model_and_tokenizer_are_left_as_they_are(teacher: Teacher) -> None:

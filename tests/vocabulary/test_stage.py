@@ -15,6 +15,7 @@ from distill.errors import UserError
 from distill.progress import Progress
 from distill.recipe import VocabularySection
 from distill.teacher import Teacher
+from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import Trimmed, trim_teacher
 from distill.vocabulary.stage import VocabularyResult, run
 from tests.conftest import swedish_sentences
@@ -35,7 +36,7 @@ def batch(texts: list[str], source: int = 0) -> list[tuple[int, str]]:
 
 
 def trimmed_by(teacher: Teacher, texts: list[str] = TRAIN, **target: Any) -> Trimmed:
-    return trim_teacher(teacher, section(**target), [batch(texts)], HELDOUT, progress=QUIET)
+    return trim_teacher(teacher, section(**target), [batch(texts)], HeldOutSentences(batch(HELDOUT)), progress=QUIET)
 
 
 @pytest.fixture

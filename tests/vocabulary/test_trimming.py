@@ -114,6 +114,13 @@ def test_logits_of_kept_pieces_are_equal_to_the_last_bit(name: str) -> None:
     assert torch.equal(new, old[..., list(new_ids)])
 
 
+def test_a_model_made_without_its_pooler_is_trimmed_without_it() -> None:
+    model = XLMRobertaModel(XLMRobertaConfig(**SIZES, **COMMON), add_pooling_layer=False)
+    trimmed = trim_model(model, some_ids())
+    assert trimmed.pooler is None
+    assert trimmed.num_parameters() == model.num_parameters() - (ROWS - len(some_ids())) * 32
+
+
 @with_a_head
 def test_a_tied_head_stays_tied_and_an_untied_one_untied(name: str) -> None:
     trimmed = trim_model(random_model(name), some_ids())

@@ -65,6 +65,14 @@ def test_the_proof_sees_a_changed_bias_of_the_output_layer(name: str) -> None:
     assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_of_many_identical_sentences_every_nth_is_compared() -> None:
+    ids = [[0, i, 2] for i in range(10)]
+    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.array([True, False] * 5))
+    assert segmentation.sample(100).original == ids[::2]
+    assert segmentation.sample(8).original == [[0, 0, 2], [0, 4, 2], [0, 8, 2]]
+    assert segmentation.sample(1).identical.tolist() == [True]
+
+
 def test_a_model_without_a_head_over_the_vocabulary_has_no_logits_to_compare(
     teacher: Teacher, whole: tuple[dict[int, int], Segmentation]
 ) -> None:

@@ -1,0 +1,46 @@
+"""The held-out sentences that curve and proof are made on: many go in, distinct ones of a bounded number come out."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from distill.corpus.cleaning import content_hash
+
+MOST_SENTENCES = 50_000
+"""Of more only so many are drawn: a share of 95% is then known to within 0.1%."""
+
+
+class HeldOutSentences:
+    """Distinct sentences in the order they came in, each with the number of the source that had it first.
+
+    Of more than `most` those with the lowest hash stay, so the draw does not depend on the order, nor memory on the text.
+    """
+
+    def __init__(self, sentences: Iterable[tuple[int, str]] = (), most: int = MOST_SENTENCES) -> None:
+        self.most = most
+        self._origin: dict[str, int] = {}
+        for source, sentence in sentences:
+            self.add(source, sentence)
+
+    def add(self, source: int, sentence: str) -> None:
+        """Take another sentence in."""
+        self._origin.setdefault(sentence, source)
+        if len(self._origin) >= 2 * self.most:
+            self._draw()
+
+    def origins(self) -> dict[str, int]:
+        """Each sentence with the number of its source."""
+        if len(self._origin) > self.most:
+            self._draw()
+        return dict(self._origin)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.origins())
+
+    def __len__(self) -> int:
+        return min(len(self._origin), self.most)
+
+    def _draw(self) -> None:
+        drawn = set(heapq.nsmallest(self.most, self._origin, key=content_hash))
+        self._origin = {sentence: source for sentence, source in self._origin.items() if sentence in drawn}
