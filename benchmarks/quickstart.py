@@ -32,15 +32,30 @@ def main() -> None:
         "headline": headline(report),
         "teacher": report["teacher"],
         "student": report["student"],
-        "vocabulary": {key: value for key, value in report["vocabulary"].items() if key != "curve"},
+        "vocabulary": report["vocabulary"],
         "distillation": {key: value for key, value in report["distillation"].items() if key != "fidelity"},
         "fidelity": report["distillation"]["fidelity"][-1],
         "evaluation": report["evaluation"],
         "benchmark": report["benchmark"],
     }
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    print(table(kept))
+    print(table(kept), "\n\n", curve(kept), sep="")
     print(f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {RESULT}")
+
+
+def curve(kept: dict[str, Any]) -> str:
+    """Sizes of vocabulary and what they leave, as README.md shows them."""
+    lines = [
+        "| seen | pieces | sentences as before | words as before | unknown characters | tokens a word | parameters |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for point in kept["vocabulary"]["curve"]:
+        lines.append(
+            f"| {point['min_count']} times | {point['pieces']:,} | {point['heldout_identical']:.1%} "
+            f"| {point['heldout_words_identical']:.1%} | {point['heldout_unknown_characters']:.3%} "
+            f"| {point['tokens_per_word']:.3f} | {point['parameters'] / 1e6:.1f}M |"
+        )
+    return "\n".join(lines)
 
 
 def table(kept: dict[str, Any]) -> str:
