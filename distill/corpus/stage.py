@@ -55,8 +55,8 @@ class CorpusResult:
         ]
         if self.foreign_share is not None and self.foreign_share > MUCH_FOREIGN:
             warnings.append(
-                f"corpus: {self.foreign_share:.0%} of the documents seem to be in another language than the recipe's, or in none; "
-                "check the sources, or filter by language (corpus.language_filter)"
+                f"corpus: {self.foreign_share:.0%} of the documents seem to be in another language than the recipe's, or in "
+                "none; check the sources, or filter by language (corpus.language_filter)"
             )
         return warnings
 
