@@ -43,23 +43,41 @@ def recipe(
 ) -> None:
     """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
     from distill.interruption import Interruption
-    from distill.pipeline import run_recipe
+    from distill.pipeline import follow, run_recipe
+    from distill.processes import Processes
     from distill.recipe_file import load_recipe
     from distill.run import Run
     from distill.stages import stage_named
 
     file = load_recipe(name, overrides or [])
     until, force = stage_named(until, "--until"), stage_named(force, "--force")
-    run = Run(file=file, folder=runs / file.recipe.name, progress=Progress(), interruption=Interruption())
+    processes = Processes()
+    run = Run(
+        file=file,
+        folder=runs / file.recipe.name,
+        progress=Progress(quiet=not processes.is_first),
+        interruption=Interruption(),
+        processes=processes,
+    )
     if dry_run:
-        _print_plan(run, until, force)
+        if processes.is_first:
+            _print_plan(run, until, force)
         return
     with run.interruption.handled():
         try:
-            run_recipe(run, until=until, force=force)
+            if processes.is_first:
+                run_recipe(run, until=until, force=force)
+                processes.share(None)  # there is nothing more to share out
+            else:
+                follow(run)
+            processes.close()
         except Interrupted:
+            if not processes.is_first:
+                raise typer.Exit(1) from None
             _err.print(f"Interrupted; what is done is kept. The same command goes on: {_same_command()}", soft_wrap=True)
             raise typer.Exit(1) from None
+    if not processes.is_first:
+        return
     if (run.folder / "report.html").is_file():
         _out.print(f"report: {run.folder / 'report.html'}", markup=False, soft_wrap=True)
     if "export" in run.records:
@@ -208,6 +226,7 @@ def _same_command() -> str:
 
 
 def _fail(message: str) -> None:
-    """Print a user's mistake and leave with code 2."""
-    _err.print(escape(message), style="red", soft_wrap=True)
+    """Print a user's mistake and leave with code 2; of the processes of a launch the first alone prints."""
+    if os.environ.get("RANK", "0") == "0":
+        _err.print(escape(message), style="red", soft_wrap=True)
     sys.exit(2)

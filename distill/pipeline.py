@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from distill.errors import Interrupted, UserError
@@ -92,6 +93,8 @@ def _run_stage(run: Run, stage: Stage, *, forced: bool) -> None:
     with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
         # Forced work is its own: it doesn't go on from what was there, but after an interruption from itself.
         partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
+        if stage.shared:
+            run.processes.share((stage.name, str(partial), {name: asdict(record) for name, record in run.records.items()}))
         result = asdict(stage.execute(run, partial))
         seconds = time.monotonic() - clock
         run.tracker.log({**_figures(result), "seconds": seconds})
@@ -99,6 +102,15 @@ def _run_stage(run: Run, stage: Stage, *, forced: bool) -> None:
     folder.finish(record)
     run.records[stage.name] = record
     run.progress.say(f"{stage.name}: done in {format_seconds(seconds)}")
+
+
+def follow(run: Run) -> None:
+    """What every process of a launch but the first does: its part of the stages that are shared out, until there is none."""
+    silence_libraries()
+    while (call := run.processes.share(None)) is not None:
+        name, folder, records = call
+        run.records = {stage: Record(**record) for stage, record in records.items()}
+        next(stage for stage in STAGES if stage.name == name).execute(run, Path(folder))
 
 
 def _is_reported(run: Run) -> bool:

@@ -63,8 +63,8 @@ def check_surroundings(recipe: Recipe) -> None:
 
 
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
-    """Check that a student of the recipe's shape can be cut from the teacher. Raises UserError."""
-    from distill.distillation.states import find_projections
+    """Check that a student of the recipe's shape can be cut from the teacher and taught as it says. Raises UserError."""
+    from distill.distillation.criterion import check_objectives
     from distill.student.depth import check_layers, choose_layers
     from distill.student.width import check_width
 
@@ -79,19 +79,12 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
             check()
         except ValueError as error:
             problems.append(f"student: {error}.")
-    objectives = recipe.distillation.objectives
-    if objectives.relations:
+    if not problems:
+        student = _empty_model(_student_config(recipe, config, config.vocab_size))
         try:
-            find_projections(_empty_model(config))
+            check_objectives(recipe.distillation, student, _empty_model(config))
         except ValueError as error:
-            problems.append(f"distillation.objectives.relations: {error}; use the other objectives.")
-    if section.hidden_size not in (None, config.hidden_size):
-        for name in ("hidden", "embedding"):
-            if getattr(objectives, name):
-                problems.append(
-                    f"distillation.objectives.{name}: compares states of equal width, and student.hidden_size "
-                    f"{section.hidden_size} is not the teacher's {config.hidden_size}; use relations, or keep the hidden size."
-                )
+            problems.append(f"{error}.")
     if problems:
         raise UserError("\n".join(problems))
 

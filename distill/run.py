@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.folders import Record
 from distill.interruption import Interruption
+from distill.processes import Processes
 from distill.progress import Progress
 from distill.recipe import Recipe
 from distill.recipe_file import RecipeFile
@@ -27,6 +28,7 @@ class Run:
     folder: Path
     progress: Progress
     interruption: Interruption
+    processes: Processes = field(default_factory=lambda: Processes(alone=True))
     records: dict[str, Record] = field(default_factory=dict)
 
     @property

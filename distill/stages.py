@@ -27,6 +27,8 @@ class Stage:
     execute: Callable[[Run, Path], Any]
     """Does it, in the folder given, and returns its result."""
     resumable: bool = False
+    shared: bool = False
+    """Whether all processes of a launch work on it; the others are the first one's alone."""
 
 
 def _run_corpus(run: Run, output: Path) -> Any:
@@ -90,7 +92,8 @@ def _run_distillation(run: Run, output: Path) -> Any:
         output=output,
         interruption=run.interruption,
         progress=run.progress,
-        log=run.tracker.log,
+        log=run.tracker.log if run.processes.is_first else lambda metrics, step: None,
+        processes=run.processes,
     )
 
 
@@ -179,6 +182,7 @@ STAGES: tuple[Stage, ...] = (
         depends_on=lambda run: {"seed": run.recipe.seed, "teacher": run.recipe.teacher.model_dump(exclude={"licence"})},
         execute=_run_distillation,
         resumable=True,
+        shared=True,
     ),
     Stage(
         name="evaluation",

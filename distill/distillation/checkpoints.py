@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+_WEIGHTS = "student.safetensors"
+
 
 @dataclass(kw_only=True)
 class LoopState:
@@ -31,6 +33,14 @@ class LoopState:
     """Time spent in the loop by every process that worked on it."""
     loss: float | None = None
     """Exponential average of the loss."""
+    best: float | None = None
+    """The lowest validation objective so far."""
+    best_step: int | None = None
+    """The step that had it."""
+    stalled: int = 0
+    """How many validations have passed since."""
+    skipped: list[list[int]] = field(default_factory=list)
+    """[epoch, batch] of those left out because the loss went astray on them."""
     resumed_from: int | None = None
     """The step at which the latest process took over, or None if one process did it all."""
     history: list[dict[str, float]] = field(default_factory=list)
@@ -44,10 +54,7 @@ def save_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.opt
     fresh, stale = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    # Parameters by name: tied weights occur once, as safetensors wants it.
-    save_file(
-        {name: tensor.detach().contiguous() for name, tensor in student.named_parameters()}, fresh / "student.safetensors"
-    )
+    _save_parameters(student, fresh)
     moments, groups = _flatten(optimizer)
     save_file(moments, fresh / "optimizer.safetensors")
     (fresh / "state.json").write_text(json.dumps({"loop": asdict(state), "groups": groups}), encoding="utf-8")
@@ -60,13 +67,34 @@ def save_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.opt
 
 def load_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer) -> LoopState:
     """Put `student` and `optimizer` where the checkpoint has them; the loop state to go on from."""
-    parameters = dict(student.named_parameters())
-    with torch.no_grad():
-        for name, tensor in load_file(folder / "student.safetensors").items():
-            parameters[name].copy_(tensor)
+    load_weights(folder, student)
     content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     _restore(optimizer, load_file(folder / "optimizer.safetensors"), content["groups"])
     return LoopState(**content["loop"])
+
+
+def save_weights(folder: Path, student: torch.nn.Module) -> None:
+    """Replace the weights in `folder`, whole or not at all."""
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    _save_parameters(student, fresh)
+    folder.mkdir(exist_ok=True)
+    (fresh / _WEIGHTS).replace(folder / _WEIGHTS)
+    fresh.rmdir()
+
+
+def load_weights(folder: Path, student: torch.nn.Module) -> None:
+    """Put `student` where the weights in `folder` have it."""
+    parameters = dict(student.named_parameters())
+    with torch.no_grad():
+        for name, tensor in load_file(folder / _WEIGHTS).items():
+            parameters[name].copy_(tensor)
+
+
+def saved_precision(folder: Path) -> str:
+    """The arithmetic that a checkpoint's run began in."""
+    return str(json.loads((folder / "state.json").read_text(encoding="utf-8"))["loop"]["precision"])
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -75,6 +103,11 @@ def find_checkpoint(folder: Path) -> Path | None:
         if (candidate / "state.json").is_file():
             return candidate
     return None
+
+
+def _save_parameters(student: torch.nn.Module, folder: Path) -> None:
+    # Parameters by name: tied weights occur once, as safetensors wants it.
+    save_file({name: tensor.detach().contiguous() for name, tensor in student.named_parameters()}, folder / _WEIGHTS)
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:

@@ -1,8 +1,9 @@
 """Training text as token chunks on disk: documents go in; memory-mapped ids, and an order of batches, come out.
 
 A chunk is a run of words with one of the teacher's prefixes in front, of a length drawn anew each time, so that the
-student sees what it will be asked for: short queries and long passages. Batches hold chunks of nearly one length, hardly any
-padding. The order is a pure function of seed and epoch, which is what makes a resumed run equal an uninterrupted one.
+student sees what it will be asked for: short queries and long passages (`distill.distillation.blocks` packs text
+instead). Batches hold chunks of nearly one length, hardly any padding. The order is a pure function of seed and epoch,
+which is what makes a resumed run equal an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -82,16 +83,13 @@ def write_chunks(
     A chunk is cut off at `longest` tokens. Memory is bounded by one batch of chunks and the offsets.
     """
     random = np.random.default_rng(seed)
-    lengths: list[int] = []
-    raw = folder / "ids.raw"
+    with ChunkWriter(folder) as writer:
 
-    def flush(pending: list[str]) -> None:
-        for ids in tokenizer(pending, truncation=True, max_length=longest)["input_ids"]:
-            lengths.append(len(ids))
-            np.asarray(ids, dtype=np.uint32).tofile(file)
-        pending.clear()
+        def flush(pending: list[str]) -> None:
+            for ids in tokenizer(pending, truncation=True, max_length=longest)["input_ids"]:
+                writer.add(ids)
+            pending.clear()
 
-    with raw.open("wb") as file:
         pending: list[str] = []
         for text in texts:
             for run in cut_words(text, chunk_words, random):
@@ -100,10 +98,36 @@ def write_chunks(
                 flush(pending)
         if pending:
             flush(pending)
-    partial = folder / "offsets.partial.npy"
-    np.save(partial, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
-    partial.rename(folder / "offsets.npy")  # last and at once: where it stands, the ids are whole
-    return open_chunks(folder)
+    return writer.chunks
+
+
+class ChunkWriter:
+    """Writes chunks to a folder one by one; where offsets.npy stands in the end, they are whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lengths: list[int] = []
+
+    def __enter__(self) -> ChunkWriter:
+        self._file = (self._folder / "ids.raw").open("wb")
+        return self
+
+    def add(self, ids: Sequence[int]) -> None:
+        """Append one chunk."""
+        self._lengths.append(len(ids))
+        np.asarray(ids, dtype=np.uint32).tofile(self._file)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            partial = self._folder / "offsets.partial.npy"
+            np.save(partial, np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]))
+            partial.rename(self._folder / "offsets.npy")  # last and at once
+
+    @property
+    def chunks(self) -> Chunks:
+        """What was written, memory-mapped."""
+        return open_chunks(self._folder)
 
 
 def open_chunks(folder: Path) -> Chunks:

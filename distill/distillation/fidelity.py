@@ -1,7 +1,8 @@
-"""How close a student is to its teacher on held-out text: a few numbers that need no labels."""
+"""How close a student is to its teacher on held-out text: the objectives, and a few numbers that need no labels."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from distill.distillation.chunks import Chunks
-from distill.distillation.states import StateReader
+from distill.distillation.criterion import Batch, Criterion, Masking
+from distill.distillation.states import States
 from distill.teacher.pooling import pool
 
 _MAX_TOKENS = 12_000
@@ -20,46 +22,68 @@ _BATCH_TOKENS = 2048
 class Reference:
     """Held-out batches with what the teacher makes of them."""
 
-    batches: list[tuple[torch.Tensor, torch.Tensor]]
-    last: list[torch.Tensor]
+    batches: list[tuple[Batch, States]]
     pooled: torch.Tensor
+    piece_bytes: torch.Tensor
+    """How many bytes of text each piece stands for."""
 
 
-def reference_states(teacher: StateReader, heldout: Chunks, pooling: str, padding: int, device: torch.device) -> Reference:
+@torch.no_grad()
+def make_reference(
+    criterion: Criterion, heldout: Chunks, masking: Masking, piece_bytes: np.ndarray, padding: int, device: torch.device
+) -> Reference:
     """The teacher's states on the first held-out chunks, up to about 12,000 tokens."""
     count = int(np.searchsorted(np.cumsum(heldout.lengths), _MAX_TOKENS)) + 1
     rows = np.argsort(heldout.lengths[:count], kind="stable")
     batches, start = [], 0
     while start < len(rows):
         size = max(1, _BATCH_TOKENS // int(heldout.lengths[rows[start]]))
-        ids, mask = heldout.batch(rows[start : start + size], padding)
-        batches.append((ids.to(device), mask.to(device)))
+        batch = masking.batch(heldout, rows[start : start + size], padding, epoch=0).to(device)
+        batches.append((batch, criterion.read_teacher(batch)))
         start += size
-    last = [teacher(ids, mask).last.float() for ids, mask in batches]
-    pooled = torch.cat([pool(states, mask, pooling) for states, (_, mask) in zip(last, batches, strict=True)])
-    return Reference(batches=batches, last=last, pooled=F.normalize(pooled, dim=-1))
+    pooled = torch.cat([pool(states.last.float(), batch.mask, criterion.pooling) for batch, states in batches])
+    return Reference(batches=batches, pooled=F.normalize(pooled, dim=-1), piece_bytes=torch.from_numpy(piece_bytes).to(device))
 
 
 @torch.no_grad()
-def measure_fidelity(student: StateReader, reference: Reference, pooling: str) -> dict[str, float]:
-    """Cosine to the teacher of last hidden states and of pooled vectors (means), and neighbour agreement.
+def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, float]:
+    """The objective, and how near the student is to its teacher; means over the reference.
 
-    The last is the share of chunks whose nearest other chunk is the same for student and teacher.
+    `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where a student of another
+    width is mapped to the teacher's (absent if nothing maps it); `neighbour_agreement` is the share of chunks whose nearest
+    other chunk is the same for both; `bits_per_byte`, where pieces are masked, what those cost a byte of
+    their text.
     """
-    cosine = tokens = 0.0
-    pooled = []
-    for (ids, mask), target in zip(reference.batches, reference.last, strict=True):
-        last = student(ids, mask).last.float()
-        cosine += float((F.cosine_similarity(last, target, dim=-1) * mask).sum())
-        tokens += float(mask.sum())
-        pooled.append(pool(last, mask, pooling))
-    own = F.normalize(torch.cat(pooled), dim=-1)
-    agreement = (_nearest(own) == _nearest(reference.pooled)).float().mean()
-    return {
-        "hidden_cosine": cosine / tokens,
-        "pooled_cosine": float((own * reference.pooled).sum(-1).mean()),
+    sums: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    cosine = tokens = nats = size = 0.0
+    pooled, mapped = [], None
+    for batch, target in reference.batches:
+        own = criterion.read_student(batch)
+        for name, value in criterion.values(own, target, batch).items():
+            counted = batch.counts[name]
+            sums[name] = sums.get(name, 0.0) + float(value) * counted
+            counts[name] = counts.get(name, 0.0) + counted
+        mapped = criterion.in_teachers_width(own)
+        if mapped is not None:
+            cosine += float((F.cosine_similarity(mapped.float(), target.last.float(), dim=-1) * batch.mask).sum())
+        tokens += float(batch.mask.sum())
+        pooled.append(pool((own.last if mapped is None else mapped).float(), batch.mask, criterion.pooling))
+        if bool(batch.chosen.any()):
+            labels = batch.labels[batch.chosen]
+            nats += float(F.cross_entropy(criterion.predict(own, batch).float(), labels, reduction="sum"))
+            size += float(reference.piece_bytes[labels].sum())
+    own_pooled = F.normalize(torch.cat(pooled), dim=-1)
+    agreement = (_nearest(own_pooled) == _nearest(reference.pooled)).float().mean()
+    weights = criterion.section.objectives.weights
+    measured = {
+        "objective": sum(weights[name] * total / max(1.0, counts[name]) for name, total in sums.items()),
         "neighbour_agreement": float(agreement),
     }
+    if mapped is not None:
+        measured["hidden_cosine"] = cosine / tokens
+        measured["pooled_cosine"] = float((own_pooled * reference.pooled).sum(-1).mean())
+    return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
 
 
 def _nearest(vectors: torch.Tensor) -> torch.Tensor:

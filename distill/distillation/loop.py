@@ -5,28 +5,37 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 
-from distill.distillation.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint
+from distill.distillation.arithmetic import memory_in_use, peak_rate, training_operations
+from distill.distillation.cache import TeacherCache
+from distill.distillation.checkpoints import (
+    LoopState,
+    find_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+    saved_precision,
+)
 from distill.distillation.chunks import Chunks, batch_stream
-from distill.distillation.fidelity import measure_fidelity, reference_states
-from distill.distillation.objectives import embedding_loss, hidden_loss, relation_loss
+from distill.distillation.criterion import Criterion, Masking
+from distill.distillation.fidelity import make_reference, measure_fidelity
+from distill.distillation.heads import piece_bytes
 from distill.distillation.precision import choose_precision
-from distill.distillation.states import StateReader, States
-from distill.errors import UserError
+from distill.distillation.step import Backward
+from distill.errors import Interrupted, UserError
 from distill.interruption import Interruption
+from distill.processes import Processes
 from distill.progress import Progress
-from distill.recipe import DistillationSection, ObjectivesSection
-from distill.teacher.pooling import pool
+from distill.recipe import DistillationSection
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_STEPS = 10
 """Losses are logged every so many steps."""
@@ -34,6 +43,8 @@ PROBE_SECONDS = 5.0
 """How long batches are rehearsed to tell what fits into a recipe's minutes."""
 EAGER_LENGTH = 256
 """On the CPU, torch's fused attention takes a third of a step on chunks of 64 tokens, and plain products a tenth."""
+SPIKE, SETTLED_STEPS = 5.0, 50
+"""A loss so many times its running average, once that has settled, means that the weights were thrown off."""
 _SMOOTHING = 0.95
 Log = Callable[[dict[str, float], int], None]
 
@@ -45,31 +56,10 @@ def learning_rate_at(share: float, section: DistillationSection) -> float:
     return section.learning_rate * max(0.0, (1.0 - share) / (1.0 - section.warmup))
 
 
-def objective_losses(
-    student: States,
-    teacher: States,
-    mask_BL: torch.Tensor,
-    *,
-    weights: ObjectivesSection,
-    layers: Sequence[int],
-    heads: int,
-    pooling: str,
-) -> dict[str, torch.Tensor]:
-    """The value of each objective that has a weight, before weighing."""
-    losses: dict[str, torch.Tensor] = {}
-    if weights.hidden:
-        losses["hidden"] = hidden_loss(student.hidden[1:], [teacher.hidden[layer] for layer in layers], mask_BL)
-    if weights.relations:
-        losses["relations"] = relation_loss(student.projections, teacher.projections, mask_BL, heads)
-    if weights.embedding:
-        own, target = (pool(states.last.float(), mask_BL, pooling) for states in (student, teacher))
-        losses["embedding"] = embedding_loss(own, target)
-    return losses
-
-
 def distil(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     *,
     layers: Sequence[int],
     chunks: Chunks,
@@ -81,132 +71,183 @@ def distil(
     interruption: Interruption,
     progress: Progress,
     log: Log,
+    processes: Processes | None = None,
 ) -> LoopState:
-    """Train `student` in place until the token budget is used; the state at the end.
+    """Train `student` in place until the token budget is used, or it stalls; it ends as it validated best.
 
     The budget is fixed before the first step, even where the recipe limits the minutes: the learning rate follows from
     it, and a run that is resumed keeps it. `layers` are the teacher layers, counted from 1, that the student's stand
-    for. Goes on from the checkpoint at `checkpoint` if there is one. A signal writes a checkpoint and raises
-    Interrupted. Raises UserError if the loss stops being finite.
+    for. Every process of a launch takes its share of each batch. Goes on from the checkpoint at `checkpoint` if there is
+    one. A signal writes a checkpoint and raises Interrupted. A loss that is not finite, or leaps, is answered by going back
+    to the last checkpoint and leaving that batch out; the second one raises UserError.
     """
-    accelerator = Accelerator(mixed_precision="no")  # autocast is set below, so that what was probed is what runs
-    device, padding = accelerator.device, student.config.pad_token_id or 0
-    # No dropout: the student imitates a teacher that has none, and a short budget has no use for noise.
-    student.eval()
-    optimizer = torch.optim.AdamW(parameter_groups(student, section.weight_decay), betas=(0.9, 0.98), fused=True)
-    student, optimizer = accelerator.prepare(student, optimizer)
-    bare = accelerator.unwrap_model(student)
-    found = find_checkpoint(checkpoint)
+    everyone = processes or Processes(alone=True)
+    device, padding = everyone.device, student.config.pad_token_id or 0
+    found, best = find_checkpoint(checkpoint), checkpoint.with_name("best")
+    state = LoopState(precision=everyone.share(choose_precision(section.precision, device)), budget=section.tokens)
     if found:
-        state = load_checkpoint(found, bare, optimizer.optimizer)
-        state.resumed_from = state.step
-        progress.say(f"distillation: going on from step {state.step:,} ({state.tokens:,} tokens)")
-    else:
-        state = LoopState(precision=choose_precision(section.precision, device), budget=section.tokens)
+        state.precision = saved_precision(found)
     half = state.precision == "bfloat16"
+    kernel = student.config._attn_implementation
+    eager = section.objectives.attention or (device.type == "cpu" and int(chunks.lengths.max()) <= EAGER_LENGTH)
+    # No dropout: the student imitates a teacher that has none, and a short budget has no use for noise.
+    student.eval().to(device)
     teacher = teacher.to(device=device, dtype=torch.bfloat16 if half else torch.float32)
-    kernel = bare.config._attn_implementation
-    if device.type == "cpu" and int(chunks.lengths.max()) <= EAGER_LENGTH:
-        bare.set_attn_implementation("eager")
+    if eager:
+        student.set_attn_implementation("eager")
         teacher.set_attn_implementation("eager")
-    weights = section.objectives
-    # As many relation heads as both widths divide into; with equal widths, the models' own.
-    heads = math.gcd(teacher.config.num_attention_heads, bare.config.num_attention_heads)
-    read_student = StateReader(bare, projections=weights.relations > 0)
-    read_teacher = StateReader(teacher, projections=weights.relations > 0)
 
-    def arithmetic() -> AbstractContextManager[None]:
+    def autocast() -> AbstractContextManager[object]:
         return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
-    with torch.no_grad():
-        reference = reference_states(read_teacher, heldout, pooling, padding, device) if section.validations else None
+    criterion = Criterion(student, teacher, section, layers=layers, pooling=pooling, seed=seed, autocast=autocast)
+    trained = criterion.trained.to(device)
+    optimizer = torch.optim.AdamW(parameter_groups(trained, section.weight_decay), betas=(0.9, 0.98), fused=True)
+    if found:
+        state = load_checkpoint(found, trained, optimizer)
+        state.resumed_from = state.step
+        progress.say(f"distillation: going on from step {state.step:,} ({state.tokens:,} tokens)")
+
+    def masking(draw: int) -> Masking:
+        return Masking.of(tokenizer, section, student.config.vocab_size, draw)
+
+    reference = make_reference(criterion, heldout, masking(seed + 1), piece_bytes(tokenizer), padding, device)
+    criterion.calibrate(reference.batches)
+    cache = _open_cache(criterion, chunks, state.budget, checkpoint.with_name("teacher")) if section.cache_teacher else None
+    if cache is not None:
+        if everyone.is_first:
+            cache.fill(masking(seed), padding, device, progress)
+        everyone.wait()
+        cache.open()
+    elif section.cache_teacher:
+        progress.say("distillation: the text is read once at most, so the teacher's states are not kept", "yellow")
+    backward = Backward(
+        criterion,
+        chunks,
+        masking(seed),
+        micro_batch_tokens=section.micro_batch_tokens,
+        padding=padding,
+        device=device,
+        processes=everyone,
+        read_teacher=cache,
+    )
 
     def validate() -> None:
-        if reference is not None:
-            with arithmetic():
-                measured = measure_fidelity(read_student, reference, pooling)
-            state.fidelity.append({"tokens": state.tokens, **measured})
-            log({f"fidelity/{name}": value for name, value in measured.items()}, state.step)
+        measured = measure_fidelity(criterion, reference)
+        state.fidelity.append({"tokens": state.tokens, **measured})
+        log({f"fidelity/{name}": value for name, value in measured.items()}, state.step)
+        if state.best is None or measured["objective"] < state.best:
+            state.best, state.best_step, state.stalled = measured["objective"], state.step, 0
+            if everyone.is_first:
+                save_weights(best, trained)
+        else:
+            state.stalled += 1
 
-    def forward(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
-        ids, mask = (tensor.to(device) for tensor in chunks.batch(rows, padding))
-        with torch.no_grad():
-            target = read_teacher(ids, mask)
-        with arithmetic():
-            own = read_student(ids, mask)
-        losses = objective_losses(own, target, mask, weights=weights, layers=layers, heads=heads, pooling=pooling)
-        return torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum(), losses, int(mask.sum())
-
-    def rehearse(rows: np.ndarray) -> int:
-        loss, _, gained = forward(rows)
-        accelerator.backward(loss)
-        optimizer.zero_grad(set_to_none=True)
-        return gained
+    def save() -> None:
+        if everyone.is_first:
+            save_checkpoint(checkpoint, trained, optimizer, state)
+        everyone.wait()
 
     if not found:
         validating = time.monotonic()
-        validate()
+        if section.validations:
+            validate()
         if section.minutes is not None:
             seconds = 60 * section.minutes - section.validations * (time.monotonic() - validating)
-            rehearsed = (rehearse(rows) for _, _, rows in batch_stream(chunks.lengths, section.batch_tokens, seed))
-            state.budget = min(section.tokens, max(1, int(seconds * measure_rate(rehearsed))))
+
+            def rehearse() -> Iterable[int]:
+                for epoch, _, rows in batch_stream(chunks.lengths, section.batch_tokens, seed):
+                    gained = backward(rows, epoch).tokens
+                    optimizer.zero_grad(set_to_none=True)
+                    yield gained
+
+            rate = measure_rate(rehearse(), everyone)
+            state.budget = everyone.share(min(section.tokens, max(1, int(seconds * rate))))
             if state.budget < section.tokens:
                 progress.say(f"distillation: {state.budget:,} tokens fit into {section.minutes:g} minutes here")
+        save()  # what a loss that goes astray at once goes back to
+    length = int(chunks.lengths.mean()) if len(chunks) else 1
+    operations, peak = training_operations(student, teacher, length), peak_rate(device, state.precision)
     saved_at = started = time.monotonic()
     before = state.seconds
     stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
     with (
-        closing(read_student),
-        closing(read_teacher),
+        criterion.open(),
         interruption.deferred(),
         progress.task("distillation", total=state.budget, unit="tokens", already=state.tokens) as task,
     ):
-        while state.tokens < state.budget:
+        while state.tokens < state.budget and not (section.patience and state.stalled >= section.patience):
             epoch, number, rows = next(stream)
-            loss, losses, gained = forward(rows)
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(student.parameters(), section.max_gradient_norm)
-            if not (math.isfinite(loss.item()) and math.isfinite(float(norm))):  # before the weights are touched
-                raise UserError(
-                    f"distillation: at step {state.step + 1} the loss is {loss.item()} and its gradient's norm {float(norm)}; "
-                    f"lower distillation.learning_rate (now {section.learning_rate}) or set distillation.precision: float32."
-                )
+            if [epoch, number] in state.skipped:
+                continue
+            due = time.monotonic() - saved_at >= section.checkpoint_seconds
+            gained = backward(rows, epoch, stop=interruption.requested, due=due and everyone.is_first)
+            norm = float(torch.nn.utils.clip_grad_norm_(trained.parameters(), section.max_gradient_norm))
+            if trouble := _trouble(gained.loss, norm, state):  # before the weights are touched
+                where = f"step {state.step + 1} (epoch {epoch + 1}, batch {number + 1}, {len(rows)} chunks)"
+                if state.skipped:
+                    raise UserError(
+                        f"distillation: at {where} {trouble}, for the second time; lower distillation.learning_rate "
+                        f"(now {section.learning_rate}) or set distillation.precision: float32."
+                    )
+                progress.say(f"distillation: at {where} {trouble}; back to the last checkpoint, without that batch", "yellow")
+                spent, resumed = time.monotonic() - started, state.resumed_from
+                state = load_checkpoint(find_checkpoint(checkpoint) or checkpoint, trained, optimizer)
+                state.skipped.append([epoch, number])
+                state.resumed_from, before = resumed, before + spent - (time.monotonic() - started)
+                optimizer.zero_grad(set_to_none=True)
+                stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
+                continue
             rate = learning_rate_at(state.tokens / state.budget, section)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)  # accelerate would fill with zeros, a tenth of a step on the CPU
+            optimizer.zero_grad(set_to_none=True)
 
             state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
-            state.tokens += gained
-            state.loss = _smooth(state.loss, loss.item())
+            state.tokens += gained.tokens
+            state.loss = _smooth(state.loss, gained.loss)
             state.seconds = before + time.monotonic() - started
             speed = state.tokens / state.seconds
-            task.advance(gained, f"loss {state.loss:.4f}, {speed:,.0f} tokens/s")
+            share = speed / everyone.count * operations / peak
+            memory = memory_in_use(device)
+            task.advance(
+                gained.tokens, f"loss {state.loss:.4f}, {speed:,.0f} tokens/s, {share:.0%} of peak, {memory / 1e9:.1f} GB"
+            )
             if state.step % LOG_STEPS == 0:
-                parts = {name: value.item() for name, value in losses.items()}
-                state.history.append({"tokens": state.tokens, "loss": loss.item(), **parts})
-                metrics = {f"loss/{name}": value for name, value in parts.items()} | {"loss": loss.item()}
-                metrics |= {"learning_rate": rate, "gradient_norm": float(norm), "tokens_per_second": speed}
-                log(metrics | {"tokens": float(state.tokens)}, state.step)
+                state.history.append({"tokens": state.tokens, "loss": gained.loss, **gained.values})
+                metrics = {f"loss/{name}": value for name, value in gained.values.items()} | {"loss": gained.loss}
+                metrics |= {"learning_rate": rate, "gradient_norm": norm, "tokens_per_second": speed}
+                metrics |= {"share_of_peak": share, "memory_bytes": float(memory), "tokens": float(state.tokens)}
+                log(metrics, state.step)
             if section.validations and len(state.fidelity) <= state.tokens * section.validations / state.budget:
                 validate()
-            if interruption.requested or time.monotonic() - saved_at >= section.checkpoint_seconds:
-                save_checkpoint(checkpoint, bare, optimizer.optimizer, state)
+            if gained.stop or gained.due:
+                save()
                 saved_at = time.monotonic()
-                interruption.check()
-    bare.set_attn_implementation(kernel)
+                if gained.stop:
+                    raise Interrupted
+    if state.best_step not in (None, state.step):
+        everyone.wait()
+        load_weights(best, trained)
+    student.set_attn_implementation(kernel)
     return state
 
 
-def measure_rate(rehearsed: Iterable[int]) -> float:
+def _open_cache(criterion: Criterion, chunks: Chunks, tokens: int, folder: Path) -> TeacherCache | None:
+    """A cache of the teacher's states, if the budget reads the text more than once."""
+    return TeacherCache(criterion, chunks, folder) if tokens > int(chunks.offsets[-1]) else None
+
+
+def measure_rate(rehearsed: Iterable[int], processes: Processes | None = None) -> float:
     """Tokens per second of batches that are rehearsed one by one; the first of them warms up."""
     batches = iter(rehearsed)
     next(batches)
     tokens, started = 0, time.monotonic()
     for gained in batches:
         tokens += gained
-        if (seconds := time.monotonic() - started) >= PROBE_SECONDS:
+        seconds = time.monotonic() - started
+        if (processes.share(seconds) if processes else seconds) >= PROBE_SECONDS:
             break
     return tokens / seconds
 
@@ -218,6 +259,15 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def _trouble(loss: float, norm: float, state: LoopState) -> str | None:
+    """What is wrong with a step's loss or gradient, if anything is."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        return f"the loss is {loss} and its gradient's norm {norm}"
+    if state.loss is not None and state.step >= SETTLED_STEPS and loss > SPIKE * state.loss:
+        return f"the loss leaps from {state.loss:.4g} to {loss:.4g}"
+    return None
 
 
 def _smooth(average: float | None, value: float) -> float:

@@ -13,9 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.distillation.blocks import write_blocks
 from distill.distillation.chunks import Chunks, open_chunks, write_chunks
 from distill.distillation.loop import Log, distil
 from distill.interruption import Interruption
+from distill.processes import Processes
 from distill.progress import Progress
 from distill.recipe import DistillationSection, TeacherSection
 from distill.teacher import Teacher
@@ -44,6 +46,11 @@ class DistillationResult:
     precision: str
     epochs: float
     """How often the training text was read."""
+    best_step: int | None
+    """The step whose weights were kept: that with the lowest validation objective; None without validation."""
+    skipped_batches: int
+    """Batches left out because the loss went astray on them."""
+    processes: int
     resumed_from: int | None
     fidelity: list[dict[str, float]]
 
@@ -62,31 +69,43 @@ def run(
     interruption: Interruption,
     progress: Progress,
     log: Log,
+    processes: Processes | None = None,
 ) -> DistillationResult:
-    """Train `student` to imitate `teacher` on `texts` and save it to `output`, going on from what `output` already holds."""
+    """Train `student` to imitate `teacher` on `texts` and save it to `output`, going on from what `output` already holds.
+
+    Every process of a launch runs this; the first reads and writes. Raises UserError if the models lack what an
+    objective compares.
+    """
+    everyone = processes or Processes(alone=True)
     prefixes = list(dict.fromkeys([teacher_section.prefixes.query, teacher_section.prefixes.passage]))
     longest = min(teacher.tokenizer.model_max_length, position_limit(student))
 
     def prepare(name: str, texts: Iterable[str], draw: int) -> Chunks:
         folder = output / name
-        if (folder / "offsets.npy").is_file():
-            return open_chunks(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with progress.task(f"distillation: encoding {name} text", unit="documents") as task:
-            return write_chunks(
-                _advancing(texts, task.advance),
-                teacher.tokenizer,
-                folder,
-                prefixes=prefixes,
-                chunk_words=section.chunk_words,
-                longest=longest,
-                seed=draw,
-            )
+        if everyone.is_first and not (folder / "offsets.npy").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with progress.task(f"distillation: encoding {name} text", unit="documents") as task:
+                advancing = _advancing(texts, task.advance)
+                if section.objectives.embedding:
+                    write_chunks(
+                        advancing,
+                        teacher.tokenizer,
+                        folder,
+                        prefixes=prefixes,
+                        chunk_words=section.chunk_words,
+                        longest=longest,
+                        seed=draw,
+                    )
+                else:
+                    write_blocks(advancing, teacher.tokenizer, folder, block_tokens=min(section.block_tokens, longest))
+        everyone.wait()
+        return open_chunks(folder)
 
     chunks = prepare("train", texts, seed)
     state = distil(
         student,
         teacher.model,
+        teacher.tokenizer,
         layers=layers,
         chunks=chunks,
         heldout=prepare("heldout", islice(heldout, HELDOUT_DOCUMENTS), seed + 1),
@@ -97,25 +116,31 @@ def run(
         interruption=interruption,
         progress=progress,
         log=log,
+        processes=everyone,
     )
-    save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
-    (output / "history.json").write_text(
-        json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
-    )
+    if everyone.is_first:
+        save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
+        (output / "history.json").write_text(
+            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
+        )
     result = DistillationResult(
         tokens=state.tokens,
         steps=state.step,
         seconds=state.seconds,
         tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
         final_loss=state.loss,
-        objectives={name: weight for name, weight in section.objectives.model_dump().items() if weight},
+        objectives=section.objectives.weights,
         precision=state.precision,
         epochs=state.tokens / int(chunks.offsets[-1]),
+        best_step=state.best_step,
+        skipped_batches=len(state.skipped),
+        processes=everyone.count,
         resumed_from=state.resumed_from,
         fidelity=state.fidelity,
     )
-    for scaffold in ("train", "heldout", "checkpoint"):
-        shutil.rmtree(output / scaffold, ignore_errors=True)
+    if everyone.is_first:
+        for scaffold in ("train", "heldout", "checkpoint", "best", "teacher"):
+            shutil.rmtree(output / scaffold, ignore_errors=True)
     return result
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import PreTrainedModel
 
 from distill.distillation.chunks import Chunks, write_chunks
-from distill.distillation.fidelity import measure_fidelity, reference_states
-from distill.distillation.states import StateReader
+from distill.distillation.criterion import Criterion, Masking
+from distill.distillation.fidelity import make_reference, measure_fidelity
+from distill.distillation.heads import piece_bytes
+from distill.recipe import DistillationSection
 from distill.student.depth import keep_layers
 from distill.teacher import Teacher
 from tests.conftest import swedish_sentences
@@ -22,15 +25,19 @@ def chunks(teacher: Teacher, tmp_path: Path) -> Chunks:
     return write_chunks(texts, teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
 
 
-def reader(model: object) -> StateReader:
-    return StateReader(model, projections=False)  # type: ignore[arg-type]
+def measure(student: PreTrainedModel, teacher: Teacher, chunks: Chunks, pooling: str = "mean") -> dict[str, float]:
+    layers = [student.config.num_hidden_layers]
+    section = DistillationSection.model_validate({"objectives": {"hidden": 0, "embedding": 1}})
+    criterion = Criterion(student, teacher.model, section, layers=layers, pooling=pooling, seed=0)
+    masking = Masking.of(teacher.tokenizer, section, 600, 0)
+    reference = make_reference(criterion, chunks, masking, piece_bytes(teacher.tokenizer), 1, CPU)
+    return measure_fidelity(criterion, reference)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_it_is_one_where_the_student_is_the_teacher(teacher: Teacher, chunks: Chunks, pooling: str) -> None:
-    with torch.no_grad():
-        reference = reference_states(reader(teacher.model), chunks, pooling, 1, CPU)
-    measured = measure_fidelity(reader(teacher.model), reference, pooling)
+    measured = measure(teacher.model, teacher, chunks, pooling)
+    assert measured["objective"] == pytest.approx(0, abs=1e-4)
     assert measured["hidden_cosine"] == pytest.approx(1, abs=1e-5)
     assert measured["pooled_cosine"] == pytest.approx(1, abs=1e-5)
     assert measured["neighbour_agreement"] == 1
@@ -39,7 +46,7 @@ def test_it_is_one_where_the_student_is_the_teacher(teacher: Teacher, chunks: Ch
 def test_it_is_what_chunk_after_chunk_without_padding_gives(teacher: Teacher, chunks: Chunks) -> None:
     student = keep_layers(teacher.model, [1])
     with torch.no_grad():
-        measured = measure_fidelity(reader(student), reference_states(reader(teacher.model), chunks, "mean", 1, CPU), "mean")
+        measured = measure(student, teacher, chunks)
         ids = [chunks.batch([row], 1)[0] for row in range(len(chunks))]
         own, target = ([model(one).last_hidden_state[0] for one in ids] for model in (student, teacher.model))
     cosines = torch.cat([F.cosine_similarity(a, b) for a, b in zip(own, target, strict=True)])
@@ -57,6 +64,4 @@ def test_it_is_what_chunk_after_chunk_without_padding_gives(teacher: Teacher, ch
 
 def test_a_single_chunk_can_be_measured(teacher: Teacher, tmp_path: Path) -> None:
     one = write_chunks(["kung och ko"], teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
-    with torch.no_grad():
-        reference = reference_states(reader(teacher.model), one, "mean", 1, CPU)
-    assert measure_fidelity(reader(teacher.model), reference, "mean")["hidden_cosine"] == pytest.approx(1, abs=1e-5)
+    assert measure(teacher.model, teacher, one)["hidden_cosine"] == pytest.approx(1, abs=1e-5)

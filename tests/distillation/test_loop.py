@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from distill.distillation import loop
 from distill.distillation.chunks import Chunks, write_chunks
+from distill.distillation.criterion import Criterion
 from distill.distillation.loop import distil, learning_rate_at, parameter_groups
 from distill.distillation.states import States, find_projections
 from distill.errors import Interrupted, UserError
@@ -75,7 +76,8 @@ def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> 
         hidden_size: int | None = None,
         **values: Any,
     ) -> Any:
-        teacher = load_teacher(str(tiny_teacher)).model
+        loaded = load_teacher(str(tiny_teacher))
+        teacher = loaded.model
         example = (torch.tensor([[0, 50, 2]]), torch.ones(1, 3, dtype=torch.long))
         student = narrow(keep_layers(teacher, LAYERS), hidden_size=hidden_size, intermediate_size=None, example=example)
         if initial is not None:  # other weights to begin with, which a checkpoint must replace
@@ -85,6 +87,7 @@ def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> 
             state = distil(
                 student,
                 teacher,
+                loaded.tokenizer,
                 layers=LAYERS,
                 chunks=chunks[0],
                 heldout=chunks[1],
@@ -179,17 +182,17 @@ def test_validations_change_no_weight(train: Train) -> None:
 def test_a_time_limit_cuts_the_budget_and_is_otherwise_as_if_so_many_tokens_had_been_asked_for(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: [next(rehearsed) for _ in range(3)] and 2000 / 60)
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: [next(rehearsed) for _ in range(3)] and 2000 / 60)
     limited = train("limited", minutes=1, validations=0)
     assert limited[1].budget == 2000 <= limited[1].tokens < 2200
     assert_same_end(limited, train("asked", tokens=2000, validations=0))
 
 
 def test_a_budget_that_was_cut_holds_for_the_resumed_run_too(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: 2000 / 60)
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
     whole = train("whole", minutes=1, validations=0)
     assert train("stopped", minutes=1, validations=0, stop_after=5) is None
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: pytest.fail("the budget is known"))
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: pytest.fail("the budget is known"))
     assert_same_end(train("stopped", minutes=1, validations=0, initial=1), whole)
 
 
@@ -198,7 +201,7 @@ def test_a_budget_that_fits_into_the_minutes_is_left_alone(train: Train) -> None
 
 
 def test_validations_take_their_share_of_the_minutes(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed: 2000 / 60)
+    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
     clock = iter(range(0, 10**6, 5))  # whatever lies between two looks at the clock takes five seconds
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
     assert train(minutes=1, validations=3)[1].budget == 1500
@@ -228,11 +231,13 @@ def test_the_loss_is_the_weighed_sum_of_the_objectives(train: Train) -> None:
 def test_the_teacher_is_not_trained_and_keeps_no_hooks(
     tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path
 ) -> None:
-    teacher = load_teacher(str(tiny_teacher)).model
+    loaded = load_teacher(str(tiny_teacher))
+    teacher = loaded.model
     before, student = weights(teacher), keep_layers(teacher, LAYERS)
     distil(
         student,
         teacher,
+        loaded.tokenizer,
         layers=LAYERS,
         chunks=chunks[0],
         heldout=chunks[1],
@@ -249,16 +254,45 @@ def test_the_teacher_is_not_trained_and_keeps_no_hooks(
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_names_the_learning_rate(train: Train, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def going_astray(monkeypatch: pytest.MonkeyPatch, value: float, at: Callable[[int], bool]) -> None:
+    """Lets the loss be `value` in the forward passes, counted from 1, that `at` says."""
     calls = []
+    whole = Criterion.values
 
-    def broken(student: States, *_: Any, **__: Any) -> dict[str, Tensor]:
-        calls.append(student)
-        return {"hidden": student.last.mean() * 0 + (value if len(calls) == 3 else 1.0)}
+    def values(self: Criterion, own: States, *arguments: Any) -> dict[str, Tensor]:
+        if not torch.is_grad_enabled():
+            return whole(self, own, *arguments)
+        calls.append(own)
+        bad = at(len(calls))
+        return {name: value_ * value if bad else value_ for name, value_ in whole(self, own, *arguments).items()}
 
-    monkeypatch.setattr(loop, "objective_losses", broken)
-    with pytest.raises(UserError, match=f"at step 3 the loss is {value}.* lower distillation.learning_rate \\(now 0.0005\\)"):
+    monkeypatch.setattr(Criterion, "values", values)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_recovered_from_once_without_that_batch(
+    train: Train, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = train("whole")[1].step
+    going_astray(monkeypatch, value, lambda call: call == 3)
+    student, state, _ = train()
+    assert state.skipped == [[0, 2]]
+    assert steps - 1 <= state.step <= steps + 1
+    assert all(torch.isfinite(tensor).all() for tensor in weights(student).values())
+
+
+def test_a_loss_that_leaps_is_recovered_from(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    going_astray(monkeypatch, 100.0, lambda call: call == loop.SETTLED_STEPS + 3)
+    assert len(train(tokens=12_000)[1].skipped) == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_twice_names_the_batch_and_the_learning_rate(
+    train: Train, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_astray(monkeypatch, value, lambda call: call >= 3)
+    message = f"at step 1 \\(epoch 1, batch 1, .* chunks\\) the loss is {value}.* for the second time; "
+    with pytest.raises(UserError, match=message + r"lower distillation.learning_rate \(now 0.0005\)"):
         train()
 
 
@@ -266,16 +300,103 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
-    monkeypatch.setattr(loop, "objective_losses", lambda student, *_, **__: {"hidden": (student.last.sum() * 0).sqrt()})
+    monkeypatch.setattr(Criterion, "values", lambda self, own, *_: {"hidden": (own.last.sum() * 0).sqrt()})
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: steps.append(1))
-    with pytest.raises(UserError, match=r"at step 1 the loss is 0\.0 and its gradient's norm nan"):
-        train()
+    with pytest.raises(UserError, match=r"the loss is 0\.0 and its gradient's norm nan, for the second time"):
+        train(validations=0)
     assert not steps
+
+
+def test_a_narrower_student_learns_hidden_states_and_vectors_through_a_projection_that_is_thrown_away(train: Train) -> None:
+    student, state, _ = train(hidden_size=16, tokens=8000, objectives={"hidden": 1, "embedding": 1})
+    first, last = state.history[0], state.history[-1]
+    assert last["hidden"] < first["hidden"]
+    assert last["embedding"] < first["embedding"]
+    assert state.fidelity[-1]["pooled_cosine"] > state.fidelity[0]["pooled_cosine"]
+    assert student.config.hidden_size == 16
+    assert not any("projector" in name for name in weights(student))
+
+
+def test_stopped_and_resumed_the_projection_goes_on_too(train: Train) -> None:
+    values: dict[str, Any] = {"hidden_size": 16, "objectives": {"hidden": 1, "embedding": 1}}
+    whole = train("whole", **values)
+    assert train("stopped", stop_after=5, **values) is None
+    assert_same_end(train("stopped", initial=1, **values), whole)
 
 
 def test_under_relations_the_student_may_be_narrower_than_the_teacher(train: Train) -> None:
     _, state, _ = train(hidden_size=16, objectives={"hidden": 0, "relations": 1}, tokens=8000, validations=0)
     assert state.history[-1]["relations"] < state.history[0]["relations"]
+
+
+@pytest.mark.parametrize("objectives", [{"hidden": 1, "relations": 1}, {"hidden": 1, "attention": 1}])
+def test_a_batch_in_parts_has_the_losses_of_a_whole_one(train: Train, objectives: dict[str, float]) -> None:
+    whole, parts = (train(name, objectives=objectives, micro_batch_tokens=size) for name, size in (("w", None), ("p", 60)))
+    assert [entry["loss"] for entry in parts[1].history] == pytest.approx(
+        [entry["loss"] for entry in whole[1].history], rel=1e-4
+    )
+
+
+def test_the_student_ends_as_it_validated_best(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, objectives = [], iter([3.0, 1.0, 2.0, 2.0])
+
+    def measured(criterion: Criterion, *_: Any) -> dict[str, float]:
+        seen.append(weights(criterion.student))
+        return {"objective": next(objectives), "neighbour_agreement": 1.0}
+
+    monkeypatch.setattr(loop, "measure_fidelity", measured)
+    student, state, _ = train()
+    assert 0 < state.best_step < state.step
+    assert all(torch.equal(tensor, seen[1][name]) for name, tensor in weights(student).items())
+
+
+def test_a_student_that_stalls_is_stopped(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "measure_fidelity", lambda *_: {"objective": 1.0, "neighbour_agreement": 1.0})
+    _, state, _ = train(patience=2, validations=8)
+    assert len(state.fidelity) == 3
+    assert state.tokens < state.budget / 2
+
+
+def test_a_cached_teacher_teaches_the_same(train: Train, tmp_path: Path) -> None:
+    whole, cached = train("whole", tokens=8000), train("cached", tokens=8000, cache_teacher=True)
+    assert (tmp_path / "teacher" / "states.raw").stat().st_size > 0
+    losses = [[entry["loss"] for entry in run[1].history] for run in (whole, cached)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)  # batches of other shapes, other rounding
+
+
+def test_a_text_that_is_read_once_is_not_cached(train: Train, tmp_path: Path) -> None:
+    train(tokens=200, cache_teacher=True)
+    assert not (tmp_path / "teacher").exists()
+
+
+@pytest.mark.parametrize(("kind", "precision"), [("kl", "float32"), ("mse", "float32"), ("kl", "bfloat16")])
+def test_a_student_with_a_head_learns_logits_and_pieces_and_tells_its_bits_per_byte(
+    tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path, kind: str, precision: str
+) -> None:
+    from transformers import XLMRobertaForMaskedLM
+
+    teacher = load_teacher(str(tiny_teacher))
+    torch.manual_seed(0)
+    headed = XLMRobertaForMaskedLM(teacher.model.config).eval()
+    student = keep_layers(headed, LAYERS)
+    state = distil(
+        student,
+        headed,
+        teacher.tokenizer,
+        layers=LAYERS,
+        chunks=chunks[0],
+        heldout=chunks[1],
+        section=section(objectives={"hidden": 0, "logits": 1, "mlm": 1}, logits=kind, precision=precision, tokens=12_000),
+        pooling="mean",
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        interruption=Interruption(),
+        progress=Progress(quiet=True),
+        log=lambda *_: None,
+    )
+    assert state.history[-1]["mlm"] < state.history[0]["mlm"]
+    assert 0 < state.fidelity[-1]["bits_per_byte"] < state.fidelity[0]["bits_per_byte"]
+    assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
 
 
 RATE = 5e-4

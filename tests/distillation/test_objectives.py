@@ -1,92 +1,124 @@
+"""Every objective against a few lines of numpy in float64, which share no code with it."""
+
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from distill.distillation.loop import objective_losses
-from distill.distillation.objectives import SIMILARITY_TEMPERATURE, embedding_loss, hidden_loss, relation_loss
-from distill.distillation.states import States
-from distill.recipe import ObjectivesSection
-from distill.teacher.pooling import pool
+from distill.distillation.objectives import (
+    SIMILARITY_TEMPERATURE,
+    Projector,
+    attention_loss,
+    embedding_loss,
+    hidden_loss,
+    logit_loss,
+    mlm_loss,
+    relation_loss,
+)
 
-LENGTHS = [5, 3, 1]
-MASK = torch.tensor([[1] * length + [0] * (5 - length) for length in LENGTHS])
-# Float32 arithmetic against float64 loops.
-CLOSE = {"rel": 1e-4, "abs": 1e-6}
+# Float32 arithmetic against float64.
+CLOSE: dict[str, Any] = {"rel": 1e-4, "abs": 1e-6}
+MASK = torch.tensor([[1] * length + [0] * (5 - length) for length in (5, 3, 1)])
+BATCHES, LENGTH = 3, 5
 
-Vector = list[float]
+seeds = st.integers(0, 2**31)
+masks = st.lists(st.lists(st.booleans(), min_size=LENGTH, max_size=LENGTH).filter(any), min_size=BATCHES, max_size=BATCHES).map(
+    lambda rows: torch.tensor(rows).long()
+)
+"""Padding anywhere in a row, with one token at least."""
+few = settings(max_examples=25)
 
 
 def random_states(seed: int, width: int = 8, count: int = 3, scale: float = 1.0) -> list[Tensor]:
     draw = torch.Generator().manual_seed(seed)
-    return [torch.randn(3, 5, width, generator=draw) * scale for _ in range(count)]
+    return [torch.randn(BATCHES, LENGTH, width, generator=draw) * scale for _ in range(count)]
 
 
-def dot(one: Vector, other: Vector) -> float:
-    return sum(a * b for a, b in zip(one, other, strict=True))
+def random_logits(seed: int, masked: int = 6, pieces: int = 11) -> tuple[Tensor, Tensor]:
+    student, teacher = 3 * torch.randn(2, masked, pieces, generator=torch.Generator().manual_seed(seed))
+    return student, teacher
 
 
-def unit(vector: Vector) -> Vector:
-    return [value / math.sqrt(dot(vector, vector)) for value in vector]
+def random_attentions(seed: int, heads: int = 2, count: int = 2) -> list[Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(BATCHES, heads, LENGTH, LENGTH, generator=draw).softmax(-1) for _ in range(count)]
 
 
-def softmax(scores: Vector) -> Vector:
-    exponentials = [math.exp(score - max(scores)) for score in scores]
-    return [value / sum(exponentials) for value in exponentials]
+def doubles(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()
 
 
-def divergence(target: Vector, own: Vector) -> float:
-    return sum(p * math.log(p / q) for p, q in zip(target, own, strict=True) if p > 0)
+def softmax(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
 
 
-def tokens_of(states: Tensor) -> list[list[Vector]]:
-    """The vectors of each sequence's real tokens."""
-    return [sequence[:length] for sequence, length in zip(states.double().tolist(), LENGTHS, strict=True)]
+def divergence(target: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """KL(softmax(target) ‖ softmax(own)) along the last axis."""
+    return (softmax(target) * np.log(softmax(target) / softmax(own))).sum(-1)
 
 
-def hidden_by_hand(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> float:
-    layers = []
-    for own, target in zip(student, teacher, strict=True):
-        own_tokens, target_tokens = ([t for sequence in tokens_of(states) for t in sequence] for states in (own, target))
-        mean = [sum(token[d] for token in target_tokens) / len(target_tokens) for d in range(target.shape[-1])]
-        variance = sum((x - m) ** 2 for token in target_tokens for x, m in zip(token, mean, strict=True))
-        error = sum((a - b) ** 2 for s, t in zip(own_tokens, target_tokens, strict=True) for a, b in zip(s, t, strict=True))
-        layers.append(error / variance)
-    return sum(layers) / len(layers)
+def rows_of(states: Tensor, mask: Tensor) -> list[np.ndarray]:
+    """The real tokens of each row."""
+    return [doubles(row)[kept.numpy() == 1] for row, kept in zip(states, mask, strict=True)]
 
 
-def relations_by_hand(student: Sequence[Tensor], teacher: Sequence[Tensor], heads: int) -> float:
-    def relation(sequence: list[Vector], head: int, query: int) -> Vector:
-        width = len(sequence[0]) // heads
-        split = [token[head * width : (head + 1) * width] for token in sequence]
-        return softmax([dot(split[query], key) / math.sqrt(width) for key in split])
+def hidden_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> float:
+    pairs = [
+        (np.concatenate(rows_of(s, mask)), np.concatenate(rows_of(t, mask))) for s, t in zip(student, teacher, strict=True)
+    ]
+    return float(np.mean([((s - t) ** 2).sum() / ((t - t.mean(0)) ** 2).sum() for s, t in pairs]))
 
-    total = 0.0
-    for own, target in zip(student, teacher, strict=True):
-        for own_sequence, target_sequence in zip(tokens_of(own), tokens_of(target), strict=True):
-            for head in range(heads):
-                for query in range(len(own_sequence)):
-                    total += divergence(relation(target_sequence, head, query), relation(own_sequence, head, query))
-    return total / (len(student) * heads * sum(LENGTHS))
+
+def relations_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor, heads: int) -> float:
+    def scores(tokens: np.ndarray) -> list[np.ndarray]:
+        return [head @ head.T / np.sqrt(head.shape[1]) for head in np.split(tokens, heads, axis=1)]
+
+    found = [
+        divergence(target, own)
+        for s, t in zip(student, teacher, strict=True)
+        for own_row, target_row in zip(rows_of(s, mask), rows_of(t, mask), strict=True)
+        for own, target in zip(scores(own_row), scores(target_row), strict=True)
+    ]
+    return float(np.concatenate(found).mean())
 
 
 def embedding_by_hand(student: Tensor, teacher: Tensor) -> float:
-    own, target = ([unit(vector) for vector in vectors.double().tolist()] for vectors in (student, teacher))
-    apart = sum(1 - dot(a, b) for a, b in zip(own, target, strict=True)) / len(own)
-
-    def ranking(vectors: list[Vector], i: int) -> Vector:
-        return softmax([dot(vectors[i], v) / SIMILARITY_TEMPERATURE for j, v in enumerate(vectors) if j != i])
-
-    return apart + sum(divergence(ranking(target, i), ranking(own, i)) for i in range(len(own))) / len(own)
+    own, target = (doubles(v) / np.linalg.norm(doubles(v), axis=1, keepdims=True) for v in (student, teacher))
+    others = ~np.eye(len(own), dtype=bool)
+    ranked = [(v @ v.T / SIMILARITY_TEMPERATURE)[others].reshape(len(own), -1) for v in (target, own)]
+    return float((1 - (own * target).sum(1)).mean() + divergence(*ranked).mean())
 
 
-def test_hidden_loss_is_the_error_as_a_share_of_the_teachers_variance() -> None:
-    student, teacher = random_states(0), random_states(1, scale=3.0)
-    assert hidden_loss(student, teacher, MASK).item() == pytest.approx(hidden_by_hand(student, teacher), **CLOSE)
+def attention_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> float:
+    layers = []
+    for s, t in zip(student, teacher, strict=True):
+        real = [kept.numpy() == 1 for kept in mask]
+        squares = [((doubles(a) - doubles(b)) ** 2)[:, kept][:, :, kept] for a, b, kept in zip(s, t, real, strict=True)]
+        layers.append(np.concatenate([square.mean((0, 2)) for square in squares]).mean())  # over heads and keys, then queries
+    return float(np.mean(layers))
+
+
+@few
+@given(seeds, masks.filter(lambda mask: mask.sum() > 1), st.sampled_from([0.1, 1.0, 30.0]))
+def test_hidden_loss_is_the_error_as_a_share_of_the_teachers_variance(seed: int, mask: Tensor, scale: float) -> None:
+    student, teacher = random_states(seed), random_states(seed + 1, scale=scale)
+    assert hidden_loss(student, teacher, mask).item() == pytest.approx(hidden_by_hand(student, teacher, mask), **CLOSE)
+
+
+def test_hidden_loss_takes_the_variances_that_it_is_given() -> None:
+    student, teacher = random_states(0), random_states(1)
+    errors = [
+        ((np.concatenate(rows_of(s, MASK)) - np.concatenate(rows_of(t, MASK))) ** 2).sum(1).mean()
+        for s, t in zip(student, teacher, strict=True)
+    ]
+    expected = np.mean(np.array(errors) / [2.0, 3.0, 5.0])
+    assert hidden_loss(student, teacher, MASK, [2.0, 3.0, 5.0]).item() == pytest.approx(expected, **CLOSE)
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1e2])
@@ -96,13 +128,14 @@ def test_hidden_loss_does_not_depend_on_the_scale_of_the_states(scale: float) ->
     assert scaled.item() == pytest.approx(hidden_loss(student, teacher, MASK).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("heads", [1, 2, 4])
-@pytest.mark.parametrize("widths", [(8, 8), (8, 16), (16, 8), (4, 12)])
-def test_relation_loss_is_the_divergence_of_the_relations_whatever_the_widths(heads: int, widths: tuple[int, int]) -> None:
-    student, teacher = random_states(0, widths[0]), random_states(1, widths[1])
-    assert relation_loss(student, teacher, MASK, heads).item() == pytest.approx(
-        relations_by_hand(student, teacher, heads), **CLOSE
-    )
+@few
+@given(seeds, masks, st.sampled_from([1, 2, 4]), st.sampled_from([(8, 8), (8, 16), (16, 8), (4, 12)]))
+def test_relation_loss_is_the_divergence_of_the_relations_whatever_the_widths(
+    seed: int, mask: Tensor, heads: int, widths: tuple[int, int]
+) -> None:
+    student, teacher = random_states(seed, widths[0]), random_states(seed + 1, widths[1])
+    expected = relations_by_hand(student, teacher, mask, heads)
+    assert relation_loss(student, teacher, mask, heads).item() == pytest.approx(expected, **CLOSE)
 
 
 def test_relation_loss_diverges_from_the_teacher_to_the_student_and_not_the_other_way() -> None:
@@ -110,9 +143,10 @@ def test_relation_loss_diverges_from_the_teacher_to_the_student_and_not_the_othe
     assert relation_loss(one, other, MASK, 2).item() != pytest.approx(relation_loss(other, one, MASK, 2).item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("count", [3, 6])
-def test_embedding_loss_is_the_cosine_distance_and_the_divergence_of_the_similarities(count: int) -> None:
-    draw = torch.Generator().manual_seed(2)
+@few
+@given(seeds, st.integers(3, 8))
+def test_embedding_loss_is_the_cosine_distance_and_the_divergence_of_the_similarities(seed: int, count: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
     teacher = torch.randn(count, 8, generator=draw) + 3  # like E5's, all close together
     student = teacher + 0.3 * torch.randn(count, 8, generator=draw)
     assert embedding_loss(student, teacher).item() == pytest.approx(embedding_by_hand(student, teacher), **CLOSE)
@@ -121,15 +155,9 @@ def test_embedding_loss_is_the_cosine_distance_and_the_divergence_of_the_similar
 @pytest.mark.parametrize("count", [1, 2])
 def test_embedding_loss_of_one_or_two_vectors_is_the_cosine_distance_alone(count: int) -> None:
     student, teacher = random_states(0)[0][:count, 0], random_states(1)[0][:count, 0]
-    cosines = [dot(unit(a), unit(b)) for a, b in zip(student.double().tolist(), teacher.double().tolist(), strict=True)]
-    assert embedding_loss(student, teacher).item() == pytest.approx(1 - sum(cosines) / count, **CLOSE)
-
-
-def test_every_objective_is_zero_where_student_and_teacher_agree() -> None:
-    states = random_states(0)
-    assert hidden_loss(states, states, MASK).item() == 0
-    assert relation_loss(states, states, MASK, 2).item() == pytest.approx(0, abs=1e-6)
-    assert embedding_loss(states[0][:, 0], states[0][:, 0]).item() == pytest.approx(0, abs=1e-5)
+    own, target = doubles(student), doubles(teacher)
+    cosines = (own * target).sum(1) / np.linalg.norm(own, axis=1) / np.linalg.norm(target, axis=1)
+    assert embedding_loss(student, teacher).item() == pytest.approx(1 - cosines.mean(), **CLOSE)
 
 
 def test_embedding_loss_does_not_see_the_length_of_the_vectors() -> None:
@@ -137,80 +165,203 @@ def test_embedding_loss_does_not_see_the_length_of_the_vectors() -> None:
     assert embedding_loss(student * 7, teacher / 7).item() == pytest.approx(embedding_loss(student, teacher).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_pooling_takes_the_mean_of_the_tokens_or_the_first(pooling: str) -> None:
-    (states,) = random_states(0, count=1)
-    for own, tokens in zip(pool(states, MASK, pooling).tolist(), tokens_of(states), strict=True):
-        expected = tokens[0] if pooling == "cls" else [sum(column) / len(tokens) for column in zip(*tokens, strict=True)]
-        assert own == pytest.approx(expected, **CLOSE)
+@few
+@given(seeds, masks)
+def test_attention_loss_is_the_mean_squared_error_over_heads_and_real_tokens(seed: int, mask: Tensor) -> None:
+    student, teacher = random_attentions(seed), random_attentions(seed + 1)
+    assert attention_loss(student, teacher, mask).item() == pytest.approx(attention_by_hand(student, teacher, mask), **CLOSE)
 
 
-def both(student_seed: int = 0, teacher_seed: int = 1) -> tuple[States, States]:
-    """A student of two layers and a teacher of four."""
-    student = States(hidden=tuple(random_states(student_seed)), projections=tuple(random_states(student_seed + 10)))
-    teacher = States(hidden=tuple(random_states(teacher_seed, count=5)), projections=tuple(random_states(teacher_seed + 10)))
-    return student, teacher
+def test_attention_loss_of_two_parts_adds_up_to_the_wholes_by_their_tokens() -> None:
+    student, teacher = random_attentions(0), random_attentions(1)
+    parts = [
+        attention_loss([s[rows] for s in student], [t[rows] for t in teacher], MASK[rows]).item() * MASK[rows].sum().item()
+        for rows in (slice(0, 1), slice(1, 3))
+    ]
+    assert attention_loss(student, teacher, MASK).item() == pytest.approx(sum(parts) / MASK.sum().item(), **CLOSE)
 
 
-def losses(student: States, teacher: States, **weights: float) -> dict[str, Tensor]:
-    chosen = ObjectivesSection(**{"hidden": 1, "relations": 1, "embedding": 1} | weights)
-    return objective_losses(student, teacher, MASK, weights=chosen, layers=[2, 4], heads=2, pooling="mean")
+def test_attention_loss_ignores_infinite_scores_on_padding() -> None:
+    student, teacher = random_attentions(0), random_attentions(1)
+    before = attention_loss(student, teacher, MASK)
+    for layer in (*student, *teacher):
+        layer.transpose(1, 3)[MASK == 0] = -torch.inf
+    student = [layer.requires_grad_() for layer in student]
+    after = attention_loss(student, teacher, MASK)
+    after.backward()  # type: ignore[no-untyped-call]
+    assert torch.equal(after, before)
+    assert all(layer.grad is not None and layer.grad.isfinite().all() for layer in student)
 
 
-def test_each_student_layer_imitates_the_teacher_layer_it_stands_for() -> None:
-    student, teacher = both()
-    expected = hidden_by_hand(student.hidden[1:], [teacher.hidden[2], teacher.hidden[4]])
-    assert losses(student, teacher)["hidden"].item() == pytest.approx(expected, **CLOSE)
+@pytest.mark.parametrize(
+    ("student", "teacher", "message"),
+    [
+        ([], [], "attentions of 0 student layers"),
+        (random_attentions(0), random_attentions(1)[:1], "2 student layers can't be compared with those of 1"),
+        (random_attentions(0, heads=2), random_attentions(1, heads=4), "the student has 2 heads, the teacher 4"),
+    ],
+)
+def test_attention_loss_refuses_what_cannot_be_compared(student: list[Tensor], teacher: list[Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        attention_loss(student, teacher, MASK)
 
 
-def test_an_objective_without_a_weight_is_not_computed() -> None:
-    assert losses(*both(), relations=0, embedding=0).keys() == {"hidden"}
-    assert losses(*both(), hidden=0).keys() == {"relations", "embedding"}
+@few
+@given(seeds, st.sampled_from([0.5, 1.0, 2.0, 8.0]))
+def test_logit_loss_is_the_divergence_at_the_temperature_times_its_square(seed: int, temperature: float) -> None:
+    student, teacher = random_logits(seed)
+    expected = divergence(doubles(teacher) / temperature, doubles(student) / temperature).mean() * temperature**2
+    assert logit_loss(student, teacher, kind="kl", temperature=temperature).item() == pytest.approx(expected, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["hidden", "relations", "embedding"])
-def test_what_stands_on_padding_changes_no_objective(name: str) -> None:
-    student, teacher = both()
-    before = losses(student, teacher)[name]
-    for states in (*student.hidden, *student.projections, *teacher.hidden, *teacher.projections):
-        states[MASK == 0] = 100 * torch.randn(int((MASK == 0).sum()), 8)
-    assert torch.equal(losses(student, teacher)[name], before)
+@few
+@given(seeds)
+def test_logit_loss_is_the_squared_error_of_centred_logits(seed: int) -> None:
+    student, teacher = random_logits(seed)
+    own, target = (doubles(logits) - doubles(logits).mean(1, keepdims=True) for logits in (student, teacher))
+    expected = ((own - target) ** 2).mean()
+    assert logit_loss(student, teacher, kind="mse", temperature=2.0).item() == pytest.approx(expected, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["hidden", "relations", "embedding"])
-def test_the_gradient_reaches_the_student_at_every_token_and_never_at_padding(name: str) -> None:
-    student, teacher = both()
-    learning = {"relations": student.projections, "hidden": student.hidden[1:], "embedding": student.hidden[-1:]}[name]
-    for states in learning:
-        states.requires_grad_()
-    losses(student, teacher)[name].backward()  # type: ignore[no-untyped-call]
-    for states in learning:
-        assert states.grad is not None
-        flows = states.grad.abs().sum(-1) > 0
-        # A token alone in its sequence relates to nothing but itself.
-        expected = (MASK == 1) & (MASK.sum(-1, keepdim=True) > 1) if name == "relations" else MASK == 1
-        assert torch.equal(flows, expected)
+@pytest.mark.parametrize("kind", ["kl", "mse"])
+def test_a_constant_added_to_all_logits_of_a_position_changes_nothing(kind: Any) -> None:
+    student, teacher = random_logits(0)
+    shifted = logit_loss(student + torch.arange(6.0)[:, None], teacher - 4, kind=kind, temperature=2.0)
+    assert shifted.item() == pytest.approx(logit_loss(student, teacher, kind=kind, temperature=2.0).item(), **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["hidden", "relations", "embedding"])
+def test_at_a_high_temperature_the_divergence_is_half_the_squared_error() -> None:
+    student, teacher = (logits.double() for logits in random_logits(0))
+    divergence_then = logit_loss(student, teacher, kind="kl", temperature=100.0).item()
+    # Float32 keeps three digits of a divergence this small, and the limit is off by about 1/T.
+    assert divergence_then == pytest.approx(logit_loss(student, teacher, kind="mse", temperature=1.0).item() / 2, rel=0.03)
+
+
+@few
+@given(seeds)
+def test_mlm_loss_is_the_cross_entropy_of_the_masked_pieces(seed: int) -> None:
+    logits, _ = random_logits(seed)
+    labels = torch.randint(11, (6,), generator=torch.Generator().manual_seed(seed))
+    expected = -np.log(softmax(doubles(logits))[np.arange(6), labels.numpy()]).mean()
+    assert mlm_loss(logits, labels).item() == pytest.approx(expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda none: logit_loss(none, none.detach(), kind="kl", temperature=2.0),
+        lambda none: logit_loss(none, none.detach(), kind="mse", temperature=2.0),
+        lambda none: mlm_loss(none, torch.zeros(0, dtype=torch.long)),
+    ],
+    ids=["kl", "mse", "mlm"],
+)
+def test_where_nothing_is_masked_the_loss_is_zero_with_a_gradient(loss: Callable[[Tensor], Tensor]) -> None:
+    weights = torch.ones(4, 11, requires_grad=True)
+    value = loss(torch.zeros(0, 4) @ weights)
+    value.backward()  # type: ignore[no-untyped-call]
+    assert value.item() == 0
+    assert weights.grad is not None and torch.equal(weights.grad, torch.zeros(4, 11))
+
+
+# All of them, each as a function of what the student gives and the teacher gives, in this form.
+STATES: dict[str, Callable[[list[Tensor], list[Tensor]], Tensor]] = {
+    "hidden": lambda own, target: hidden_loss(own, target, MASK),
+    "relations": lambda own, target: relation_loss(own, target, MASK, 2),
+    "embedding": lambda own, target: embedding_loss(own[0][:, 0], target[0][:, 0]),
+    "attention": lambda own, target: attention_loss(_as_attentions(own), _as_attentions(target), MASK),
+    "kl": lambda own, target: logit_loss(own[0][MASK == 1], target[0][MASK == 1], kind="kl", temperature=2.0),
+    "mse": lambda own, target: logit_loss(own[0][MASK == 1], target[0][MASK == 1], kind="mse", temperature=2.0),
+    "mlm": lambda own, target: mlm_loss(own[0][MASK == 1], target[0][MASK == 1].argmax(-1)),
+}
+every_objective = pytest.mark.parametrize("name", STATES)
+
+
+def _as_attentions(states: list[Tensor]) -> list[Tensor]:
+    return [layer[:, None, :, :LENGTH] for layer in states]
+
+
+@every_objective
 def test_a_step_against_the_gradient_lowers_the_loss(name: str) -> None:
-    student, teacher = both()
-    learning = [*student.hidden, *student.projections]
-    for states in learning:
+    student, teacher = random_states(0), random_states(1)
+    for states in student:
         states.requires_grad_()
-    before = losses(student, teacher)[name]
+    before = STATES[name](student, teacher)
     before.backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        for states in learning:
+        for states in student:
             if states.grad is not None:
                 states -= 0.01 * states.grad
-        assert losses(student, teacher)[name] < before
+        assert STATES[name](student, teacher) < before
 
 
-def test_losses_are_computed_in_float32_whatever_the_models_ran_in() -> None:
-    student, teacher = both()
-    half = [
-        States(hidden=tuple(h.bfloat16() for h in s.hidden), projections=tuple(p.bfloat16() for p in s.projections))
-        for s in (student, teacher)
-    ]
-    assert {loss.dtype for loss in losses(*half).values()} == {torch.float32}
+@every_objective
+def test_what_stands_on_padding_changes_no_objective(name: str) -> None:
+    student, teacher = random_states(0), random_states(1)
+    before = STATES[name](student, teacher)
+    for states in (*student, *teacher):
+        states[MASK == 0] = 100 * torch.randn(int((MASK == 0).sum()), 8)
+    assert torch.equal(STATES[name](student, teacher), before)
+
+
+@pytest.mark.parametrize("name", ["hidden", "relations"])
+def test_the_gradient_reaches_the_student_at_every_token_and_never_at_padding(name: str) -> None:
+    student, teacher = random_states(0), random_states(1)
+    for states in student:
+        states.requires_grad_()
+    STATES[name](student, teacher).backward()  # type: ignore[no-untyped-call]
+    # A token alone in its sequence relates to nothing but itself.
+    expected = (MASK == 1) & (MASK.sum(-1, keepdim=True) > 1) if name == "relations" else MASK == 1
+    for states in student:
+        assert states.grad is not None and torch.equal(states.grad.abs().sum(-1) > 0, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if name != "mlm"])
+def test_an_objective_is_zero_where_student_and_teacher_agree(name: str) -> None:
+    states = random_states(0)
+    assert STATES[name](states, states).item() == pytest.approx(0, abs=1e-5)
+
+
+@every_objective
+def test_losses_are_computed_in_float32_whatever_the_models_ran_in(name: str) -> None:
+    half = [[states.bfloat16() for states in random_states(seed)] for seed in (0, 1)]
+    single = [[states.float() for states in model] for model in half]
+    assert torch.equal(STATES[name](*half), STATES[name](*single))
+    assert STATES[name](*half).dtype == torch.float32
+
+
+def projector(seed: int = 0) -> Projector:
+    found = Projector.between(8, 12, layers=3, seed=seed)
+    assert found is not None
+    return found
+
+
+def test_a_projector_maps_each_layer_and_the_pooled_state_by_a_matrix_of_its_own() -> None:
+    own, states = projector(), random_states(0)
+    mapped = [*own(states), own.map_pooled(states[-1])]
+    matrices = [*own.layers, own.pooled]
+    for found, layer, matrix in zip(mapped, [*states, states[-1]], matrices, strict=True):
+        assert found.detach().numpy() == pytest.approx(doubles(layer) @ doubles(matrix).T, rel=1e-4, abs=1e-5)
+    assert len({matrix[0, 0].item() for matrix in matrices}) == 4
+
+
+def test_a_projector_begins_by_keeping_lengths_and_angles() -> None:
+    for matrix in projector().parameters():
+        assert (matrix.T @ matrix).detach().numpy() == pytest.approx(np.eye(8), abs=1e-5)
+
+
+def test_a_projector_is_the_same_for_the_same_seed_and_leaves_the_global_random_state_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = projector(1), projector(1), projector(2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one.pooled, same.pooled) and all(map(torch.equal, one.layers, same.layers))
+    assert not torch.equal(one.pooled, other.pooled)
+
+
+def test_every_matrix_of_a_projector_learns() -> None:
+    own, states = projector(), random_states(0)
+    (sum(layer.sum() for layer in own(states)) + own.map_pooled(states[-1]).sum()).backward()
+    assert all(matrix.grad is not None and matrix.grad.abs().sum() > 0 for matrix in own.parameters())
+
+
+def test_states_of_equal_width_need_no_projector() -> None:
+    assert Projector.between(8, 8, layers=3, seed=0) is None

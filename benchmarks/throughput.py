@@ -1,0 +1,181 @@
+"""How fast the distillation loop is: against what the machine's matrix product allows, and against a plain loop.
+
+    .venv/bin/python benchmarks/throughput.py              the teacher of the quickstart, on this machine's best device
+    .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
+
+distils six of the teacher's twelve layers on its newsreels, by hidden states on packed blocks, in turns with a plain loop of
+`transformers.Trainer` in float32 with the same models, batch and objective, and prints tokens per second of both and the share
+of the device's measured matrix product that ours reaches: six operations a student's matrix parameter, two a teacher's,
+attention included. Writes benchmarks/results/throughput.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill import __version__
+from distill.benchmark.stage import describe_machine
+from distill.corpus.cleaning import clean_text
+from distill.corpus.formats import Tally
+from distill.corpus.sources import column_value, read_source
+from distill.distillation.arithmetic import memory_in_use, training_operations
+from distill.distillation.blocks import write_blocks
+from distill.distillation.chunks import Chunks
+from distill.distillation.loop import distil
+from distill.distillation.objectives import hidden_loss
+from distill.distillation.precision import choose_precision
+from distill.interruption import Interruption
+from distill.processes import Processes
+from distill.progress import Progress, silence_libraries
+from distill.recipe import DistillationSection, Source
+from distill.student.depth import keep_layers
+from distill.teacher import Teacher, load_teacher
+from distill.vocabulary.in_memory import trim
+
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
+LAYERS = [2, 4, 6, 8, 10, 12]
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="package:multilingual-e5-small")
+    parser.add_argument("--steps", type=int, default=40, help="optimiser steps of each turn")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--block-tokens", type=int, default=128)
+    options = parser.parse_args()
+    silence_libraries()
+    texts = [clean_text(column_value(row, "text", NEWSREELS)) for row in islice(read_source(NEWSREELS, Tally()), 1500)]
+    whole = load_teacher(options.teacher)
+    trimmed = trim(whole.model, whole.tokenizer, texts, min_count=2)
+    teacher = Teacher(model=trimmed.model, tokenizer=trimmed.tokenizer)
+    device = Processes(alone=True).device
+    precision = choose_precision("auto", device)
+    section = DistillationSection(
+        tokens=options.steps * options.batch_tokens,
+        batch_tokens=options.batch_tokens,
+        block_tokens=options.block_tokens,
+        validations=0,
+        checkpoint_seconds=1e9,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chunks = write_blocks(texts, teacher.tokenizer, folder, block_tokens=options.block_tokens)
+        ours, plain, shares = [], [], []
+        for turn in range(options.turns):
+            peak = measured_peak(device, getattr(torch, precision))
+            speed = our_loop(teacher, chunks, section, folder / f"checkpoint{turn}")
+            peak = max(peak, measured_peak(device, getattr(torch, precision)))
+            operations = training_operations(keep_layers(teacher.model, LAYERS), teacher.model, options.block_tokens)
+            ours.append(speed)
+            shares.append(speed * operations / peak)
+            plain.append(plain_loop(teacher, chunks, max(3, options.steps // 8), options.batch_tokens, folder / "plain"))
+            print(
+                f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain {plain[-1]:,.0f}", flush=True
+            )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    kept: dict[str, Any] = {
+        "commit": commit,
+        "version": __version__,
+        "machine": describe_machine(),
+        "settings": {**vars(options), "layers": LAYERS, "precision": precision},
+        "ours_tokens_per_second": ours,
+        "trainer_tokens_per_second": plain,
+        "share_of_peak": statistics.median(shares),
+        "times_the_plain_loop": statistics.median(a / b for a, b in zip(ours, plain, strict=True)),
+        "memory_bytes": memory_in_use(device),
+    }
+    RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(f"{kept['share_of_peak']:.1%} of the peak; {kept['times_the_plain_loop']:.1f} times a plain loop")
+
+
+def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """The best of many matrix products in operations a second, over a few sizes."""
+    best = 0.0
+    for side in (1024, 2048):
+        left = torch.randn(side, side, device=device, dtype=dtype)
+        for _ in range(12):
+            started = time.perf_counter()
+            left @ left
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
+
+
+def our_loop(teacher: Teacher, chunks: Chunks, section: DistillationSection, checkpoint: Path) -> float:
+    """Tokens per second of the full loop."""
+    student, model = keep_layers(teacher.model, LAYERS), keep_layers(teacher.model, range(1, 13))
+    state = distil(
+        student,
+        model,
+        teacher.tokenizer,
+        layers=LAYERS,
+        chunks=chunks,
+        heldout=chunks,
+        section=section,
+        pooling="mean",
+        seed=0,
+        checkpoint=checkpoint,
+        interruption=Interruption(),
+        progress=Progress(quiet=True),
+        log=lambda metrics, step: None,
+    )
+    return state.tokens / state.seconds
+
+
+def plain_loop(teacher: Teacher, chunks: Chunks, steps: int, batch_tokens: int, folder: Path) -> float:
+    """Tokens per second of `transformers.Trainer` in float32 on the same blocks with the same objective."""
+    from transformers import Trainer, TrainingArguments
+
+    student, model = keep_layers(teacher.model, LAYERS), keep_layers(teacher.model, range(1, 13))
+    length = int(chunks.lengths.max())
+    rows = [row for row in range(len(chunks)) if chunks.lengths[row] == length]
+
+    class Distiller(Trainer):
+        def compute_loss(self, model_: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            with torch.no_grad():
+                target = model(**inputs, output_hidden_states=True).hidden_states
+            own = model_(**inputs, output_hidden_states=True)
+            loss = hidden_loss(own.hidden_states[1:], [target[layer] for layer in LAYERS], inputs["attention_mask"])
+            return (loss, own) if return_outputs else loss
+
+    model.to(Processes(alone=True).device)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=batch_tokens // length,
+        max_steps=steps,
+        save_strategy="no",
+        report_to=[],
+        logging_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    examples = [
+        {"input_ids": torch.from_numpy(np.array(chunks.ids[chunks.offsets[r] : chunks.offsets[r + 1]], dtype=np.int64))}
+        for r in rows[: steps * batch_tokens // length]
+    ]
+    for example in examples:
+        example["attention_mask"] = torch.ones_like(example["input_ids"])
+    started = time.perf_counter()
+    Distiller(model=student, args=arguments, train_dataset=examples).train()
+    return steps * (batch_tokens // length) * length / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()

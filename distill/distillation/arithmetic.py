@@ -1,0 +1,47 @@
+"""What a step must compute, against what the device can: models go in; floating-point operations and shares come out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from distill.distillation.precision import SIDE, matmul_seconds
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def matrix_parameters(model: PreTrainedModel) -> int:
+    """Parameters that every token is multiplied with: the layers', embeddings and positions left out."""
+    from distill.student.depth import layer_list_name
+
+    return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())
+
+
+def forward_operations(model: PreTrainedModel, length: int) -> float:
+    """Operations of a forward pass, a token: 2 a matrix parameter, and in each layer 4 x length x width for attention."""
+    attention = 4.0 * model.config.num_hidden_layers * length * model.config.hidden_size
+    return float(2.0 * matrix_parameters(model) + attention)
+
+
+def training_operations(student: PreTrainedModel, teacher: PreTrainedModel, length: int) -> float:
+    """Operations a token of distillation: the student forward and twice that backward, the teacher forward.
+
+    Kaplan et al. 2020, section 2.1: 6 operations a trained parameter, 2 a parameter that is only read.
+    """
+    return 3.0 * forward_operations(student, length) + forward_operations(teacher, length)
+
+
+def peak_rate(device: torch.device, precision: str) -> float:
+    """Operations a second of the device's own matrix product in that precision, measured."""
+    return float(2 * SIDE**3 / matmul_seconds(device, getattr(torch, precision)))
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Bytes that this process holds: of the GPU's memory where it computes there, else of the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
