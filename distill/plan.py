@@ -65,20 +65,13 @@ def check_surroundings(recipe: Recipe) -> None:
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
     """Check that a student of the recipe's shape can be cut from the teacher and taught as it says. Raises UserError."""
     from distill.distillation.criterion import check_objectives
-    from distill.student.depth import check_layers, choose_layers
-    from distill.student.width import check_width
+    from distill.student.check import check_student_section
 
-    section = recipe.student
     problems = []
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: check_layers(config, choose_layers(section.layers, config.num_hidden_layers)),
-        lambda: check_width(config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size),
-    )
-    for check in checks:
-        try:
-            check()
-        except ValueError as error:
-            problems.append(f"student: {error}.")
+    try:
+        check_student_section(recipe.student, config)
+    except ValueError as error:
+        problems += [f"student: {line}." for line in str(error).splitlines()]
     if not problems:
         student = _empty_model(_student_config(recipe, config, config.vocab_size))
         try:
@@ -168,10 +161,18 @@ def _check_tokenizer(recipe: Recipe) -> None:
 def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
     import copy
 
+    from distill.student.custom import custom_config
     from distill.student.depth import choose_layers
+    from distill.teacher import load_config
 
-    student, section = copy.deepcopy(config), recipe.student
-    student.num_hidden_layers = len(choose_layers(section.layers, config.num_hidden_layers))
+    section = recipe.student
+    if section.model:
+        student = load_config(section.model, section.revision)
+        student.vocab_size = vocabulary
+        return student
+    student = copy.deepcopy(config) if section.config is None else custom_config(section.config, config)
+    if section.config is None:
+        student.num_hidden_layers = len(choose_layers(section.kept_layers, config.num_hidden_layers))
     student.vocab_size = vocabulary
     student.pad_token_id = 0 if config.pad_token_id is not None else None  # within the smaller vocabulary
     if section.intermediate_size:

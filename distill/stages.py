@@ -6,13 +6,20 @@ Rooms are imported when their stage runs: what is up to date costs no import of 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
+from distill.processes import Processes
 from distill.run import Run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.teacher import Teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +77,47 @@ def _run_vocabulary(run: Run, output: Path) -> Any:
 
 def _run_student(run: Run, output: Path) -> Any:
     from distill.student import stage
+    from distill.teacher import load_teacher
 
+    section, trimmed = run.recipe.student, run.load("trimmed")
     described = {"name": run.recipe.teacher.model, **stage.describe_model(run.teacher.model)}
     return stage.run(
-        run.recipe.student, trimmed=run.load("trimmed"), teacher=described, texts=run.texts("train"), output=output
+        section,
+        trimmed=trimmed,
+        teacher=described,
+        texts=run.texts("train"),
+        output=output,
+        seed=run.recipe.seed,
+        progress=run.progress,
+        recover=lambda student, layers, step: _recover(run, trimmed, student, layers, output / f"recovery-{step}"),
+        existing=load_teacher(section.model, section.revision) if section.model else None,
+        untrimmed_vocabulary=run.teacher.tokenizer.get_vocab(),
     )
+
+
+def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[int], folder: Path) -> None:
+    """A little distillation between two steps of pruning."""
+    from distill.distillation import stage
+
+    stage.train(
+        run.recipe.distillation.model_copy(
+            update={"tokens": run.recipe.student.pruning.recover_tokens, "minutes": None, "validations": 0, "patience": None}
+        ),
+        teacher=trimmed,
+        teacher_section=run.recipe.teacher,
+        student=student,
+        layers=layers,
+        texts=run.texts("train"),
+        heldout=run.texts("heldout"),
+        seed=run.recipe.seed,
+        output=folder,
+        interruption=run.interruption,
+        progress=run.progress,
+        log=lambda metrics, step: None,
+        processes=Processes(alone=True),
+    )
+    shutil.rmtree(folder)
+    student.to("cpu")
 
 
 def _run_distillation(run: Run, output: Path) -> Any:
@@ -149,6 +192,21 @@ def _depends_on_teacher(run: Run) -> dict[str, Any]:
     return describe_teacher(run.recipe.teacher.model, run.recipe.teacher.revision)
 
 
+def _depends_on_student(run: Run) -> dict[str, Any]:
+    """An existing model's files, and what pruning draws and recovers by."""
+    from distill.teacher import describe_teacher
+
+    section = run.recipe.student
+    needed: dict[str, Any] = {}
+    if section.model:
+        needed["model"] = describe_teacher(section.model, section.revision)
+    if section.config is not None or section.hidden_size is not None or section.intermediate_size is not None:
+        needed["seed"] = run.recipe.seed
+        if section.pruning.recover_tokens:
+            needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
+    return needed
+
+
 def _depends_on_sources(sources: list[Any]) -> list[dict[str, Any]]:
     from distill.corpus.sources import describe_source
 
@@ -175,7 +233,13 @@ STAGES: tuple[Stage, ...] = (
         },
         execute=_run_vocabulary,
     ),
-    Stage(name="student", reads=("vocabulary",), depends_on=lambda run: {}, execute=_run_student),
+    Stage(
+        name="student",
+        reads=("corpus", "vocabulary"),
+        depends_on=_depends_on_student,
+        execute=_run_student,
+        resumable=True,
+    ),
     Stage(
         name="distillation",
         reads=("corpus", "vocabulary", "student"),

@@ -1,16 +1,22 @@
-"""The student stage: the trimmed teacher goes in; the initial student, before any training, comes out in a folder."""
+"""The student stage: the trimmed teacher goes in; the initial student comes out in a folder.
+
+It is cut from the teacher's own layers and pruned in steps, or has a config of its own, or is an existing model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.errors import UserError
+from distill.progress import Progress
 from distill.recipe import StudentSection
+from distill.student.custom import adopt_model, build_custom, corresponding_layers
 from distill.student.depth import choose_layers, keep_layers
-from distill.student.width import narrow
+from distill.student.pruning import Recover, prune_in_steps, remove_steps
+from distill.student.width import feed_forward_size
 from distill.teacher import Teacher
 from distill.teacher.saving import save_model
 
@@ -35,21 +41,54 @@ class StudentResult:
 
 
 def run(
-    section: StudentSection, *, trimmed: Teacher, teacher: dict[str, Any], texts: Iterable[str], output: Path
+    section: StudentSection,
+    *,
+    trimmed: Teacher,
+    teacher: dict[str, Any],
+    texts: Iterable[str],
+    output: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+    recover: Recover | None = None,
+    existing: Teacher | None = None,
+    untrimmed_vocabulary: Mapping[str, int] | None = None,
 ) -> StudentResult:
-    """Build the student from the trimmed teacher and save it to `output`.
+    """Build the student from the trimmed teacher and save it to `output`, going on from the pruning steps found there.
 
-    `teacher` describes the untrimmed teacher; `texts` are of the language, an example for tracing the architecture.
+    `teacher` describes the untrimmed teacher; `texts` are of the language, to trace the architecture and rank its units
+    with; `recover` trains a student in place after each pruning step. `existing` is the model that the section names, and
+    `untrimmed_vocabulary` the untrimmed teacher's pieces with their ids, by which it may be trimmed. Raises UserError if
+    such a model or a config does not fit the teacher.
     """
-    layers = choose_layers(section.layers, trimmed.model.config.num_hidden_layers)
-    batch = trimmed.tokenizer(list(islice(texts, 4)), padding=True, truncation=True, max_length=64, return_tensors="pt")
-    student = narrow(
-        keep_layers(trimmed.model, layers),
-        hidden_size=section.hidden_size,
-        intermediate_size=section.intermediate_size,
-        example=(batch["input_ids"], batch["attention_mask"]),
-    )
+    teacher_layers = trimmed.model.config.num_hidden_layers
+    if section.model is not None:
+        if existing is None:
+            raise ValueError(f"student.model is {section.model}, and it was not loaded")
+        student = adopt_model(existing, trimmed=trimmed, untrimmed_vocabulary=untrimmed_vocabulary)
+        layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)
+    elif section.config is not None:
+        try:
+            student = build_custom(section.config, trimmed.model, weights=section.weights, seed=seed)
+        except ValueError as error:
+            raise UserError(f"student.config: {error}.") from error
+        layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)
+    else:
+        layers = choose_layers(section.kept_layers, teacher_layers)
+        student = keep_layers(trimmed.model, layers)
+        if section.hidden_size is not None or section.intermediate_size is not None:
+            student = prune_in_steps(
+                student,
+                trimmed.tokenizer,
+                section,
+                layers=layers,
+                texts=texts,
+                seed=seed,
+                progress=progress or Progress(quiet=True),
+                recover=recover,
+                output=output,
+            )
     save_model(student, trimmed.tokenizer, output / "model")
+    remove_steps(output)
     return StudentResult(**describe_model(student), teacher_layers=layers, teacher=teacher)
 
 
@@ -61,6 +100,6 @@ def describe_model(model: PreTrainedModel) -> dict[str, int]:
         "embedding_parameters": embedding.numel(),
         "layers": model.config.num_hidden_layers,
         "hidden_size": model.config.hidden_size,
-        "intermediate_size": getattr(model.config, "intermediate_size", None) or model.config.hidden_dim,
+        "intermediate_size": feed_forward_size(model.config),
         "vocabulary_size": embedding.shape[0],
     }

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
+from distill.errors import UserError
 from distill.recipe import StudentSection
 from distill.student.stage import StudentResult, describe_model, run
 from distill.teacher import load_teacher
@@ -14,11 +15,12 @@ from tests.conftest import swedish_sentences
 
 def run_stage(tiny_teacher: Path, output: Path, **section: Any) -> StudentResult:
     return run(
-        StudentSection.model_validate({"layers": 2, **section}),
+        StudentSection.model_validate({**({} if "config" in section or "model" in section else {"layers": 2}), **section}),
         trimmed=load_teacher(str(tiny_teacher)),
         teacher={"name": "tiny"},
         texts=iter(swedish_sentences(5)),
         output=output,
+        existing=load_teacher(section["model"]) if "model" in section else None,
     )
 
 
@@ -29,6 +31,9 @@ def run_stage(tiny_teacher: Path, output: Path, **section: Any) -> StudentResult
         ({"layers": [1, 2, 4]}, [1, 2, 4], 32, 64),
         ({"hidden_size": 16}, [2, 4], 16, 64),
         ({"intermediate_size": 40}, [2, 4], 32, 40),
+        ({"hidden_size": 16, "pruning": {"importance": "magnitude"}}, [2, 4], 16, 64),
+        ({"config": {"num_hidden_layers": 1, "hidden_size": 24}}, [4], 24, 64),
+        ({"config": {"intermediate_size": 24}, "weights": "random"}, [1, 2, 3, 4], 32, 24),
     ],
 )
 def test_the_result_tells_what_a_reader_of_the_folder_finds(
@@ -45,6 +50,23 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(
         result.embedding_parameters == model.embeddings.word_embeddings.weight.numel() == result.vocabulary_size * hidden_size
     )
     assert result.teacher == {"name": "tiny"}
+
+
+def test_an_existing_model_is_the_student(tiny_teacher: Path, tmp_path: Path) -> None:
+    result = run_stage(tiny_teacher, tmp_path, model=str(tiny_teacher))
+    assert result.teacher_layers == [1, 2, 3, 4]
+    own, expected = (AutoModel.from_pretrained(path).state_dict() for path in (tmp_path / "model", tiny_teacher))
+    assert all(own[name].equal(expected[name]) for name in own)
+
+
+def test_nothing_but_the_model_is_left_of_pruning(tiny_teacher: Path, tmp_path: Path) -> None:
+    run_stage(tiny_teacher, tmp_path, hidden_size=16)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_config_that_cannot_be_is_the_users_to_mend(tiny_teacher: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"student\.config: hiden_size is no key of a xlm-roberta config.*hidden_size\."):
+        run_stage(tiny_teacher, tmp_path, config={"hiden_size": 16})
 
 
 def test_the_tokenizer_goes_with_the_student(tiny_teacher: Path, tmp_path: Path) -> None:

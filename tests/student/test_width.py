@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, strategies as st
 from torch import Tensor, nn
 from transformers import (
     AutoModel,
@@ -22,7 +23,7 @@ from transformers import (
 )
 
 from distill.student.depth import layer_list_name
-from distill.student.width import check_width, narrow
+from distill.student.width import check_width, narrow, step_sizes, step_widths
 
 HIDDEN, HEAD, FEED_FORWARD = 64, 16, 128
 SIZES = {"hidden_size": HIDDEN, "num_attention_heads": 4, "intermediate_size": FEED_FORWARD, "num_hidden_layers": 4}
@@ -49,6 +50,7 @@ PARTS = {
 }
 every_family = pytest.mark.parametrize("family", CONFIGS)
 every_head = pytest.mark.parametrize("auto", [AutoModel, AutoModelForMaskedLM])
+every_importance = pytest.mark.parametrize("importance", ["magnitude", "taylor"])
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +103,13 @@ def silence(reading: list[nn.Linear], writing: nn.Linear, units: list[int]) -> N
         writing.weight[:, units] = 0
 
 
+def gradients(model: PreTrainedModel) -> None:
+    """Those of a sum, weighted at random, of what the model gives."""
+    ids_BL, mask_BL = batch()
+    given = model(input_ids=ids_BL, attention_mask=mask_BL)[0]
+    (given * torch.randn(given.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+
+
 def others(units: list[int], width: int) -> list[int]:
     return [unit for unit in range(width) if unit not in units]
 
@@ -112,20 +121,24 @@ def same_state(one: PreTrainedModel, other: PreTrainedModel) -> bool:
 
 @every_family
 @every_head
-def test_pruning_silent_feed_forward_units_leaves_the_output_as_it_was(family: str, auto: Any) -> None:
+@every_importance
+def test_pruning_silent_feed_forward_units_leaves_the_output_as_it_was(family: str, auto: Any, importance: Any) -> None:
     model = random_model(family, auto)
     _, _, up, down = PARTS[family]
     silent = [list(range(i, FEED_FORWARD, 3)) for i in range(4)]
     for layer, units in zip(layers_of(model), silent, strict=True):
         silence([layer.get_submodule(up)], layer.get_submodule(down), units)
     kept = FEED_FORWARD - min(map(len, silent))
-    student = narrow(model, hidden_size=None, intermediate_size=kept, example=batch())
+    student = narrow(
+        model, hidden_size=None, intermediate_size=kept, example=batch(), importance=importance, gradients=gradients
+    )
     assert layers_of(student)[0].get_submodule(down).in_features == kept < FEED_FORWARD
     torch.testing.assert_close(output(student, batch()), output(model, batch()), rtol=0, atol=1e-6)
 
 
 @every_family
-def test_the_quietest_head_of_each_layer_and_the_quietest_hidden_units_are_pruned(family: str) -> None:
+@every_importance
+def test_the_quietest_head_of_each_layer_and_the_quietest_hidden_units_are_pruned(family: str, importance: Any) -> None:
     model = random_model(family)
     reading, attention_output, _, _ = PARTS[family]
     quiet = [3, *range(10, 25)]
@@ -142,7 +155,14 @@ def test_the_quietest_head_of_each_layer_and_the_quietest_hidden_units_are_prune
         units = list(range(head * HEAD, head * HEAD + HEAD))
         silence([layer.get_submodule(name) for name in reading], layer.get_submodule(attention_output), units)
 
-    student = narrow(model, hidden_size=HIDDEN - HEAD, intermediate_size=None, example=batch())
+    student = narrow(
+        model,
+        hidden_size=HIDDEN - HEAD,
+        intermediate_size=None,
+        example=batch(),
+        importance=importance,
+        gradients=gradients,
+    )
     embedding, narrow_embedding = model.get_input_embeddings().weight, student.get_input_embeddings().weight
     assert torch.equal(narrow_embedding, embedding[:, kept_hidden])
     for layer, narrow_layer, head in zip(layers_of(model), layers_of(student), head_of_layer, strict=True):
@@ -242,14 +262,99 @@ def test_the_head_and_the_pooler_keep_the_encoders_units() -> None:
 
 
 @every_family
-@pytest.mark.parametrize("size", [None, "same"])
-def test_nothing_to_prune_gives_an_equal_copy(family: str, size: str | None) -> None:
+def test_taylor_prunes_what_the_loss_does_not_feel_however_large_its_weights(family: str) -> None:
+    model = random_model(family)
+    _, _, up, down = PARTS[family]
+    unfelt = list(range(0, FEED_FORWARD, 2))
+    for layer in layers_of(model):
+        with torch.no_grad():
+            rising = layer.get_submodule(up)
+            rising.weight[rows(rising, unfelt, FEED_FORWARD)] *= 100
+            layer.get_submodule(down).weight[:, unfelt] = 0
+    by_taylor, by_magnitude = (
+        narrow(
+            model,
+            hidden_size=None,
+            intermediate_size=FEED_FORWARD // 2,
+            example=batch(),
+            importance=importance,
+            gradients=gradients,
+        )
+        for importance in ("taylor", "magnitude")
+    )
+    torch.testing.assert_close(output(by_taylor, batch()), output(model, batch()), rtol=0, atol=1e-6)
+    assert (output(by_magnitude, batch()) - output(model, batch())).abs().max() > 0.01
+
+
+@every_family
+@every_head
+def test_taylor_leaves_a_stock_model_with_its_embeddings_tied(family: str, auto: Any, tmp_path: Path) -> None:
+    student = narrow(
+        random_model(family, auto),
+        hidden_size=32,
+        intermediate_size=40,
+        example=batch(),
+        importance="taylor",
+        gradients=gradients,
+    )
+    student.save_pretrained(tmp_path)
+    reloaded = auto.from_pretrained(tmp_path)
+    assert torch.equal(output(reloaded, batch()), output(student, batch()))
+    if auto is AutoModelForMaskedLM:
+        assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
+
+
+def test_gradients_go_to_a_copy_and_stay_out_of_the_student() -> None:
+    model = random_model("bert").requires_grad_(False)
+    with torch.no_grad():
+        student = narrow(model, hidden_size=32, intermediate_size=40, example=batch(), importance="taylor", gradients=gradients)
+    assert all(parameter.grad is None for parameter in (*model.parameters(), *student.parameters()))
+
+
+def test_taylor_without_gradients_is_refused() -> None:
+    with pytest.raises(ValueError, match="importance taylor needs gradients"):
+        narrow(random_model("bert"), hidden_size=32, intermediate_size=None, example=batch(), importance="taylor")
+
+
+@every_family
+def test_no_sizes_give_an_equal_copy(family: str) -> None:
     model = random_model(family, AutoModelForMaskedLM)
-    sizes = (HIDDEN, FEED_FORWARD) if size else (None, None)
-    student = narrow(model, hidden_size=sizes[0], intermediate_size=sizes[1], example=batch())
+    student = narrow(model, hidden_size=None, intermediate_size=None, example=batch())
     assert same_state(student, model)
     assert torch.equal(output(student, batch()), output(model, batch()))
     assert not {p.data_ptr() for p in student.parameters()} & {p.data_ptr() for p in model.parameters()}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps", "multiple", "sizes"),
+    [
+        (12, 6, 3, 1, [10, 8, 6]),
+        (100, 33, 1, 1, [33]),
+        (768, 384, 4, 64, [640, 576, 512, 384]),  # 672 lies between 640 and 704, and a half rounds to the even number
+        (128, 64, 4, 64, [128, 128, 64, 64]),
+        (10, 10, 2, 1, [10, 10]),
+    ],
+)
+def test_sizes_fall_evenly_in_whole_multiples(start: int, end: int, steps: int, multiple: int, sizes: list[int]) -> None:
+    assert step_sizes(start, end, steps, multiple) == sizes
+
+
+@given(data=st.data(), steps=st.integers(1, 40), multiple=st.integers(1, 64))
+def test_sizes_end_at_the_size_asked_for_and_never_rise(data: st.DataObject, steps: int, multiple: int) -> None:
+    end = data.draw(st.integers(1, 40))
+    start = data.draw(st.integers(end, 60))
+    sizes = step_sizes(start * multiple, end * multiple, steps, multiple)
+    assert len(sizes) == steps and sizes[-1] == end * multiple
+    assert sorted(sizes, reverse=True) == sizes and sizes[0] <= start * multiple
+    assert not any(size % multiple for size in sizes)
+
+
+@every_family
+def test_both_sizes_fall_together_and_each_step_prunes_something(family: str) -> None:
+    config = CONFIGS[family]
+    assert step_widths(config, hidden_size=32, intermediate_size=64, steps=4) == [(64, 112), (48, 96), (32, 80), (32, 64)]
+    assert step_widths(config, hidden_size=32, intermediate_size=None, steps=8) == [(48, 128), (32, 128)]
+    assert step_widths(config, hidden_size=None, intermediate_size=126, steps=2) == [(64, 127), (64, 126)]
 
 
 @every_family
@@ -306,6 +411,8 @@ def test_random_numbers_drawn_afterwards_are_as_without_it() -> None:
         (None, 3073, "intermediate_size 3073 is larger than the teacher's 3072"),
         (None, 0, "intermediate_size 0 is smaller than 1"),
         (384, -8, "intermediate_size -8 is smaller than 1"),
+        (768, None, "hidden_size 768 is the teacher's own; nothing would be pruned: give a smaller size, or none"),
+        (768, 3072, "hidden_size 768 and intermediate_size 3072 are the teacher's own; nothing would be pruned"),
     ],
 )
 @pytest.mark.parametrize("config", [BertConfig(), XLMRobertaConfig(), DistilBertConfig()], ids=lambda config: config.model_type)
@@ -318,7 +425,7 @@ def test_impossible_sizes_are_refused(
 
 @every_family
 def test_possible_sizes_are_accepted(family: str) -> None:
-    for hidden_size, intermediate_size in ((None, None), (HEAD, 1), (HIDDEN, FEED_FORWARD), (48, None), (None, 127)):
+    for hidden_size, intermediate_size in ((None, None), (HEAD, 1), (HIDDEN, 40), (48, FEED_FORWARD), (48, None), (None, 127)):
         check_width(CONFIGS[family], hidden_size=hidden_size, intermediate_size=intermediate_size)
 
 

@@ -1,0 +1,38 @@
+"""Whether a teacher can have the student that a recipe describes, known from its config before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from distill.recipe import StudentSection
+from distill.student.custom import custom_config
+from distill.student.depth import check_layers, choose_layers
+from distill.student.width import check_width
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
+def check_student_section(section: StudentSection, config: PreTrainedConfig) -> None:
+    """Nothing if a teacher of `config` can have this student; raises ValueError with a line for each reason why not.
+
+    An existing model is known only when it is loaded, so nothing is checked of it here.
+    """
+    checks: list[Callable[[], object]] = []
+    if section.config is not None:
+        overrides = section.config
+        checks = [lambda: custom_config(overrides, config)]
+    elif section.model is None:
+        checks = [
+            lambda: check_layers(config, choose_layers(section.kept_layers, config.num_hidden_layers)),
+            lambda: check_width(config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size),
+        ]
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
