@@ -33,6 +33,8 @@ class LoopState:
     """Time spent in the loop by every process that worked on it."""
     loss: float | None = None
     """Exponential average of the loss."""
+    highest_loss: float = 0.0
+    """The highest loss of the first steps."""
     best: float | None = None
     """The lowest validation objective so far."""
     best_step: int | None = None

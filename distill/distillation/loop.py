@@ -44,7 +44,10 @@ PROBE_SECONDS = 5.0
 EAGER_LENGTH = 256
 """On the CPU, torch's fused attention takes a third of a step on chunks of 64 tokens, and plain products a tenth."""
 SPIKE, SETTLED_STEPS = 5.0, 50
-"""A loss so many times its running average, once that has settled, means that the weights were thrown off."""
+"""A loss so many times the highest of so many first steps means that the weights were thrown off.
+
+Not so many times the running average: batches of short chunks have losses several times those of long ones.
+"""
 _SMOOTHING = 0.95
 Log = Callable[[dict[str, float], int], None]
 
@@ -207,6 +210,8 @@ def distil(
             state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
             state.tokens += gained.tokens
             state.loss = _smooth(state.loss, gained.loss)
+            if state.step <= SETTLED_STEPS:
+                state.highest_loss = max(state.highest_loss, gained.loss)
             state.seconds = before + time.monotonic() - started
             speed = state.tokens / state.seconds
             share = speed / everyone.count * operations / peak
@@ -265,8 +270,8 @@ def _trouble(loss: float, norm: float, state: LoopState) -> str | None:
     """What is wrong with a step's loss or gradient, if anything is."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         return f"the loss is {loss} and its gradient's norm {norm}"
-    if state.loss is not None and state.step >= SETTLED_STEPS and loss > SPIKE * state.loss:
-        return f"the loss leaps from {state.loss:.4g} to {loss:.4g}"
+    if state.step >= SETTLED_STEPS and loss > SPIKE * state.highest_loss:
+        return f"the loss leaps to {loss:.4g}, from {state.loss:.4g} on average"
     return None
 
 
