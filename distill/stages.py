@@ -99,7 +99,7 @@ def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[
     """A little distillation between two steps of pruning."""
     from distill.distillation import stage
 
-    stage.train(
+    stage.run(
         run.recipe.distillation.model_copy(
             update={"tokens": run.recipe.student.pruning.recover_tokens, "minutes": None, "validations": 0, "patience": None}
         ),
@@ -117,7 +117,6 @@ def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[
         processes=Processes(alone=True),
     )
     shutil.rmtree(folder)
-    student.to("cpu")
 
 
 def _run_distillation(run: Run, output: Path) -> Any:

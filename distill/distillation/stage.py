@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.distillation.blocks import write_blocks
-from distill.distillation.checkpoints import LoopState
 from distill.distillation.chunks import Chunks, open_chunks, write_chunks
 from distill.distillation.loop import Log, distil
 from distill.interruption import Interruption
@@ -78,68 +77,6 @@ def run(
     objective compares.
     """
     everyone = processes or Processes(alone=True)
-    state, chunks = train(
-        section,
-        teacher=teacher,
-        teacher_section=teacher_section,
-        student=student,
-        layers=layers,
-        texts=texts,
-        heldout=heldout,
-        seed=seed,
-        output=output,
-        interruption=interruption,
-        progress=progress,
-        log=log,
-        processes=everyone,
-    )
-    if everyone.is_first:
-        save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
-        (output / "history.json").write_text(
-            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
-        )
-    result = DistillationResult(
-        tokens=state.tokens,
-        steps=state.step,
-        seconds=state.seconds,
-        tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
-        final_loss=state.loss,
-        objectives=section.objectives.weights,
-        precision=state.precision,
-        epochs=state.tokens / int(chunks.offsets[-1]),
-        best_step=state.best_step,
-        skipped_batches=len(state.skipped),
-        processes=everyone.count,
-        resumed_from=state.resumed_from,
-        fidelity=state.fidelity,
-    )
-    if everyone.is_first:
-        for scaffold in ("train", "heldout", "checkpoint", "best", "teacher"):
-            shutil.rmtree(output / scaffold, ignore_errors=True)
-    return result
-
-
-def train(
-    section: DistillationSection,
-    *,
-    teacher: Teacher,
-    teacher_section: TeacherSection,
-    student: PreTrainedModel,
-    layers: Sequence[int],
-    texts: Iterable[str],
-    heldout: Iterable[str],
-    seed: int,
-    output: Path,
-    interruption: Interruption,
-    progress: Progress,
-    log: Log,
-    processes: Processes | None = None,
-) -> tuple[LoopState, Chunks]:
-    """Train `student` in place on `texts`, going on from what `output` holds; the loop's state, and the training chunks.
-
-    Raises UserError if the models lack what an objective compares.
-    """
-    everyone = processes or Processes(alone=True)
     prefixes = list(dict.fromkeys([teacher_section.prefixes.query, teacher_section.prefixes.passage]))
     longest = min(teacher.tokenizer.model_max_length, position_limit(student))
 
@@ -181,7 +118,30 @@ def train(
         log=log,
         processes=everyone,
     )
-    return state, chunks
+    if everyone.is_first:
+        save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
+        (output / "history.json").write_text(
+            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
+        )
+    result = DistillationResult(
+        tokens=state.tokens,
+        steps=state.step,
+        seconds=state.seconds,
+        tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
+        final_loss=state.loss,
+        objectives=section.objectives.weights,
+        precision=state.precision,
+        epochs=state.tokens / int(chunks.offsets[-1]),
+        best_step=state.best_step,
+        skipped_batches=len(state.skipped),
+        processes=everyone.count,
+        resumed_from=state.resumed_from,
+        fidelity=state.fidelity,
+    )
+    if everyone.is_first:
+        for scaffold in ("train", "heldout", "checkpoint", "best", "teacher"):
+            shutil.rmtree(output / scaffold, ignore_errors=True)
+    return result
 
 
 def _advancing(texts: Iterable[str], advance: Any) -> Iterable[str]:
