@@ -84,12 +84,14 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
 
 def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
     """Predict the student's size and the distillation's cost, from the number of pieces kept where it is known."""
+    from distill.distillation.arithmetic import matrix_parameters
+
     config = _teacher_config(recipe)
     teacher = int(_empty_model(config).num_parameters())
     vocabulary = kept_pieces or predict_vocabulary(recipe.vocabulary, config.vocab_size)
     student_config = _student_config(recipe, config, vocabulary)
     student = int(_empty_model(student_config).num_parameters())
-    teacher_matrices, student_matrices = _matrix_parameters(config), _matrix_parameters(student_config)
+    teacher_matrices, student_matrices = (matrix_parameters(_empty_model(shape)) for shape in (config, student_config))
     return Plan(
         teacher_parameters=teacher,
         vocabulary=vocabulary,
@@ -116,12 +118,11 @@ def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
     """About how long the distillation takes on the device at hand, and in which precision, by a short probe."""
     import torch
 
-    from distill.distillation.precision import SIDE, choose_precision, matmul_seconds
+    from distill.distillation.precision import choose_precision, peak_rate
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = choose_precision(precision, device)
-    rate = 2 * SIDE**3 / matmul_seconds(device, getattr(torch, chosen))
-    return operations / (rate * _TRAINING_SHARE_OF_PEAK), chosen
+    return operations / (peak_rate(device, chosen) * _TRAINING_SHARE_OF_PEAK), chosen
 
 
 def check_space(plan: Plan, folder: Path) -> None:
@@ -191,11 +192,3 @@ def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
 
     with torch.device("meta"):
         return auto_class(config).from_config(config)
-
-
-def _matrix_parameters(config: PretrainedConfig) -> int:
-    """Parameters that every token is multiplied with: those of the layers, embeddings and positions left out."""
-    from distill.student.depth import layer_list_name
-
-    model = _empty_model(config)
-    return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.distillation.precision import SIDE, matmul_seconds
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -31,11 +29,6 @@ def training_operations(student: PreTrainedModel, teacher: PreTrainedModel, leng
     Kaplan et al. 2020, section 2.1: 6 operations a trained parameter, 2 a parameter that is only read.
     """
     return 3.0 * forward_operations(student, length) + forward_operations(teacher, length)
-
-
-def peak_rate(device: torch.device, precision: str) -> float:
-    """Operations a second of the device's own matrix product in that precision, measured."""
-    return float(2 * SIDE**3 / matmul_seconds(device, getattr(torch, precision)))
 
 
 def memory_in_use(device: torch.device) -> int:

@@ -27,6 +27,11 @@ def matmul_seconds(device: torch.device, dtype: torch.dtype) -> float:
     return best
 
 
+def peak_rate(device: torch.device, precision: str) -> float:
+    """Operations a second of the device's own matrix product in that precision, measured."""
+    return float(2 * SIDE**3 / matmul_seconds(device, getattr(torch, precision)))
+
+
 def choose_precision(wanted: str, device: torch.device) -> str:
     """The precision as wanted, or under "auto" whichever of bfloat16 and float32 the device multiplies faster in."""
     if wanted != "auto":
