@@ -361,7 +361,8 @@ def test_a_cached_teacher_teaches_the_same(train: Train, tmp_path: Path) -> None
     whole, cached = train("whole", tokens=8000), train("cached", tokens=8000, cache_teacher=True)
     assert (tmp_path / "teacher" / "states.raw").stat().st_size > 0
     losses = [[entry["loss"] for entry in run[1].history] for run in (whole, cached)]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)  # batches of other shapes, other rounding
+    # Batches of other shapes round otherwise, and late losses are small differences: a share of the first one's size.
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3, abs=5e-3 * losses[0][0])
 
 
 def test_a_text_that_is_read_once_is_not_cached(train: Train, tmp_path: Path) -> None:
