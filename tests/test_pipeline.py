@@ -243,28 +243,34 @@ def uninterrupted(shared, finished, tmp_path_factory) -> Place:
     return shared["uninterrupted"]
 
 
-def _wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None and time.monotonic() < deadline, f"{path} did not come: {process.communicate()[1]}"
+def _cut_off(
+    place: Place, number: signal.Signals, ready: Callable[[Path], bool], *arguments: object, delay: float = 0.0
+) -> Done:
+    """Start the command and send it a signal some seconds after its run folder is `ready`."""
+    process, deadline = place.start(*arguments), time.monotonic() + 120
+    while not ready(place.run):
+        assert process.poll() is None and time.monotonic() < deadline, f"it did not come so far: {process.communicate()[1]}"
         time.sleep(0.01)
-
-
-def _cut_off(place: Place, number: signal.Signals, wanted: str, *arguments: object, delay: float = 0.0) -> Done:
-    """Start the command and send it a signal some seconds after the file `wanted` of its run has come."""
-    process = place.start(*arguments)
-    _wait_for(place.run / wanted, process)
     time.sleep(delay)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     return Done(process.args, process.returncode, "", told)
 
 
+def _has_checkpoint(run: Path) -> bool:
+    """Whether a step of the distillation has been saved; the checkpoint of no step is there before the first one."""
+    try:
+        state = json.loads((run / ".distillation.partial" / "checkpoint" / "state.json").read_text())
+    except FileNotFoundError:  # not yet, or between the two renames of a save
+        return False
+    return state["loop"]["step"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(uninterrupted, finished, copied, number):
     place, delay = copied(), random.random()
     earlier = set(place.parents())
-    cut = _cut_off(place, number, ".distillation.partial/checkpoint", *LONG, delay=delay)
+    cut = _cut_off(place, number, _has_checkpoint, *LONG, delay=delay)
     (parent,) = set(place.parents()) - earlier
     if number == signal.SIGKILL:
         assert cut.returncode == -signal.SIGKILL
@@ -291,7 +297,7 @@ def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(uninterrupt
 
 def test_a_forced_stage_forgets_what_a_cut_off_try_left(copied):
     place = copied()
-    _cut_off(place, signal.SIGKILL, ".distillation.partial/checkpoint", *LONG)
+    _cut_off(place, signal.SIGKILL, _has_checkpoint, *LONG)
     place.distill(*LONG, "--force", "distillation", "--set", "distillation.tokens=3000")
     assert place.report["distillation"]["resumed_from"] is None
     assert not (place.run / ".distillation.partial").exists()
@@ -299,7 +305,7 @@ def test_a_forced_stage_forgets_what_a_cut_off_try_left(copied):
 
 @pytest.mark.parametrize("stage", ["corpus", "vocabulary"])
 def test_a_kill_in_an_early_stage_is_mended_by_the_same_command(finished, fresh, stage):
-    cut = _cut_off(fresh, signal.SIGKILL, f".{stage}.partial", "--until", "vocabulary")
+    cut = _cut_off(fresh, signal.SIGKILL, lambda run: (run / f".{stage}.partial").exists(), "--until", "vocabulary")
     assert cut.returncode == -signal.SIGKILL
     fresh.distill("--until", "vocabulary")
     assert fresh.report["vocabulary"] == finished.report["vocabulary"]
