@@ -14,21 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from setting import RESULTS, TEACHER, newsreels, provenance, trimmed_teacher
 
-from distill import __version__
-from distill.benchmark.stage import describe_machine
-from distill.corpus.cleaning import clean_text
-from distill.corpus.formats import Tally
-from distill.corpus.sources import column_value, read_source
 from distill.distillation.arithmetic import memory_in_use, training_operations
 from distill.distillation.blocks import write_blocks
 from distill.distillation.chunks import Chunks
@@ -38,30 +32,26 @@ from distill.distillation.precision import choose_precision
 from distill.interruption import Interruption
 from distill.processes import Processes
 from distill.progress import Progress, silence_libraries
-from distill.recipe import DistillationSection, Source
+from distill.recipe import DistillationSection
 from distill.student.depth import keep_layers
-from distill.teacher import Teacher, load_teacher
-from distill.vocabulary.in_memory import trim
+from distill.teacher import Teacher
 
-RESULT = Path(__file__).parent / "results" / "throughput.json"
-NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
+RESULT = RESULTS / "throughput.json"
 LAYERS = [2, 4, 6, 8, 10, 12]
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", default="package:multilingual-e5-small")
+    parser.add_argument("--teacher", default=TEACHER)
     parser.add_argument("--steps", type=int, default=40, help="optimiser steps of each turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--block-tokens", type=int, default=128)
     options = parser.parse_args()
     silence_libraries()
-    texts = [clean_text(column_value(row, "text", NEWSREELS)) for row in islice(read_source(NEWSREELS, Tally()), 1500)]
-    whole = load_teacher(options.teacher)
-    trimmed = trim(whole.model, whole.tokenizer, texts, min_count=2)
-    teacher = Teacher(model=trimmed.model, tokenizer=trimmed.tokenizer)
+    texts = newsreels(1500)
+    teacher = trimmed_teacher(texts, options.teacher)
     device = Processes(alone=True).device
     precision = choose_precision("auto", device)
     section = DistillationSection(
@@ -87,12 +77,8 @@ def main() -> None:
             print(
                 f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain {plain[-1]:,.0f}", flush=True
             )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     kept: dict[str, Any] = {
-        "commit": commit,
-        "version": __version__,
-        "machine": describe_machine(),
-        "settings": {**vars(options), "layers": LAYERS, "precision": precision},
+        **provenance({**vars(options), "layers": LAYERS, "precision": precision}),
         "ours_tokens_per_second": ours,
         "trainer_tokens_per_second": plain,
         "share_of_peak": statistics.median(shares),

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.conftest import distill_command, distill_environment
+from tests.conftest import ROOT, distill_command, distill_environment
 
+ACCELERATE = ROOT / "recipes" / "accelerate"
 RECIPE = {"distillation.validations": 2, "distillation.tokens": 4000, "distillation.checkpoint_seconds": 0.05}
 
 
@@ -61,20 +63,65 @@ def test_two_processes_have_the_losses_of_one(write_recipe: Callable[..., Path],
     assert shared == pytest.approx(losses, rel=1e-5, abs=1e-5)
 
 
-def test_a_checkpoint_of_two_processes_is_resumed_by_one(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = write_recipe(**{**RECIPE, "distillation.tokens": 30_000})
-    whole, losses = finish(launch(1, recipe, tmp_path / "whole"), tmp_path / "whole")
-    started = launch(2, recipe, tmp_path / "killed")
-    state = tmp_path / "killed" / "runs" / "tiny" / ".distillation.partial" / "checkpoint" / "state.json"
-    wanted = random.Random(0).randint(3, whole["steps"] // 2)
-    while started.poll() is None and _step(state) < wanted:
-        time.sleep(0.01)
-    started.send_signal(signal.SIGTERM)
-    started.communicate(timeout=60)
-    assert _step(state) >= wanted
-    resumed, continued = finish(launch(1, recipe, tmp_path / "killed"), tmp_path / "killed")
-    assert resumed["resumed_from"] >= wanted
-    assert continued == pytest.approx(losses, rel=1e-5, abs=1e-5)
+@pytest.fixture(scope="module")
+def uninterrupted() -> dict[str, Any]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "after"),
+    [(signal.SIGTERM, 2, 1), (signal.SIGKILL, 2, 2), (signal.SIGKILL, 1, 2)],
+    ids=["two stopped, one goes on", "two killed, two go on", "one killed, two go on"],
+)
+def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
+    uninterrupted: dict[str, Any],
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    number: signal.Signals,
+    before: int,
+    after: int,
+) -> None:
+    recipe, folder = write_recipe(**{**RECIPE, "distillation.tokens": 30_000}), tmp_path / "cut"
+    if not uninterrupted:
+        result, losses = finish(launch(1, recipe, tmp_path / "whole"), tmp_path / "whole")
+        uninterrupted |= {"losses": losses, "steps": result["steps"]}
+    steps = uninterrupted["steps"]
+    state = folder / "runs" / "tiny" / ".distillation.partial" / "checkpoint" / "state.json"
+    reached = 0
+    for processes in (before, after):
+        cut = launch(processes, recipe, folder)
+        wanted = reached + random.randint(3, steps // 3)
+        while cut.poll() is None and _step(state) < wanted:
+            time.sleep(0.01)
+        assert cut.poll() is None, f"it ended before step {wanted}: {cut.communicate()[1]}"
+        if number == signal.SIGKILL:
+            time.sleep(random.random() / 10)
+            for process in (*psutil.Process(cut.pid).children(recursive=True), cut):  # as when the machine goes down
+                process.kill()
+        else:
+            cut.send_signal(number)
+        cut.communicate(timeout=60)
+        reached = max(wanted, _step(state))
+    result, losses = finish(launch(after, recipe, folder), folder)
+    assert result["resumed_from"] >= reached
+    assert losses == pytest.approx(uninterrupted["losses"], rel=1e-5, abs=1e-5), f"cut off at {reached}"
+
+
+@pytest.mark.parametrize(("name", "machines", "processes"), [("one-gpu", 1, 1), ("one-node", 1, 8), ("several-nodes", 2, 16)])
+def test_accelerate_reads_the_configs_that_ship(name: str, machines: int, processes: int) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(ACCELERATE / f"{name}.yaml"))
+    assert (config.num_machines, config.num_processes, config.use_cpu) == (machines, processes, False)
+    assert config.distributed_type.value == ("MULTI_GPU" if processes > 1 else "NO")
+
+
+def test_accelerate_launches_a_recipe_by_a_config_that_ships(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / "one-gpu.yaml"), "--cpu"]
+    arguments = distill_command("recipe", write_recipe(), "--dry-run")[1:]
+    done = subprocess.run([*launcher, *arguments], cwd=tmp_path, env=distill_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "student" in done.stdout
 
 
 def _step(state: Path) -> int:

@@ -1,0 +1,181 @@
+"""How much memory the distillation loop takes, against what it must hold.
+
+    .venv/bin/python benchmarks/memory.py
+
+distils six of the quickstart teacher's layers for some steps in a process of its own, watches its resident memory (on a GPU,
+the allocator's), and compares the rise over the idle process with the sum of weights, gradients, optimiser moments and the
+activations of one micro-batch, which autograd's own hooks count. Writes benchmarks/results/memory.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from setting import RESULTS, newsreels, provenance, trimmed_teacher
+from transformers import AutoModel
+
+from distill.distillation.arithmetic import memory_in_use
+from distill.distillation.blocks import write_blocks
+from distill.distillation.chunks import Chunks, open_chunks
+from distill.distillation.loop import distil
+from distill.distillation.objectives import hidden_loss
+from distill.distillation.precision import choose_precision
+from distill.interruption import Interruption
+from distill.processes import Processes
+from distill.progress import Progress, silence_libraries
+from distill.recipe import DistillationSection
+from distill.student.depth import keep_layers
+from distill.teacher import Teacher
+from distill.teacher.saving import save_model
+
+RESULT = RESULTS / "memory.json"
+LAYERS = [2, 4, 6, 8, 10, 12]
+
+
+def main() -> None:
+    """Prepare, measure each setting in a fresh process, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=30)
+    options = parser.parse_args()
+    silence_libraries()
+    texts = newsreels(1500)
+    trimmed = trimmed_teacher(texts)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_model(trimmed.model, trimmed.tokenizer, folder / "teacher")
+        (folder / "blocks").mkdir()
+        write_blocks(texts, trimmed.tokenizer, folder / "blocks", block_tokens=128)
+        rows = []
+        for batch, micro in ((1024, None), (4096, None), (16384, 4096)):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                rows.append(pool.apply(measure, (folder, batch, micro, max(3, options.steps * 1024 // batch))))
+            print(rows[-1], flush=True)
+    kept = {**provenance(vars(options)), "rows": rows}
+    RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int) -> dict[str, Any]:
+    """The loop's memory at one setting, in bytes, beside what it must hold."""
+    from transformers import AutoTokenizer
+
+    device = Processes(alone=True).device
+    chunks, tokenizer = open_chunks(folder / "blocks"), AutoTokenizer.from_pretrained(folder / "teacher")
+    precision = choose_precision("auto", device)
+    warm_up(device, precision)
+    idle = memory_in_use(device)
+    teacher = Teacher(model=AutoModel.from_pretrained(folder / "teacher"), tokenizer=tokenizer)
+    student = keep_layers(teacher.model, LAYERS)
+    section = DistillationSection(
+        tokens=steps * batch_tokens,
+        batch_tokens=batch_tokens,
+        micro_batch_tokens=micro_batch_tokens,
+        block_tokens=128,
+        validations=0,
+        checkpoint_seconds=1e9,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    with Watch(device) as watch:
+        distil(
+            student,
+            teacher.model,
+            tokenizer,
+            layers=LAYERS,
+            chunks=chunks,
+            heldout=Chunks(ids=chunks.ids, offsets=chunks.offsets[:9]),
+            section=section,
+            pooling="mean",
+            seed=0,
+            checkpoint=folder / f"checkpoint{batch_tokens}",
+            interruption=Interruption(),
+            progress=Progress(quiet=True),
+            log=lambda metrics, step: None,
+        )
+    if device.type == "cpu":  # as the loop computes it there
+        student.set_attn_implementation("eager")
+    weights = sum(p.nbytes for p in student.parameters())
+    parts = {
+        "teacher": sum(p.nbytes for p in teacher.model.parameters()),
+        "student": weights,
+        "gradients": weights,
+        "optimiser": 2 * weights,
+        "activations": activations(student, teacher.model, chunks, micro_batch_tokens or batch_tokens, precision, device),
+    }
+    must = sum(parts.values())
+    taken = watch.highest - idle
+    return {
+        "batch_tokens": batch_tokens,
+        "micro_batch_tokens": micro_batch_tokens,
+        "precision": precision,
+        "taken_bytes": taken,
+        "must_bytes": must,
+        "times": round(taken / must, 3),
+        "parts": parts,
+    }
+
+
+def activations(
+    student: torch.nn.Module, teacher: torch.nn.Module, chunks: Chunks, tokens: int, precision: str, device: torch.device
+) -> int:
+    """Bytes that autograd keeps for the backward pass of one micro-batch, each storage once, weights apart."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in student.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    length = int(chunks.lengths.max())
+    ids = torch.from_numpy(chunks.ids[: tokens // length * length].astype("int64")).view(-1, length).to(device)
+    mask = torch.ones_like(ids)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.no_grad():
+            target = teacher(ids, mask, output_hidden_states=True).hidden_states
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            states = student(ids, mask, output_hidden_states=True).hidden_states
+            loss = hidden_loss(states[1:], [target[layer] for layer in LAYERS], mask)
+    assert loss.requires_grad
+    return sum(kept.values()) + sum(target[layer].nbytes for layer in LAYERS)
+
+
+def warm_up(device: torch.device, precision: str) -> None:
+    """Load what every torch process loads, so that it counts as idle."""
+    side = torch.randn(256, 256, device=device, dtype=getattr(torch, precision), requires_grad=True)
+    (side @ side).sum().backward()
+
+
+class Watch:
+    """The highest memory in use while it is open."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Of this process, on `device`."""
+        self.device, self.highest, self.done = device, 0, threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        """Start looking."""
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop."""
+        self.done.set()
+        self.thread.join()
+
+    def _look(self) -> None:
+        while not self.done.is_set():
+            self.highest = max(self.highest, memory_in_use(self.device))
+            time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What the benchmarks share: the quickstart's teacher on its newsreels, two Swedish tasks, and where figures were taken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.metrics import f1_score
+
+from distill import __version__
+from distill.benchmark.stage import describe_machine
+from distill.corpus.cleaning import clean_text
+from distill.corpus.formats import Tally
+from distill.corpus.sources import column_value, read_source
+from distill.evaluation.embedding import embed
+from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
+from distill.recipe import Source
+from distill.teacher import Teacher, load_teacher
+from distill.vocabulary.in_memory import trim
+
+RESULTS = Path(__file__).parent / "results"
+TEACHER = "package:multilingual-e5-small"
+QUERY, PASSAGE = "query: ", "passage: "
+NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
+QUESTIONS = Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl")
+
+
+def provenance(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a result says of itself: commit, version, machine and settings."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    return {"commit": commit, "version": __version__, "machine": describe_machine(), "settings": settings}
+
+
+def newsreels(count: int | None = None) -> list[str]:
+    """The first so many films' texts, or all."""
+    return [clean_text(column_value(row, "text", NEWSREELS)) for row in islice(read_source(NEWSREELS, Tally()), count)]
+
+
+def trimmed_teacher(texts: list[str], name: str = TEACHER) -> Teacher:
+    """The teacher with the pieces that the texts have at least twice."""
+    whole = load_teacher(name)
+    trimmed = trim(whole.model, whole.tokenizer, texts, min_count=2)
+    return Teacher(model=trimmed.model, tokenizer=trimmed.tokenizer)
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Questions with their answers, and sentences with their topics by split; no topics where there is no SIB-200."""
+
+    questions: list[str]
+    answers: list[str]
+    topics: dict[str, tuple[list[str], list[str]]]
+
+
+def read_tasks() -> Tasks:
+    """The questions of the quickstart, and SIB-200's Swedish sentences where DISTILL_DATA names a folder that has them."""
+    rows = [tuple(column_value(row, column, QUESTIONS) for column in "qa") for row in read_source(QUESTIONS, Tally())]
+    folder, topics = Path(os.environ.get("DISTILL_DATA", "")) / "sib200" / "sv", {}
+    for split in ("train", "test") if folder.is_dir() else ():
+        source = Source(path=f"{folder}/{split}.jsonl.gz")
+        records = list(read_source(source, Tally()))
+        texts, labels = ([column_value(row, column, source) for row in records] for column in ("text", "label"))
+        topics[split] = (texts, labels)
+    return Tasks([question for question, _ in rows], [answer for _, answer in rows], topics)
+
+
+def measure_tasks(model: Teacher, tasks: Tasks) -> dict[str, float]:
+    """MRR@10 of answers, and macro-F1 of topics by a logistic regression on frozen sentence vectors."""
+    network = model.model.float().to("cpu").eval()
+
+    def vectors(prefix: str, texts: list[str]) -> np.ndarray:
+        return embed(network, model.tokenizer, [prefix + text for text in texts], pooling="mean", longest=512)
+
+    distinct = list(dict.fromkeys(tasks.answers))
+    own = np.array([distinct.index(answer) for answer in tasks.answers])
+    similarity = vectors(QUERY, tasks.questions) @ vectors(PASSAGE, distinct).T
+    measured = {"faq mrr@10": float(reciprocal_ranks(ranks_of_answers(similarity, own)).mean())}
+    if tasks.topics:
+        (texts, labels), (unseen, truth) = tasks.topics["train"], tasks.topics["test"]
+        probe = LogisticRegressionCV(
+            Cs=8, cv=5, l1_ratios=(0.0,), scoring="accuracy", max_iter=2000, use_legacy_attributes=False
+        ).fit(vectors(QUERY, texts), labels)
+        measured["topics macro_f1"] = float(f1_score(truth, probe.predict(vectors(QUERY, unseen)), average="macro"))
+    return measured
