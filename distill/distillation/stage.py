@@ -86,13 +86,13 @@ def run(
             folder.mkdir(parents=True, exist_ok=True)
             with progress.task(f"distillation: encoding {name} text", unit="documents") as task:
                 advancing = _advancing(texts, task.advance)
-                if section.objectives.embedding:
+                if words := section.words_of_chunks:
                     write_chunks(
                         advancing,
                         teacher.tokenizer,
                         folder,
                         prefixes=prefixes,
-                        chunk_words=section.chunk_words,
+                        chunk_words=words,
                         longest=longest,
                         seed=draw,
                     )

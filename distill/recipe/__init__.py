@@ -1,0 +1,68 @@
+"""The schema of a recipe: what each section may say, with its default and its meaning.
+
+Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe_file` reads one from YAML and
+reports every error at once; the stages receive the typed sections.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
+
+from distill.recipe.benchmark import BenchmarkSection
+from distill.recipe.distillation import DistillationSection, ObjectivesSection
+from distill.recipe.evaluation import EvaluationSection, ModelName, RetrievalTask
+from distill.recipe.section import ENVIRONMENT_NAME, Section, parse_count
+from distill.recipe.source import Source
+from distill.recipe.student import PruningSection, StudentSection
+from distill.recipe.teacher import Prefixes, TeacherSection
+from distill.recipe.vocabulary import CorpusSection, KeepSection, VocabularySection
+
+__all__ = [
+    "ENVIRONMENT_NAME",
+    "BenchmarkSection",
+    "CorpusSection",
+    "DistillationSection",
+    "EvaluationSection",
+    "ExportSection",
+    "KeepSection",
+    "ModelName",
+    "ObjectivesSection",
+    "Prefixes",
+    "PruningSection",
+    "Recipe",
+    "RetrievalTask",
+    "Section",
+    "Source",
+    "StudentSection",
+    "TeacherSection",
+    "VocabularySection",
+    "parse_count",
+]
+
+
+class ExportSection(Section):
+    """The folder that is handed over."""
+
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The student's licence; without it the strictest of teacher and corpora is named."""
+
+
+class Recipe(Section):
+    """One student: from which teacher, for which language, by which steps."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)
+    """The run's folder in runs/, MLflow experiment and default export name."""
+    language: str = Field(pattern=r"^[a-z]{2,3}$")
+    """ISO 639-1 (or 639-3) code of the language to keep."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Everything random follows from it."""
+    teacher: TeacherSection
+    corpus: CorpusSection
+    vocabulary: VocabularySection = VocabularySection()
+    student: StudentSection = StudentSection()
+    distillation: DistillationSection = DistillationSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+    export: ExportSection = ExportSection()

@@ -1,0 +1,58 @@
+"""What every section of a recipe is made of: strictness, counts, shares, values from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMB]?)")
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
+ENVIRONMENT_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""How a recipe writes a value that the environment fills: `${NAME}`."""
+
+
+def parse_count(value: object) -> object:
+    """A whole number from 1500, "1500", "400k", "400M" or "1.5B"; anything else is left to the type check."""
+    if isinstance(value, str) and (found := _COUNT.fullmatch(value.strip().replace("_", ""))):
+        number = float(found[1]) * _FACTORS[found[2]]
+        return int(number) if number.is_integer() else value
+    return value
+
+
+Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def filled_from_environment(path: str | None) -> str | None:
+    """A path with its ${NAME}s filled from the environment."""
+    for name in ENVIRONMENT_NAME.findall(path or ""):
+        if not os.environ.get(name):
+            raise ValueError(f"{path} names the environment variable {name}, which is not set")
+    return path and ENVIRONMENT_NAME.sub(lambda found: os.environ[found[1]], path)
+
+
+class Section(BaseModel):
+    """A part of a recipe: fixed once read, and closed to keys it does not know."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, str_strip_whitespace=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Python counts with True; a recipe does not."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"should not be {str(value).lower()}")
+        return value

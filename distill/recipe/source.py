@@ -1,0 +1,76 @@
+"""Where text and labelled rows come from."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import (
+    AliasChoices,
+    ByteSize,
+    Field,
+    model_validator,
+)
+
+from distill.recipe.section import ENVIRONMENT_NAME, Section
+
+
+class Source(Section):
+    """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
+
+    hub: str | None = None
+    """A dataset on the Hub (organisation/name), streamed."""
+    config: str | None = None
+    """The Hub dataset's configuration, such as swe_Latn."""
+    split: str = "train"
+    """The Hub dataset's split."""
+    revision: str | None = None
+    """The Hub dataset's branch, tag or commit."""
+    path: str | None = None
+    """Files: txt, jsonl, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any fsspec address work."""
+    package: str | None = None
+    """An installed Python distribution; `files` says which of its files."""
+    files: str | None = None
+    """Glob over the package's files, such as journal_digital/corpus/**/*.srt."""
+    format: Literal["txt", "jsonl", "parquet", "conllu", "srt"] | None = None
+    """The files' format, where their names don't tell."""
+    column: str = "text"
+    """The column that holds the text (jsonl, parquet, hub)."""
+    max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    """Stop after this much text, such as 2GB."""
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The text's licence as the Hub spells it (cc-by-4.0); it travels to the model card."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How much each piece of this text counts when pieces are chosen, relative to other sources."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        given = [name for name in ("hub", "path", "package") if getattr(self, name)]
+        if len(given) != 1:
+            found = "none of them" if not given else " and ".join(given)
+            raise ValueError(f"a source is one of hub, path or package; found {found}")
+        if self.package and not self.files:
+            raise ValueError("a package source needs `files`, a glob over the package's files")
+        if self.files and not self.package:
+            raise ValueError("`files` goes with `package`; for files of your own use `path`")
+        for name in ENVIRONMENT_NAME.findall(self.path or ""):
+            if not os.environ.get(name):
+                raise ValueError(f"path {self.path} names the environment variable {name}, which is not set")
+        return self
+
+    @property
+    def location(self) -> str:
+        """The source in a few words, as the recipe says it."""
+        if self.package:
+            return f"package {self.package} ({self.files})"
+        return f"hub {self.hub}" if self.hub else str(self.path)
+
+    @property
+    def label(self) -> str:
+        """The source without the user's folders, fit to be published."""
+        return self.hub or self.package or str(self.path).replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def filled_path(self) -> str:
+        """`path` with its ${NAME}s filled from the environment."""
+        return ENVIRONMENT_NAME.sub(lambda found: os.environ.get(found[1], ""), self.path or "")

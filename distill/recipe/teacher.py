@@ -1,0 +1,40 @@
+"""The section that names the teacher."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+)
+
+from distill.recipe.section import Section
+
+
+class Prefixes(Section):
+    """What a sentence-embedding model wants in front of its texts."""
+
+    query: str = ""
+    """In front of a question."""
+    passage: str = ""
+    """In front of a text to be found."""
+
+    # The trailing space of "query: " is part of the prefix.
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+
+class TeacherSection(Section):
+    """The multilingual encoder to extract from."""
+
+    model: str = Field(min_length=1)
+    """A Hub id, a local folder, or package:multilingual-e5-small."""
+    revision: str = "main"
+    """The Hub model's branch, tag or commit."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How token states become one sentence vector."""
+    prefixes: Prefixes = Prefixes()
+    """What the model wants in front of queries and passages."""
+    licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
+    """The teacher's licence as the Hub spells it; it travels to the model card."""
