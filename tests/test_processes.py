@@ -50,7 +50,11 @@ def finish(process: subprocess.Popen[str], folder: Path) -> tuple[dict[str, Any]
     [
         {},
         {"distillation.micro_batch_tokens": 100},
-        {"distillation.objectives": {"hidden": 1.0, "relations": 1.0}, "distillation.block_tokens": 24},
+        {
+            "distillation.objectives": {"hidden": 1.0, "relations": 1.0},
+            "distillation.chunk_words": None,
+            "distillation.block_tokens": 24,
+        },
     ],
     ids=["chunks", "chunks in micro-batches", "packed blocks"],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from distill.distillation.chunks import open_chunks
 from distill.distillation.stage import DistillationResult, run
 from distill.errors import Interrupted
 from distill.interruption import Interruption
@@ -90,3 +91,21 @@ def test_cut_off_and_started_again_it_leaves_the_same_student_without_reading_th
 def test_the_saved_student_names_no_attention_kernel_of_the_training(run_stage: Run, tmp_path: Path) -> None:
     run_stage()
     assert "eager" not in (tmp_path / "out" / "model" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "packed"),
+    [
+        ({"objectives": {"hidden": 1.0}, "chunk_words": None, "block_tokens": 16}, True),
+        ({"objectives": {"hidden": 1.0}, "chunk_words": (3, 20), "block_tokens": 16}, False),
+        ({"objectives": {"embedding": 1.0}, "chunk_words": None, "block_tokens": 16}, False),
+    ],
+    ids=["blocks by default", "chunks where the recipe says so", "chunks for the embedding objective"],
+)
+def test_text_is_packed_into_blocks_or_cut_into_chunks(
+    run_stage: Run, tmp_path: Path, values: dict[str, Any], packed: bool
+) -> None:
+    with pytest.raises(Interrupted):
+        run_stage(interruption=StopAfter(1), **values)
+    lengths = set(open_chunks(tmp_path / "out" / "train").lengths.tolist())
+    assert (lengths == {16}) == packed, lengths
