@@ -50,7 +50,11 @@ def check_surroundings(recipe: Recipe) -> None:
             problems.append(str(error))
             return None
 
-    sources = [*recipe.corpus.sources, *recipe.vocabulary.word_lists, *(task.source for task in recipe.evaluation.tasks)]
+    sources = [
+        *recipe.corpus.sources,
+        *recipe.vocabulary.word_lists,
+        *(s for task in recipe.evaluation.tasks for s in task.sources),
+    ]
     for source in sources:
         if not source.hub:
             collect(list_files, source)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from distill.errors import UserError
 from distill.recipe import Recipe
+from distill.recipe.tasks import TASK_KINDS
 
 Path_ = tuple[str | int, ...]
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -165,12 +166,16 @@ def _explain(path: Path_, details: ErrorDetails, file: str, lines: dict[Path_, i
     where = f"--set {override}" if override else f"line {line}" if line else file
     kind, message = details["type"], details["msg"]
     if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = _known_keys(details["loc"][:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
         right = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
         return f"{where}: {key}: unknown key; {right}"
     if kind == "missing":
         return f"{where}: {key}: is missing"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        found = details["input"].get("kind") if isinstance(details["input"], dict) else None
+        trouble = "is missing" if found is None else f"there is no {found!r}"
+        return f"{where}: {key}.kind: {trouble}; kinds are {', '.join(TASK_KINDS)}"
     message = message.removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":
@@ -189,28 +194,30 @@ def _recipe_path(details: ErrorDetails) -> Path_:
             continue
         if isinstance(part, str) and path and part in {"int", "str", "float", "bool"}:
             continue
+        if path and isinstance(path[-1], int) and part in TASK_KINDS:
+            continue
         path.append(part)
     return (*path, *own)
 
 
-def _known_keys(path: Path_) -> list[str]:
-    """The keys that the section at `path` may have."""
-    model: Any = Recipe
-    for part in path:
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """The keys that the section at a pydantic location may have."""
+    models: list[type[BaseModel]] = [Recipe]
+    for part in location:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(part)
-        inner = _inner_model(field.annotation) if field else None
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
+        if part in TASK_KINDS and all("kind" in model.model_fields for model in models):
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+        else:
+            fields = [model.model_fields[part] for model in models if part in model.model_fields]
+            models = [inner for field in fields for inner in _inner_models(field.annotation)] or models
+    return list(dict.fromkeys(key for model in models for key in model.model_fields))
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
+def _inner_models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((inner for part in getattr(annotation, "__args__", ()) if (inner := _inner_model(part))), None)
+        return [annotation]
+    return [inner for part in getattr(annotation, "__args__", ()) for inner in _inner_models(part)]
 
 
 def _key_lines(text: str) -> dict[Path_, int]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.errors import UserError
 from distill.folders import Record
 from distill.interruption import Interruption
 from distill.processes import Processes
@@ -74,21 +75,27 @@ class Run:
         return ((document.source, sentence) for document in documents for sentence in document.sentences)
 
     def model_folder(self, name: str) -> Path:
-        """The folder of a model by its name in the report."""
+        """The folder of a model by its name in the report; a baseline's name is its Hub id or folder."""
         from distill.teacher.loading import model_folder
 
         stages = {"trimmed": "vocabulary", "initial": "student", "untrained": "student", "student": "distillation"}
         if name == "teacher":
             return model_folder(self.recipe.teacher.model, self.recipe.teacher.revision)
-        return self.folder / stages[name] / "model"
+        if name == "scratch":
+            return self.folder / "evaluation" / "scratch" / "model"
+        return self.folder / stages[name] / "model" if name in stages else model_folder(name, "main")
 
     def load(self, name: str) -> Teacher:
-        """A model with its tokenizer, by its name in the report."""
+        """A model with its tokenizer, by its name in the report; Hub ids and folders have a slash."""
         from distill.student.depth import untrained_copy
-        from distill.teacher import Teacher, load_model, load_tokenizer
+        from distill.teacher import Teacher, load_model, load_teacher, load_tokenizer
 
         if name == "teacher":
             return self.teacher
+        if "/" in name:
+            return load_teacher(name)
+        if name == "scratch" and not self.model_folder(name).is_dir():
+            raise UserError("scratch is trained by the evaluation; name it in evaluation.models.")
         folder = self.model_folder(name)
         model, tokenizer = load_model(folder), load_tokenizer(str(folder))
         return Teacher(model=untrained_copy(model, self.recipe.seed) if name == "untrained" else model, tokenizer=tokenizer)

@@ -152,12 +152,32 @@ def _run_evaluation(run: Run, output: Path) -> Any:
 
     return stage.run(
         run.recipe.evaluation,
-        load=run.load,
+        load=lambda name: _scratch(run, output / "scratch") if name == "scratch" else run.load(name),
         teacher_section=run.recipe.teacher,
         seed=run.recipe.seed,
         output=output,
         progress=run.progress,
+        interruption=run.interruption,
         on_scores=on_scores,
+    )
+
+
+def _scratch(run: Run, output: Path) -> Teacher:
+    """The student's architecture, trained without a teacher on as many tokens as the student."""
+    import torch
+
+    from distill.evaluation.scratch import train_scratch
+
+    return train_scratch(
+        run.load("student"),
+        run.recipe.distillation,
+        texts=run.texts("train"),
+        tokens=run.records["distillation"].result["tokens"],
+        seed=run.recipe.seed,
+        output=output,
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        interruption=run.interruption,
+        progress=run.progress,
     )
 
 
@@ -212,6 +232,30 @@ def _depends_on_sources(sources: list[Any]) -> list[dict[str, Any]]:
     return [describe_source(source) for source in sources]
 
 
+def _describe_baseline(name: str) -> dict[str, Any]:
+    """A local folder's files; one that is not there is scored so, not refused."""
+    from distill.teacher import describe_teacher
+
+    try:
+        return describe_teacher(name, "main")
+    except UserError:
+        return {"missing": name}
+
+
+def _depends_on_tasks(run: Run) -> dict[str, Any]:
+    """Teacher and rows, local baselines' files, and what scratch is trained by."""
+    section = run.recipe.evaluation
+    needed: dict[str, Any] = {
+        "seed": run.recipe.seed,
+        "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
+        "sources": _depends_on_sources([source for task in section.tasks for source in task.sources]),
+        "baselines": [_describe_baseline(name) for name in section.models if "/" in name],
+    }
+    if "scratch" in section.models:
+        needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
+    return needed
+
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         name="corpus",
@@ -249,13 +293,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="evaluation",
-        reads=("vocabulary", "student", "distillation"),
-        depends_on=lambda run: {
-            "seed": run.recipe.seed,
-            "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
-            "sources": _depends_on_sources([task.source for task in run.recipe.evaluation.tasks]),
-        },
+        reads=("corpus", "vocabulary", "student", "distillation"),
+        depends_on=_depends_on_tasks,
         execute=_run_evaluation,
+        resumable=True,
     ),
     Stage(
         name="benchmark",

@@ -1,10 +1,11 @@
-"""Metrics of a ranking, and intervals by the bootstrap."""
+"""Metrics: gold values and predictions, or a ranking, go in; one number comes out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-_RESAMPLES = 2000
 _ROUNDING = 1e-6
 """Cosines of equal vectors differ by about this much within one matrix product, whose edges are computed otherwise."""
 
@@ -33,9 +34,84 @@ PER_QUERY = {"mrr@10": reciprocal_ranks, "recall@1": first_hits}
 """For each retrieval metric, what each query contributes to its mean."""
 
 
-def bootstrap_interval(values: np.ndarray, seed: int, level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of the mean of `values` (Efron & Tibshirani 1993, chapter 13)."""
-    random = np.random.default_rng(seed)
-    means = [random.choice(values, size=len(values)).mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def accuracy(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """The share that is right."""
+    return float((gold == predicted).mean())
+
+
+def macro_f1(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """F1 of each class that occurs in either, averaged over classes; 0 for one that is never right."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
+
+
+def mcc(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Matthews' correlation, for any number of classes (Gorodkin 2004); 0 where one side is constant."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(gold, predicted))
+
+
+def pearson(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Pearson's correlation; 0 where one side is constant or no number, and so says nothing of the other."""
+    from scipy.stats import pearsonr
+
+    return float(pearsonr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+
+
+def spearman(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where one side is constant or no number."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+
+
+def nominal_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Krippendorff's alpha of the two as coders of classes (Krippendorff 2011, section C)."""
+    values = np.concatenate([gold, predicted])
+    _, counts = np.unique(values, return_counts=True)
+    pairs = len(values) * (len(values) - 1)
+    expected = 1.0 - float((counts * (counts - 1)).sum()) / pairs
+    return _alpha(float((gold != predicted).mean()), expected)
+
+
+def interval_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Krippendorff's alpha of the two as coders of numbers (Krippendorff 2011, section D, interval difference)."""
+    values = np.concatenate([gold, predicted]).astype(np.float64)
+    if not np.isfinite(values).all():
+        return 0.0
+    observed = float(((gold - predicted) ** 2).mean())
+    # The mean squared difference of all ordered pairs of values is twice their unbiased variance.
+    return _alpha(observed, 2.0 * float(values.var(ddof=1)))
+
+
+def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """F1 of whole entities over all sentences of IOB2 tags, as conlleval counts (Tjong Kim Sang & De Meulder 2003)."""
+    from seqeval.metrics import f1_score
+
+    return float(f1_score([list(tags) for tags in gold], [list(tags) for tags in predicted], zero_division=0))
+
+
+CLASSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "macro_f1": macro_f1,
+    "accuracy": accuracy,
+    "mcc": mcc,
+    "alpha": nominal_alpha,
+}
+"""Metrics of classes."""
+NUMBERS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "alpha": interval_alpha,
+}
+"""Metrics of numbers."""
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all() and values.min() < values.max())
+
+
+def _alpha(observed: float, expected: float) -> float:
+    """1 without disagreement, 0 by chance; without any variation there is none."""
+    return 1.0 - observed / expected if expected > 0 else 1.0

@@ -1,41 +1,35 @@
-"""The evaluation stage: tasks and models go in; scores.json comes out, a score for every model, task and metric."""
+"""The evaluation stage: tasks and models go in; scores.json comes out, a score for every model, task and metric.
+
+What was measured stands line by line in measured.jsonl, so that an interrupted stage goes on with what is missing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from distill.corpus.formats import Tally
-from distill.corpus.sources import column_value, read_source
+from distill.distillation.precision import choose_precision
 from distill.errors import UserError
-from distill.evaluation.embedding import embed
-from distill.evaluation.metrics import PER_QUERY, bootstrap_interval, ranks_of_answers
+from distill.evaluation.finished import Finished
+from distill.evaluation.masked import masked_hits, read_texts
+from distill.evaluation.protocol import Measured, measure_model, planned
+from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
+from distill.evaluation.scores import Score, no_score, query_score, seed_score, share_score
+from distill.evaluation.tasks import TaskRows, read_task
+from distill.interruption import Interruption
 from distill.progress import Progress
-from distill.recipe import EvaluationSection, Prefixes, RetrievalTask, TeacherSection
+from distill.recipe import EvaluationSection, MaskedTask, RetrievalTask, Task, TeacherSection
+from distill.recipe.evaluation import OWN_MODELS
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """One model on one task under one metric; `low` and `high` bound the 95% interval."""
-
-    model: str
-    task: str
-    metric: str
-    scores: list[float]
-    mean: float
-    low: float
-    high: float
-    retention: float | None
-    """The mean as a fraction of the teacher's."""
-    reason: str | None = None
-    """Why something is not measured."""
+Rows = RetrievalRows | list[str] | TaskRows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,15 +38,13 @@ class EvaluationResult:
 
     scores: list[Score]
     rows: dict[str, int]
+    """Test rows of each task."""
+    counts: dict[str, dict[str, Any]]
+    """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long for it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetrievalRows:
-    """Queries, distinct passages, and which passage answers each query."""
-
-    queries: list[str]
-    passages: list[str]
-    answers: np.ndarray
+class _NoModelError(Exception):
+    """A baseline that cannot be loaded, or a scratch that cannot be trained; its text says why."""
 
 
 def run(
@@ -63,90 +55,155 @@ def run(
     seed: int,
     output: Path,
     progress: Progress,
+    interruption: Interruption | None = None,
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
 ) -> EvaluationResult:
-    """Score every model of the section on every task; `load` gives a model and its tokenizer by name."""
-    tasks = {task.name: (task, read_retrieval_rows(task)) for task in section.tasks}
-    values: dict[tuple[str, str], dict[str, np.ndarray]] = {}
-    texts = sum(len(rows.queries) + len(rows.passages) for _, rows in tasks.values())
-    # The teacher comes first where it is among the models: the others' retention is measured against it.
-    names = sorted(section.models, key=lambda name: name != "teacher") if tasks else []
+    """Score every model of the section on every task; `load` gives a model and its tokenizer by name.
+
+    Goes on from what `output` already holds. A baseline that cannot be loaded gets scores without a mean that say why.
+    Raises UserError for what the user can mend, and Interrupted after a signal.
+    """
+    rows = {task.name: _read(task, seed) for task in section.tasks}
+    counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
+    finished = Finished(output / "measured.jsonl", interruption or Interruption())
+    bench = _Bench(section, teacher_section, seed, finished, load)
+    # The teacher comes first where it is among the models: the others are compared with it.
+    names = sorted(section.models, key=lambda name: name != "teacher") if section.tasks else []
     scores: list[Score] = []
-    with progress.task("evaluation", total=texts * len(names), unit="texts") as bar:
+    whole: dict[str, Any] = {}
+    total = len(names) * sum(_parts(task, section) for task in section.tasks)
+    with progress.task("evaluation", total=total, unit="measurements", already=len(finished)) as bar:
         for name in names:
-            model = load(name)
-            for task, rows in tasks.values():
-                values[name, task.name] = retrieval_values(
-                    model, rows, task, teacher_section, advance=partial(bar.advance, detail=str(name))
-                )
-                own = [
-                    score(name, task.name, metric, values[name, task.name], values.get(("teacher", task.name)), seed)
-                    for metric in task.metrics
-                ]
+            bench.take(name)
+            for task in section.tasks:
+                try:
+                    found = bench.measure(task, rows[task.name], bar.advance)
+                except _NoModelError as error:
+                    own = [no_score(name, task.name, metric, str(error)) for metric in task.metrics]
+                    bar.advance(_parts(task, section))
+                else:
+                    if name == "teacher":
+                        whole[task.name] = found
+                    own = [_score(name, task, metric, found, whole.get(task.name), seed) for metric in task.metrics]
+                    if isinstance(found, Measured):
+                        counts[task.name].setdefault("cut", {})[name] = found.cut
                 scores += own
                 on_scores(name, task.name, own)
     (output / "scores.json").write_text(json.dumps([asdict(s) for s in scores], indent=2) + "\n", encoding="utf-8")
-    return EvaluationResult(scores=scores, rows={name: len(rows.queries) for name, (_, rows) in tasks.items()})
+    return EvaluationResult(scores=scores, rows={name: _size(found) for name, found in rows.items()}, counts=counts)
 
 
-def score(
-    model: str, task: str, metric: str, own: dict[str, np.ndarray], teacher: dict[str, np.ndarray] | None, seed: int
-) -> Score:
-    """A metric's mean over queries with its interval, and as a fraction of the teacher's."""
-    mean = float(own[metric].mean())
-    low, high = bootstrap_interval(own[metric], seed)
-    whole = None if teacher is None else float(teacher[metric].mean())
-    retention = mean / whole if whole else None
-    reason = None if retention is not None else "the teacher was not evaluated" if whole is None else "the teacher scores 0"
-    return Score(
-        model=model,
-        task=task,
-        metric=metric,
-        scores=[mean],
-        mean=mean,
-        low=low,
-        high=high,
-        retention=retention,
-        reason=reason,
-    )
+class _Bench:
+    """One model after another, each loaded when something of it is missing, and then once."""
+
+    def __init__(
+        self,
+        section: EvaluationSection,
+        teacher_section: TeacherSection,
+        seed: int,
+        finished: Finished,
+        load: Callable[[str], Teacher],
+    ) -> None:
+        self._section, self._teacher_section, self._seed, self._finished = section, teacher_section, seed, finished
+        self._load_by_name = load
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._precision = finished.precision()
+        self._name, self._refused = "", ""
+        self._model: Teacher | None = None
+
+    def take(self, name: str) -> None:
+        """Turn to the model of that name."""
+        self._name, self._model, self._refused = name, None, ""
+
+    def measure(self, task: Task, rows: Rows, advance: Callable[[float, str], object]) -> Any:
+        """What `_score` makes scores of. Raises _NoModelError if the model is a baseline that cannot be loaded."""
+        if isinstance(rows, TaskRows):
+            assert not isinstance(task, RetrievalTask | MaskedTask)
+            self._precision = self._precision or choose_precision(self._section.precision, self._device)
+            return measure_model(
+                task,
+                rows,
+                name=self._name,
+                load=self._load,
+                section=self._section,
+                pooling=self._teacher_section.pooling,
+                seed=self._seed,
+                precision=self._precision,
+                device=self._device,
+                finished=self._finished,
+                advance=advance,
+            )
+        found = self._finished.find(self._name, task.name)
+        if found is None:
+            values = self._values(task, rows, advance)
+            found = self._finished.add({"model": self._name, "task": task.name, "values": values})
+        return found["values"]
+
+    def _values(self, task: Task, rows: Any, advance: Callable[[float, str], object]) -> dict[str, Any]:
+        """For each metric what each row contributes, as JSON writes it; of a masked task it may be a reason instead."""
+        model, detail = self._load(), f"{self._name} on {task.name}"
+        if isinstance(task, RetrievalTask):
+            texts = len(rows.queries) + len(rows.passages)
+            found = retrieval_values(
+                model, rows, task, self._teacher_section, advance=lambda done: advance(done / texts, detail)
+            )
+            return {metric: values.tolist() for metric, values in found.items()}
+        assert isinstance(task, MaskedTask)
+        longest = min(self._section.max_length, model.tokenizer.model_max_length, position_limit(model.model))
+        try:
+            hits = masked_hits(
+                model.model,
+                model.tokenizer,
+                rows,
+                share=task.masking,
+                longest=longest,
+                seed=self._seed,
+                advance=lambda share: advance(share, detail),
+            )
+        except ValueError as error:
+            advance(1, detail)
+            return {"reason": str(error)}
+        return {"accuracy": hits.tolist()}
+
+    def _load(self) -> Teacher:
+        if self._refused:
+            raise _NoModelError(self._refused)
+        if self._model is None:
+            try:
+                self._model = self._load_by_name(self._name)
+            except (UserError, OSError, ValueError, ImportError, RuntimeError) as error:
+                if self._name in OWN_MODELS and not (self._name == "scratch" and isinstance(error, ValueError)):
+                    raise
+                self._refused = str(error).removeprefix("teacher.model: ")
+                raise _NoModelError(self._refused) from error
+        return self._model
 
 
-def retrieval_values(
-    model: Teacher,
-    rows: RetrievalRows,
-    task: RetrievalTask,
-    teacher_section: TeacherSection,
-    advance: Callable[[float], object] = lambda texts: None,
-) -> dict[str, np.ndarray]:
-    """For each metric, what each query contributes."""
-    prefixes: Prefixes = teacher_section.prefixes
-    longest = min(model.tokenizer.model_max_length, position_limit(model.model))
-
-    def vectors(prefix: str, texts: list[str]) -> np.ndarray:
-        prefixed = [prefix + text for text in texts]
-        return embed(model.model, model.tokenizer, prefixed, pooling=teacher_section.pooling, longest=longest, advance=advance)
-
-    similarity = vectors(prefixes.query, rows.queries) @ vectors(prefixes.passage, rows.passages).T
-    ranks = ranks_of_answers(similarity, rows.answers)
-    return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
+def _read(task: Task, seed: int) -> Rows:
+    if isinstance(task, RetrievalTask):
+        return read_retrieval_rows(task)
+    return read_texts(task, seed) if isinstance(task, MaskedTask) else read_task(task, seed)
 
 
-def read_retrieval_rows(task: RetrievalTask) -> RetrievalRows:
-    """The task's rows; equal passages count as one.
+def _size(rows: Rows) -> int:
+    return len(rows.queries) if isinstance(rows, RetrievalRows) else len(rows.test) if isinstance(rows, TaskRows) else len(rows)
 
-    Raises UserError if a column is missing or fewer than two rows are whole.
-    """
-    queries: list[str] = []
-    answers: list[int] = []
-    passages: dict[str, int] = {}
-    for record in read_source(task.source, Tally()):
-        query, passage = (column_value(record, column, task.source).strip() for column in (task.query, task.passage))
-        if query and passage:
-            queries.append(query)
-            answers.append(passages.setdefault(passage, len(passages)))
-    if len(passages) < 2:
-        raise UserError(
-            f"evaluation task {task.name}: {task.source.location} has {len(passages)} passages with a query; "
-            "at least two are needed."
-        )
-    return RetrievalRows(queries=queries, passages=list(passages), answers=np.array(answers))
+
+def _parts(task: Task, section: EvaluationSection) -> int:
+    return 1 if isinstance(task, RetrievalTask | MaskedTask) else planned(section)
+
+
+def _score(model: str, task: Task, metric: str, found: Any, teacher: Any, seed: int) -> Score:
+    """A metric's score, compared with the teacher's where it was evaluated."""
+    if isinstance(found, Measured):
+        whole = teacher.values[metric] if isinstance(teacher, Measured) else None
+        return seed_score(model, task.name, metric, found.values[metric], whole, found.learning_rate)
+    if "reason" in found:
+        return no_score(model, task.name, metric, found["reason"])
+    own, other = np.array(found[metric]), _array(teacher, metric)
+    score = share_score if isinstance(task, MaskedTask) else query_score
+    return score(model, task.name, metric, own, other, seed)
+
+
+def _array(values: Mapping[str, Any] | None, metric: str) -> np.ndarray | None:
+    return np.array(values[metric]) if values and metric in values else None

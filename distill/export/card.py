@@ -14,6 +14,15 @@ from distill.export.licences import strictest_licence
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _KNOWN_ORIGINS = {"package:multilingual-e5-small": "intfloat/multilingual-e5-small"}
+_TASK_TYPES = {
+    "classification": "text-classification",
+    "pair_classification": "text-classification",
+    "similarity": "sentence-similarity",
+    "tokens": "token-classification",
+    "retrieval": "retrieval",
+    "masked": "fill-mask",
+}
+"""The Hub's names for the kinds of tasks."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|!&~$])")
 _LIST_MARK = re.compile(r"^(\d*)([-+=.])")
 
@@ -45,16 +54,17 @@ def render_card(report: Mapping[str, Any], licence: str | None) -> str:
 def card_metadata(report: Mapping[str, Any], licence: str | None) -> ModelCardData:
     """What the Hub reads: language, licence, base model, tags and measured scores."""
     recipe, origin = report["recipe"], teacher_origin(report["recipe"]["teacher"]["model"])
+    task_types = {task["name"]: _TASK_TYPES[task["kind"]] for task in recipe["evaluation"]["tasks"]}
     results = [
         EvalResult(
-            task_type="retrieval" if score["metric"] in ("mrr@10", "recall@1") else "text-classification",
+            task_type=task_types.get(score["task"], "text-classification"),
             dataset_type=score["task"],
             dataset_name=score["task"],
             metric_type=score["metric"],
             metric_value=round(score["mean"], 4),
         )
         for score in report["evaluation"] or []
-        if score["model"] == "student"
+        if score["model"] == "student" and score["mean"] is not None
     ]
     datasets = [source["hub"] for source in recipe["corpus"]["sources"] if source.get("hub")]
     return ModelCardData(

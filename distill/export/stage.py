@@ -69,8 +69,11 @@ def run(
 def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
     """The report fit to be published: a local teacher and local files go by their last name, not by the user's folders."""
     recipe = report["recipe"]
-    sources = [*recipe["corpus"]["sources"], *(task["source"] for task in recipe["evaluation"]["tasks"])]
+    tasks = recipe["evaluation"]["tasks"]
+    rows = [task[split] for task in tasks for split in ("source", "train", "dev", "test") if task.get(split)]
+    sources = [*recipe["corpus"]["sources"], *rows]
     public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
+    public |= {model: teacher_origin(model) for model in recipe["evaluation"]["models"]}
     if not recipe["teacher"]["model"].startswith(PACKAGE):
         public[recipe["teacher"]["model"]] = teacher_origin(recipe["teacher"]["model"])
 

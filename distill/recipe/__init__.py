@@ -12,31 +12,48 @@ from pydantic import AliasChoices, Field
 
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
-from distill.recipe.evaluation import EvaluationSection, ModelName, RetrievalTask
+from distill.recipe.evaluation import EvaluationSection, ModelName
 from distill.recipe.section import ENVIRONMENT_NAME, Section, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
+from distill.recipe.tasks import (
+    ClassificationTask,
+    FineTunedTask,
+    MaskedTask,
+    PairClassificationTask,
+    RetrievalTask,
+    SimilarityTask,
+    Task,
+    TokensTask,
+)
 from distill.recipe.teacher import Prefixes, TeacherSection
 from distill.recipe.vocabulary import CorpusSection, KeepSection, VocabularySection
 
 __all__ = [
     "ENVIRONMENT_NAME",
     "BenchmarkSection",
+    "ClassificationTask",
     "CorpusSection",
     "DistillationSection",
     "EvaluationSection",
     "ExportSection",
+    "FineTunedTask",
     "KeepSection",
+    "MaskedTask",
     "ModelName",
     "ObjectivesSection",
+    "PairClassificationTask",
     "Prefixes",
     "PruningSection",
     "Recipe",
     "RetrievalTask",
     "Section",
+    "SimilarityTask",
     "Source",
     "StudentSection",
+    "Task",
     "TeacherSection",
+    "TokensTask",
     "VocabularySection",
     "parse_count",
 ]

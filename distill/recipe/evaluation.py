@@ -1,49 +1,92 @@
-"""The sections that say what is measured: tasks, sizes, speed."""
+"""The section that says what is measured, and how models are fine-tuned for it."""
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
-from distill.recipe.section import Section
-from distill.recipe.source import Source
+from distill.recipe.section import Count, Section
+from distill.recipe.tasks import TaskByKind
 
-
-class RetrievalTask(Section):
-    """Find the passage that answers each query among all passages, by the cosine of sentence vectors; no fine-tuning."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """The task's name in the report."""
-    kind: Literal["retrieval"]
-    """The kind of task."""
-    source: Source
-    """Where the rows come from."""
-    query: str
-    """The column of the queries."""
-    passage: str
-    """The column of the passages, each the answer to its row's query."""
-    metrics: list[Literal["mrr@10", "recall@1"]] = Field(default=["mrr@10", "recall@1"], min_length=1)
-    """What is measured; retention and the report's plot use the first."""
+OWN_MODELS = ("teacher", "trimmed", "student", "initial", "untrained", "scratch")
+"""The models that a run makes."""
+EUROEVAL: dict[str, Any] = {
+    "seeds": 10,
+    "learning_rates": [2e-5],
+    "warmup": 0.01,
+    "batch_size": 32,
+    "max_steps": 10_000,
+    "epochs": 10_000,
+    "evaluation_steps": 30,
+    "patience": 2,
+    "max_length": 512,
+}
+"""EuroEval's published settings (Nielsen 2023; its finetuning.py), in which steps and patience alone end a fine-tune."""
 
 
-ModelName = Literal["teacher", "trimmed", "student", "initial", "untrained"]
+def check_model_name(name: str) -> str:
+    """`name` if it can be a model's: one of the run's own, a Hub id or a folder. Raises ValueError otherwise."""
+    if name in OWN_MODELS or "/" in name:
+        return name
+    near = difflib.get_close_matches(name, OWN_MODELS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"models: {', '.join(OWN_MODELS)}, a Hub id (organisation/name), a folder"
+    raise ValueError(f"there is no model {name!r}; {hint}")
+
+
+ModelName = Annotated[str, AfterValidator(check_model_name)]
+"""One of the run's own models, or another by its Hub id or folder."""
 
 
 class EvaluationSection(Section):
-    """What the models can do."""
+    """What the models can do, and how they are fine-tuned for it: by the same code, with the same budget."""
 
     models: list[ModelName] = ["teacher", "trimmed", "student", "initial", "untrained"]
-    """Which models: initial is the student before distillation, untrained its architecture with random weights."""
-    tasks: list[RetrievalTask] = []
+    """Which models: initial is the student before distillation, untrained its architecture with random weights, scratch
+    the same trained by masked-language modelling on as many tokens as the student; others by Hub id or folder."""
+    tasks: list[TaskByKind] = []
     """On which tasks."""
+    protocol: Literal["distill", "euroeval"] = "distill"
+    """Whose defaults the keys below have: this project's, or those of EuroEval's leaderboards."""
+    seeds: Annotated[int, Field(ge=1)] = 3
+    """Fine-tunes of each model and task; each draws its training and test rows anew, with replacement."""
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [3e-5, 1e-4, 3e-4]
+    """The highest learning rates that are tried; the best on dev with the first seed serves every seed."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps in which the learning rate rises; then it falls to zero."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's decoupled weight decay, on matrices."""
+    batch_size: Count = 32
+    """Rows of one step."""
+    epochs: Count = 10
+    """At most so many readings of the training rows."""
+    max_steps: Count | None = None
+    """At most so many steps."""
+    evaluation_steps: Count | None = None
+    """Dev is evaluated every so many steps; without it after every epoch."""
+    patience: Count = 3
+    """Stop after this many evaluations in a row without a better one; the best weights are kept."""
+    max_length: Annotated[int, Field(ge=8)] = 256
+    """Texts are cut off at so many tokens; how many were is reported."""
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    """Train only the layers above this one; with more than 0 the embeddings stay as they are, too."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_protocol(cls, given: Any) -> Any:
+        return {**EUROEVAL, **given} if isinstance(given, dict) and given.get("protocol") == "euroeval" else given
 
     @model_validator(mode="after")
     def _each_once(self) -> EvaluationSection:
-        for what, names in (("models", list(map(str, self.models))), ("tasks", [task.name for task in self.tasks])):
+        named = {
+            "models": self.models,
+            "tasks": [task.name for task in self.tasks],
+            "learning_rates": [str(rate) for rate in self.learning_rates],
+        }
+        for what, names in named.items():
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
         return self

@@ -33,8 +33,9 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
 
 
 def first_score(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The student's score on the first metric of the first task."""
-    return next((score for score in content["evaluation"] or [] if score["model"] == "student"), None)
+    """The student's score on the first metric of the first task that it was measured on."""
+    scores = (score for score in content["evaluation"] or [] if score["model"] == "student" and score["mean"] is not None)
+    return next(scores, None)
 
 
 def group_rows(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[list[Mapping[str, Any]]]:

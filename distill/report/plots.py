@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY, SOFT, BLACK = "#0072B2", "#D55E00", "#009E73", "#9a9a9a", "#666677", "#222222"
-COLOURS = {"student": ORANGE, "teacher": BLUE, "trimmed": "#56B4E9", "initial": GREY, "untrained": "#c8c8c8"}
+COLOURS = {"student": ORANGE, "teacher": BLUE, "trimmed": "#56B4E9", "initial": GREY, "untrained": "#c8c8c8", "scratch": GREEN}
 _WIDTH, _HEIGHT = 5.2, 3.3
 _AXES_POINTS = 165.0
 """About how high the axes are within a figure of that height: what tells whether two labels would touch."""
@@ -25,10 +25,11 @@ _LABEL_POINTS = 12.0
 def draw_plots(content: Mapping[str, Any], history: Mapping[str, Any] | None) -> dict[str, Figure]:
     """Every plot that the report has figures for, by name."""
     figures: dict[str, Figure] = {}
-    if content["evaluation"]:
-        figures["scores"] = scores_plot(content["evaluation"])
-    if content["evaluation"] and content["benchmark"]:
-        figure = trade_off_plot(content["evaluation"], content["benchmark"])
+    scores = [row for row in content["evaluation"] or [] if row["mean"] is not None]
+    if scores:
+        figures["scores"] = scores_plot(scores)
+    if scores and content["benchmark"]:
+        figure = trade_off_plot(scores, content["benchmark"])
         if figure is not None:
             figures["trade-off"] = figure
     if history and history["losses"]:
@@ -136,11 +137,12 @@ def scores_plot(evaluation: Sequence[Mapping[str, Any]]) -> Figure:
     for place, row in enumerate(rows):
         colour = COLOURS.get(row["model"], GREY)
         axes.barh(place, row["mean"], color=colour, height=0.62)
-        axes.plot([row["low"], row["high"]], [place, place], color=BLACK, linewidth=1.2)
-        axes.annotate(f"{row['mean']:.3f}", (row["high"], place), (6, 0), textcoords="offset points", va="center")
+        low, high = _interval(row)
+        axes.plot([low, high], [place, place], color=BLACK, linewidth=1.2)
+        axes.annotate(f"{row['mean']:.3f}", (max(high, 0.0), place), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(rows)), [row["model"] for row in rows])
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, max(row["high"] for row in rows) * 1.14 or 1)
+    axes.set_xlim(min(0.0, *(_interval(row)[0] for row in rows)), max(0.0, *(_interval(row)[1] for row in rows)) * 1.14 or 1)
     return figure
 
 
@@ -161,7 +163,8 @@ def trade_off_plot(evaluation: Sequence[Mapping[str, Any]], benchmark: Sequence[
         height=max(_HEIGHT, 1.2 + 0.2 * len(rows)),
     )
     axes.set_xlim(0, max(row["median_ms"] for row in rows) * 1.15)
-    axes.set_ylim(0, max(scores[row["model"]]["high"] for row in rows) * 1.25 or 1)
+    intervals = [_interval(scores[row["model"]]) for row in rows]
+    axes.set_ylim(min(0.0, *(low for low, _ in intervals)), max(0.0, *(high for _, high in intervals)) * 1.25 or 1)
     largest = max(row["parameters"] for row in rows)
     heights = _spread([_height(axes, scores[row["model"]]["mean"]) for row in rows])
     for row, height in zip(rows, heights, strict=True):
@@ -175,9 +178,14 @@ def trade_off_plot(evaluation: Sequence[Mapping[str, Any]], benchmark: Sequence[
             color=BLACK,
             arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.8, "relpos": (0, 0.5)},
         )
-        axes.plot([place, place], [score["low"], score["high"]], color=colour, linewidth=1.2)
+        axes.plot([place, place], _interval(score), color=colour, linewidth=1.2)
         axes.scatter(place, score["mean"], s=700 * row["parameters"] / largest, color=colour, alpha=0.85, linewidths=0)
     return figure
+
+
+def _interval(score: Mapping[str, Any]) -> tuple[float, float]:
+    """The score's interval; the mean alone where one seed tells none."""
+    return (score["mean"], score["mean"]) if score["low"] is None else (score["low"], score["high"])
 
 
 def to_svg(figure: Figure, name: str) -> str:

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from distill.errors import UserError
 from distill.evaluation import stage
-from distill.evaluation.stage import EvaluationResult, read_retrieval_rows, retrieval_values
+from distill.evaluation.stage import EvaluationResult
 from distill.progress import Progress
 from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
 from distill.student.depth import untrained_copy
@@ -58,38 +56,6 @@ def evaluate(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResult
     return run
 
 
-def test_equal_passages_count_as_one(task: Callable[..., RetrievalTask]) -> None:
-    rows = read_retrieval_rows(task([{"q": "a?", "a": "same"}, {"q": "b?", "a": "other"}, {"q": "c?", "a": " same "}]))
-    assert rows.passages == ["same", "other"]
-    assert rows.answers.tolist() == [0, 1, 0]
-
-
-@pytest.mark.parametrize("blank", [{"q": "", "a": "x"}, {"q": "x", "a": " \n"}, {"q": None, "a": "x"}, {"q": "x", "a": None}])
-def test_a_row_with_a_blank_is_skipped(task: Callable[..., RetrievalTask], blank: dict[str, Any]) -> None:
-    rows = read_retrieval_rows(task([{"q": "a?", "a": "A"}, blank, {"q": "b?", "a": "B"}]))
-    assert (rows.queries, rows.passages) == (["a?", "b?"], ["A", "B"])
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [{"q": "a?", "a": "A"}],
-        [{"q": "a?", "a": "A"}, {"q": "", "a": "B"}],
-        [{"q": "a?", "a": "same"}, {"q": "b?", "a": "same"}],
-    ],
-    ids=["one row", "one whole row", "one passage"],
-)
-def test_fewer_than_two_passages_are_the_users_error(task: Callable[..., RetrievalTask], rows: Rows) -> None:
-    with pytest.raises(UserError, match=r"evaluation task faq: .*faq\.jsonl has 1 passages .*at least two"):
-        read_retrieval_rows(task(rows))
-
-
-@pytest.mark.parametrize("key", ["query", "passage"])
-def test_a_missing_column_is_the_users_error_that_names_those_there_are(task: Callable[..., RetrievalTask], key: str) -> None:
-    with pytest.raises(UserError, match=r"no column 'answer'.*its columns: a, q"):
-        read_retrieval_rows(task(PAIRS, **{key: "answer"}))
-
-
 def test_retention_is_the_fraction_of_the_teachers_mean(
     task: Callable[..., RetrievalTask], evaluate: Callable[..., EvaluationResult]
 ) -> None:
@@ -106,12 +72,6 @@ def test_retention_is_null_with_a_reason_without_the_teacher(
     for score in evaluate(["student"], [task(PAIRS)]).scores:
         assert score.retention is None
         assert score.reason == "the teacher was not evaluated"
-
-
-def test_retention_is_null_with_a_reason_where_the_teacher_scores_nothing() -> None:
-    nothing, something = {"mrr@10": np.zeros(3)}, {"mrr@10": np.ones(3)}
-    score = stage.score("student", "faq", "mrr@10", something, nothing, seed=0)
-    assert (score.retention, score.reason) == (None, "the teacher scores 0")
 
 
 def test_the_teacher_is_measured_first_and_the_others_in_the_recipes_order(
@@ -166,28 +126,3 @@ def test_no_task_loads_no_model_and_gives_no_scores(tmp_path: Path) -> None:
         progress=Progress(quiet=True),
     )
     assert result.scores == []
-
-
-def test_prefixes_stand_in_front_of_queries_and_passages(
-    teacher: Teacher, task: Callable[..., RetrievalTask], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedded: list[list[str]] = []
-
-    def fake_embed(model: Any, tokenizer: Any, texts: list[str], **options: Any) -> np.ndarray:
-        embedded.append(texts)
-        return np.eye(len(texts), 2, dtype=np.float32)
-
-    monkeypatch.setattr(stage, "embed", fake_embed)
-    pairs = task([{"q": "a?", "a": "A"}, {"q": "b?", "a": "B"}])
-    section = TeacherSection.model_validate({"model": "m", "prefixes": {"query": "query: ", "passage": "passage: "}})
-    retrieval_values(teacher, read_retrieval_rows(pairs), pairs, section)
-    assert embedded == [["query: a?", "query: b?"], ["passage: A", "passage: B"]]
-
-
-def test_prefixes_change_the_scores(teacher: Teacher, task: Callable[..., RetrievalTask]) -> None:
-    pairs = task(PAIRS)
-    rows = read_retrieval_rows(pairs)
-    plain = TeacherSection(model="m")
-    prefixed = TeacherSection.model_validate({"model": "m", "prefixes": {"query": "1234 birds " * 3}})
-    values = [retrieval_values(teacher, rows, pairs, section)["mrr@10"] for section in (plain, prefixed)]
-    assert not np.array_equal(*values)

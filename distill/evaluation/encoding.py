@@ -1,0 +1,153 @@
+"""Rows and a tokenizer go in; token ids with their targets come out, and what did not fit is counted.
+
+A text or a pair becomes one input, cut off where it is too long. A sentence of words is never cut: one that is too long
+becomes several inputs, so that every model answers for every word. A word's first piece carries its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distill.distillation.blocks import special_around
+from distill.evaluation.tasks import Row, TaskRows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""The target of a token that is no word's first piece."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """What a model reads at once: a text, a pair, or a run of a sentence's words."""
+
+    ids: list[int]
+    types: list[int] | None = None
+    """Of a pair, which token is of which text, where the tokenizer says so."""
+    target: float = 0.0
+    """The number of its class, or its number scaled to between 0 and 1."""
+    words: tuple[int, ...] = ()
+    """The words in it, by their number in the row."""
+    places: tuple[int, ...] = ()
+    """Where each word's first piece stands."""
+    targets: tuple[int, ...] = ()
+    """Each word's class."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """The inputs of a split's rows."""
+
+    inputs: list[Input]
+    row_of: list[int]
+    """Which row each input is of; inputs of a row stand together."""
+    rows: int
+    cut: int
+    """Rows that did not fit: texts that were cut off, sentences that were split."""
+
+    def inputs_of(self, rows: Iterable[int]) -> list[Input]:
+        """The inputs of some rows, of a row that comes twice twice."""
+        starts = np.searchsorted(self.row_of, np.arange(self.rows + 1))
+        return [self.inputs[i] for row in rows for i in range(starts[row], starts[row + 1])]
+
+
+def encode_rows(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Encoded:
+    """The rows of one split of `task` as inputs of at most `longest` tokens."""
+    if rows and rows[0].words:
+        return _encode_sentences(rows, task, tokenizer, longest)
+    texts = [row.text for row in rows]
+    pairs = None if rows[0].text_pair is None else [str(row.text_pair) for row in rows]
+    encoded = tokenizer(texts, pairs, verbose=False)
+    too_long = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) > longest]
+    for i in too_long:
+        fitting = tokenizer(texts[i], pairs[i] if pairs else None, truncation=True, max_length=longest)
+        for name in encoded:
+            encoded[name][i] = fitting[name]
+    types = encoded.get("token_type_ids")
+    number = {name: float(i) for i, name in enumerate(task.classes)}
+    low, high = (0.0, 1.0) if task.classes else task.scale
+    inputs = [
+        Input(
+            ids=ids,
+            types=types[i] if types is not None and pairs is not None else None,
+            target=number[row.label] if isinstance(row.label, str) else (float(row.label) - low) / (high - low),  # type: ignore[arg-type]
+        )
+        for i, (row, ids) in enumerate(zip(rows, encoded["input_ids"], strict=True))
+    ]
+    return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
+
+
+def word_pieces(sentences: Iterable[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """The ids of every word, by itself as the first one and after a blank as any other; none of one that vanishes.
+
+    Tokenizers of every family split text at blanks, so that these, one after another, are the ids of the joined sentence.
+    """
+    spelled = list(dict.fromkeys(chain.from_iterable(spell(words) for words in sentences)))
+    return dict(zip(spelled, tokenizer(spelled, add_special_tokens=False, verbose=False)["input_ids"], strict=True))
+
+
+def spell(words: Sequence[str]) -> list[str]:
+    """The words as they stand in a text: all but the first after a blank."""
+    return [word if i == 0 else f" {word}" for i, word in enumerate(words)]
+
+
+def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, torch.Tensor]:
+    """A batch: ids, mask and types [B, L]; targets [B], or of words [B, L] with -100 where no word begins."""
+    longest = max(len(one.ids) for one in inputs)
+    shape = (len(inputs), longest)
+    ids, mask, types = np.full(shape, padding), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    targets: Any = np.full(shape, IGNORED) if of_words else np.array([one.target for one in inputs], dtype=np.float32)
+    for at, one in enumerate(inputs):
+        ids[at, : len(one.ids)] = one.ids
+        mask[at, : len(one.ids)] = 1
+        if one.types is not None:
+            types[at, : len(one.ids)] = one.types
+        if of_words:
+            targets[at, list(one.places)] = one.targets
+    arrays = {"ids": ids, "mask": mask, "types": types, "targets": targets}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _encode_sentences(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Encoded:
+    before, after = special_around(tokenizer)
+    room = longest - len(before) - len(after)
+    pieces = word_pieces((row.words for row in rows), tokenizer)
+    number = {name: i for i, name in enumerate(task.classes)}
+    inputs: list[Input] = []
+    row_of: list[int] = []
+    cut = 0
+    for at, row in enumerate(rows):
+        runs = _runs([pieces[word] for word in spell(row.words)], room)
+        cut += len(runs) > 1 or any(len(pieces[word]) > room for word in spell(row.words))
+        for run in runs:
+            ids, words, places = list(before), [], []
+            for word, of_word in run:
+                if of_word:
+                    words.append(word)
+                    places.append(len(ids))
+                ids += of_word
+            targets = tuple(number[row.names[word]] for word in words)
+            inputs.append(Input(ids=[*ids, *after], words=tuple(words), places=tuple(places), targets=targets))
+            row_of.append(at)
+    return Encoded(inputs=inputs, row_of=row_of, rows=len(rows), cut=cut)
+
+
+def _runs(pieces: Sequence[list[int]], room: int) -> list[list[tuple[int, list[int]]]]:
+    """The words in runs that fit, each word with its number; one too long for any keeps its beginning."""
+    runs: list[list[tuple[int, list[int]]]] = [[]]
+    used = 0
+    for word, of_word in enumerate(pieces):
+        fitting = of_word[:room]
+        if runs[-1] and used + len(fitting) > room:
+            runs.append([])
+            used = 0
+        runs[-1].append((word, fitting))
+        used += len(fitting)
+    return runs

@@ -1,0 +1,213 @@
+"""One fine-tune: an encoder and encoded rows go in; what the best weights on dev predict comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from distill.evaluation.encoding import IGNORED, Encoded, Input, pad
+from distill.evaluation.heads import HeadedEncoder, freeze_layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MAX_GRADIENT_NORM = 1.0
+_GROUPED_BATCHES = 16
+"""So many batches' rows are sorted by length together: little padding, and batches that stay mixed."""
+_PREDICTED_TOKENS = 8192
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How one fine-tune goes; the recipe says what each means."""
+
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    max_steps: int | None
+    evaluation_steps: int | None
+    patience: int
+    freeze_layers: int
+    precision: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """What a head answers: one of `classes` for a text or, without `pooling`, for each word; or a number."""
+
+    classes: int
+    """0 for a number."""
+    pooling: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FineTuned:
+    """How a fine-tune ended."""
+
+    model: HeadedEncoder
+    """With the weights that were best on dev."""
+    dev: float
+    steps: int
+    best_step: int
+
+
+def learning_rate_at(step: int, steps: int, highest: float, warmup: float) -> float:
+    """The rate of a step, counted from 0: rising evenly over the share `warmup` of all steps, then falling to zero."""
+    rising = warmup * steps
+    if step < rising:
+        return highest * (step + 1) / (rising + 1)
+    return highest * (steps - step) / max(1.0, steps - rising)
+
+
+def epoch_batches(lengths: np.ndarray, batch_size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """Every row once, in random batches of `batch_size` rows of like length."""
+    order = random.permutation(len(lengths))
+    group = batch_size * _GROUPED_BATCHES
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), group):
+        rows = order[start : start + group]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    for i in random.permutation(len(batches)):
+        yield batches[i]
+
+
+def fine_tune(
+    encoder: PreTrainedModel,
+    train: Sequence[Input],
+    *,
+    outputs: Outputs,
+    settings: Settings,
+    seed: int,
+    measure_dev: Callable[[HeadedEncoder], float],
+    padding: int = 0,
+    advance: Callable[[float], object] = lambda share: None,
+) -> FineTuned:
+    """Train `encoder` in place with a new head on `train` until `measure_dev` stops rising; the best weights are put back.
+
+    Head, dropout and order follow from `seed` alone. AdamW (Loshchilov & Hutter 2019) with a linear rise and fall of the
+    learning rate; cross-entropy of classes, squared error of a number. A loss that is no number ends it. `advance` is told
+    shares of the whole, which add up to 1.
+    """
+    device = encoder.device
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        model = HeadedEncoder(encoder, max(1, outputs.classes), outputs.pooling).to(device)
+        freeze_layers(encoder, settings.freeze_layers)
+        return _train(model, train, outputs, settings, seed, measure_dev, padding, advance)
+
+
+def _train(
+    model: HeadedEncoder,
+    train: Sequence[Input],
+    outputs: Outputs,
+    settings: Settings,
+    seed: int,
+    measure_dev: Callable[[HeadedEncoder], float],
+    padding: int,
+    advance: Callable[[float], object],
+) -> FineTuned:
+    random = np.random.default_rng(seed)
+    lengths = np.array([len(one.ids) for one in train])
+    an_epoch = math.ceil(len(train) / settings.batch_size)
+    steps = min(settings.epochs * an_epoch, settings.max_steps or settings.epochs * an_epoch)
+    every = min(settings.evaluation_steps or an_epoch, steps)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    best: tuple[float, int, list[torch.Tensor]] | None = None
+    step = stalled = 0
+
+    def validate() -> None:
+        nonlocal best, stalled
+        found = measure_dev(model)
+        if best is None or found > best[0]:
+            best, stalled = (found, step, [parameter.detach().clone() for parameter in trained]), 0
+        else:
+            stalled += 1
+
+    while step < steps and stalled < settings.patience:
+        for rows in epoch_batches(lengths, settings.batch_size, random):
+            model.train()
+            batch = pad([train[i] for i in rows], padding, of_words=outputs.pooling is None)
+            loss = _loss(model, batch, outputs, settings.precision)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = float(torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM))
+            if not math.isfinite(norm):  # before the weights are touched
+                stalled = settings.patience
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, steps, settings.learning_rate, settings.warmup)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            advance(1 / steps)
+            if step % every == 0 or step == steps:
+                validate()
+                if step == steps or stalled >= settings.patience:
+                    break
+    if best is None:
+        validate()
+    assert best is not None
+    with torch.no_grad():
+        for parameter, kept in zip(trained, best[2], strict=True):
+            parameter.copy_(kept)
+    advance(1 - step / steps)
+    return FineTuned(model=model.eval(), dev=best[0], steps=step, best_step=best[1])
+
+
+def _loss(model: HeadedEncoder, batch: dict[str, torch.Tensor], outputs: Outputs, precision: str) -> torch.Tensor:
+    device = model.encoder.device
+    batch = {name: tensor.to(device) for name, tensor in batch.items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        answers = model(batch["ids"], batch["mask"], batch["types"])
+    if not outputs.classes:
+        return F.mse_loss(answers[:, 0].float(), batch["targets"])
+    if outputs.pooling is None:
+        return F.cross_entropy(answers.float().flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
+    return F.cross_entropy(answers.float(), batch["targets"].long())
+
+
+@torch.inference_mode()
+def predict(
+    model: HeadedEncoder, encoded: Encoded, *, outputs: Outputs, precision: str, padding: int = 0
+) -> list[float | dict[int, int]]:
+    """For each row its class's number, its number (between 0 and 1), or the class's number of each word that has pieces."""
+    model.eval()
+    device = model.encoder.device
+    found: list[float | dict[int, int]] = [0.0] * encoded.rows
+    if outputs.pooling is None:
+        found = [{} for _ in range(encoded.rows)]
+    lengths = np.array([len(one.ids) for one in encoded.inputs])
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and lengths[order[end]] * (end + 1 - start) <= _PREDICTED_TOKENS:
+            end += 1
+        chosen = order[start:end]
+        batch = pad([encoded.inputs[i] for i in chosen], padding, of_words=False)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            answers = model(batch["ids"].to(device), batch["mask"].to(device), batch["types"].to(device))
+        numbers = (answers.argmax(-1) if outputs.classes else answers[..., 0].float()).cpu().numpy()
+        for at, i in enumerate(chosen):
+            row, one = encoded.row_of[i], encoded.inputs[i]
+            of_words = found[row]
+            if isinstance(of_words, dict):
+                of_words.update(zip(one.words, numbers[at, list(one.places)].tolist(), strict=True))
+            else:
+                found[row] = float(numbers[at])
+        start = end
+    return found

@@ -1,0 +1,61 @@
+"""What an evaluation has measured so far, a JSON line each, so that an interrupted one goes on with what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from distill.folders import write_whole
+from distill.interruption import Interruption
+
+Key = tuple[str, str, int | None, float | None]
+"""Model, task, and of a fine-tune the seed's number and the learning rate."""
+
+
+class Finished:
+    """The lines of one file, by what they are of."""
+
+    def __init__(self, path: Path, interruption: Interruption) -> None:
+        """Takes up what is there; a last line that was cut off counts as not measured."""
+        self._path, self._interruption = path, interruption
+        self._found: dict[Key, dict[str, Any]] = {}
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            self._found[_key(entry)] = entry
+        write_whole(path, "".join(json.dumps(entry) + "\n" for entry in self._found.values()))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def find(self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None) -> dict[str, Any] | None:
+        """What was measured of it, or None."""
+        return self._found.get((model, task, seed, learning_rate))
+
+    def of(self, model: str, task: str) -> list[dict[str, Any]]:
+        """Everything that was measured of a model on a task."""
+        return [entry for (name, on, *_), entry in self._found.items() if (name, on) == (model, task)]
+
+    def precision(self) -> str | None:
+        """The arithmetic in which earlier fine-tunes ran, which later ones must share."""
+        return next((entry["precision"] for entry in self._found.values() if "precision" in entry), None)
+
+    def add(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Keep an entry, on disk when this returns. Raises Interrupted if a signal arrived meanwhile."""
+        with self._interruption.deferred():
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._found[_key(entry)] = entry
+        self._interruption.check()
+        return entry
+
+
+def _key(entry: dict[str, Any]) -> Key:
+    return entry["model"], entry["task"], entry.get("seed"), entry.get("learning_rate")

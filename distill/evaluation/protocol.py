@@ -1,0 +1,192 @@
+"""The protocol of fine-tuning: which learning rate, which draws of rows, and which fine-tunes are still missing.
+
+Every model meets the same draws: they follow from the recipe's seed, the task and the seed's number alone, so that the
+difference between two models is one of pairs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distill.evaluation.encoding import Encoded, encode_rows
+from distill.evaluation.finetuning import Outputs, Settings, fine_tune, predict
+from distill.evaluation.finished import Finished
+from distill.evaluation.heads import HeadedEncoder, bare_copy
+from distill.evaluation.scoring import Prediction, measure
+from distill.evaluation.tasks import Row, TaskRows
+from distill.recipe import EvaluationSection, FineTunedTask, TokensTask
+from distill.teacher import Teacher
+from distill.teacher.loading import position_limit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """What one seed draws: rows by number, with replacement, and the seed of head, order and dropout."""
+
+    train: np.ndarray
+    test: np.ndarray
+    torch_seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """A model on a task: for each metric one value a seed, at the learning rate that dev chose."""
+
+    values: dict[str, list[float]]
+    learning_rate: float
+    cut: dict[str, int]
+    """Rows of each split that were too long for the model."""
+
+
+def draw_rows(seed: int, task: str, number: int, *, train: int, test: int) -> Draw:
+    """The draws of the seed of that number (bootstrap, Efron & Tibshirani 1993): as many rows as there are, some twice."""
+    random = np.random.default_rng([seed, number, *task.encode()])
+    return Draw(
+        train=random.integers(train, size=train),
+        test=random.integers(test, size=test),
+        torch_seed=int(random.integers(2**31)),
+    )
+
+
+def planned(section: EvaluationSection) -> int:
+    """Fine-tunes of one model on one task: the grid with the first seed, and the other seeds."""
+    return len(section.learning_rates) + section.seeds - 1
+
+
+def choose_learning_rate(tried: Sequence[tuple[float, float]]) -> float:
+    """Of (learning rate, dev score) the rate with the best score; of equals the first."""
+    return max(tried, key=lambda pair: pair[1])[0]
+
+
+def measure_model(
+    task: FineTunedTask,
+    rows: TaskRows,
+    *,
+    name: str,
+    load: Callable[[], Teacher],
+    section: EvaluationSection,
+    pooling: str,
+    seed: int,
+    precision: str,
+    device: torch.device,
+    finished: Finished,
+    advance: Callable[[float, str], object] = lambda share, detail: None,
+) -> Measured:
+    """The model's values on the task: those that `finished` has are taken from there, the others are measured and added.
+
+    The learning rate is the best on dev with the first seed. The model is loaded if something is missing.
+    """
+    bench: _Bench | None = None
+
+    def value_of(number: int, rate: float) -> dict[str, Any]:
+        nonlocal bench
+        found = finished.find(name, task.name, number, rate)
+        if found is not None:
+            return found
+        if bench is None:
+            bench = _Bench(task, rows, load(), section, pooling, precision, device)
+        draw = draw_rows(seed, task.name, number, train=len(rows.train), test=len(rows.test))
+        detail = f"{name} on {task.name}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
+        measured = bench(draw, rate, lambda share: advance(share, detail))
+        return finished.add({"model": name, "task": task.name, "seed": number, "learning_rate": rate, **measured})
+
+    tried = {rate: value_of(0, rate) for rate in section.learning_rates}
+    best = choose_learning_rate([(rate, entry["dev"]) for rate, entry in tried.items()])
+    entries = [tried[best], *(value_of(number, best) for number in range(1, section.seeds))]
+    return Measured(
+        values={metric: [entry["scores"][metric] for entry in entries] for metric in task.metrics},
+        learning_rate=best,
+        cut=entries[0]["cut"],
+    )
+
+
+class _Bench:
+    """A model and a task's rows, encoded once, ready to be fine-tuned again and again."""
+
+    def __init__(
+        self,
+        task: FineTunedTask,
+        rows: TaskRows,
+        model: Teacher,
+        section: EvaluationSection,
+        pooling: str,
+        precision: str,
+        device: torch.device,
+    ) -> None:
+        self.task, self.rows, self.section, self.precision, self.device = task, rows, section, precision, device
+        self.model: PreTrainedModel = model.model
+        self.longest = min(section.max_length, model.tokenizer.model_max_length, position_limit(self.model))
+        self.train, self.dev, self.test = (
+            encode_rows(split, rows, model.tokenizer, self.longest) for split in (rows.train, rows.dev, rows.test)
+        )
+        self.padding = self.model.config.pad_token_id or 0
+        self.outputs = Outputs(classes=len(rows.classes), pooling=None if isinstance(task, TokensTask) else pooling)
+
+    def __call__(self, draw: Draw, learning_rate: float, advance: Callable[[float], object]) -> dict[str, Any]:
+        section, started = self.section, time.monotonic()
+        settings = Settings(
+            learning_rate=learning_rate,
+            warmup=section.warmup,
+            weight_decay=section.weight_decay,
+            batch_size=section.batch_size,
+            epochs=section.epochs,
+            max_steps=section.max_steps,
+            evaluation_steps=section.evaluation_steps,
+            patience=section.patience,
+            freeze_layers=section.freeze_layers,
+            precision=self.precision,
+        )
+        tuned = fine_tune(
+            bare_copy(self.model, longest=self.longest, device=self.device),
+            self.train.inputs_of(draw.train),
+            outputs=self.outputs,
+            settings=settings,
+            seed=draw.torch_seed,
+            measure_dev=lambda model: self._measure(model, self.rows.dev, self.dev, range(len(self.rows.dev)))[
+                self.task.metrics[0]
+            ],
+            padding=self.padding,
+            advance=advance,
+        )
+        return {
+            "dev": tuned.dev,
+            "scores": self._measure(tuned.model, self.rows.test, self.test, draw.test),
+            "steps": tuned.steps,
+            "best_step": tuned.best_step,
+            "precision": self.precision,
+            "cut": {"train": self.train.cut, "dev": self.dev.cut, "test": self.test.cut},
+            "seconds": time.monotonic() - started,
+        }
+
+    def _measure(
+        self, model: HeadedEncoder, rows: Sequence[Row], encoded: Encoded, drawn: Sequence[int] | np.ndarray
+    ) -> dict[str, float]:
+        found = predict(model, encoded, outputs=self.outputs, precision=self.precision, padding=self.padding)
+        predictions = name_predictions(found, rows, self.rows)
+        return measure(self.task, [rows[i] for i in drawn], [predictions[i] for i in drawn])
+
+
+def name_predictions(found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows) -> list[Prediction]:
+    """Predictions as labels are written: classes by name, numbers on their scale, every word with a class.
+
+    A word that a tokenizer makes nothing of gets the training rows' most frequent class.
+    """
+    if not task.classes:
+        low, high = task.scale
+        return [low + float(value) * (high - low) for value in found if not isinstance(value, dict)]
+    named: list[Prediction] = []
+    for value, row in zip(found, rows, strict=True):
+        if isinstance(value, dict):
+            named.append(tuple(task.classes[value[i]] if i in value else task.majority for i in range(len(row.words))))
+        else:
+            named.append(task.classes[int(value)])
+    return named

@@ -1,0 +1,67 @@
+"""Retrieval by sentence vectors: queries and passages go in; what each query contributes to every metric comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill.corpus.formats import Tally
+from distill.corpus.sources import column_value, read_source
+from distill.errors import UserError
+from distill.evaluation.embedding import embed
+from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
+from distill.recipe import Prefixes, RetrievalTask, TeacherSection
+from distill.teacher import Teacher
+from distill.teacher.loading import position_limit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrievalRows:
+    """Queries, distinct passages, and which passage answers each query."""
+
+    queries: list[str]
+    passages: list[str]
+    answers: np.ndarray
+
+
+def retrieval_values(
+    model: Teacher,
+    rows: RetrievalRows,
+    task: RetrievalTask,
+    teacher_section: TeacherSection,
+    advance: Callable[[float], object] = lambda texts: None,
+) -> dict[str, np.ndarray]:
+    """For each metric, what each query contributes."""
+    prefixes: Prefixes = teacher_section.prefixes
+    longest = min(model.tokenizer.model_max_length, position_limit(model.model))
+
+    def vectors(prefix: str, texts: list[str]) -> np.ndarray:
+        prefixed = [prefix + text for text in texts]
+        return embed(model.model, model.tokenizer, prefixed, pooling=teacher_section.pooling, longest=longest, advance=advance)
+
+    similarity = vectors(prefixes.query, rows.queries) @ vectors(prefixes.passage, rows.passages).T
+    ranks = ranks_of_answers(similarity, rows.answers)
+    return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
+
+
+def read_retrieval_rows(task: RetrievalTask) -> RetrievalRows:
+    """The task's rows; equal passages count as one.
+
+    Raises UserError if a column is missing or fewer than two rows are whole.
+    """
+    queries: list[str] = []
+    answers: list[int] = []
+    passages: dict[str, int] = {}
+    for record in read_source(task.source, Tally()):
+        query, passage = (column_value(record, column, task.source).strip() for column in (task.query, task.passage))
+        if query and passage:
+            queries.append(query)
+            answers.append(passages.setdefault(passage, len(passages)))
+    if len(passages) < 2:
+        raise UserError(
+            f"evaluation task {task.name}: {task.source.location} has {len(passages)} passages with a query; "
+            "at least two are needed."
+        )
+    return RetrievalRows(queries=queries, passages=list(passages), answers=np.array(answers))

@@ -1,0 +1,158 @@
+"""From measurements to scores: means, 95% intervals, differences from the teacher and retention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.95
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """One model on one task under one metric; `low` and `high` bound the 95% interval."""
+
+    model: str
+    task: str
+    metric: str
+    scores: list[float]
+    """One for each seed; of a task without fine-tuning the only one."""
+    mean: float | None
+    low: float | None
+    high: float | None
+    retention: float | None
+    """The mean as a fraction of the teacher's."""
+    difference: float | None = None
+    """The mean difference from the teacher, on the same rows and seeds."""
+    difference_low: float | None = None
+    difference_high: float | None = None
+    learning_rate: float | None = None
+    """The one that dev chose."""
+    reason: str | None = None
+    """Why something is not measured."""
+
+
+def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
+    """Student's interval of the mean (Student 1908); None for fewer than two values, which tell no spread."""
+    if len(values) < 2:
+        return None
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def bootstrap_interval(values: np.ndarray, seed: int, level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval of the mean of `values` (Efron & Tibshirani 1993, chapter 13)."""
+    random = np.random.default_rng(seed)
+    means = [random.choice(values, size=len(values)).mean() for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def share_interval(statistic: Callable[[np.ndarray], float], rows: int, seed: int, level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval of any statistic of `rows` rows, which is handed the numbers of those drawn."""
+    random = np.random.default_rng(seed)
+    found = [statistic(random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def seed_score(
+    model: str, task: str, metric: str, own: Sequence[float], teacher: Sequence[float] | None, learning_rate: float | None
+) -> Score:
+    """Of fine-tunes, one a seed: mean and difference from the teacher's of the same seeds, with Student's intervals."""
+    low, high = student_interval(own) or (None, None)
+    mean = float(np.mean(own))
+    differences = None if teacher is None else [a - b for a, b in zip(own, teacher, strict=True)]
+    difference_low, difference_high = (differences and student_interval(differences)) or (None, None)
+    retention, reason = retention_of(mean, None if teacher is None else float(np.mean(teacher)))
+    return Score(
+        model=model,
+        task=task,
+        metric=metric,
+        scores=list(own),
+        mean=mean,
+        low=low,
+        high=high,
+        retention=retention,
+        difference=None if differences is None else float(np.mean(differences)),
+        difference_low=difference_low,
+        difference_high=difference_high,
+        learning_rate=learning_rate,
+        reason="one seed tells no spread" if low is None else reason,
+    )
+
+
+def query_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
+    """Of a mean over queries: with intervals bootstrapped over queries, those of the difference over the same draws."""
+    mean = float(own.mean())
+    low, high = bootstrap_interval(own, seed)
+    retention, reason = retention_of(mean, None if teacher is None else float(teacher.mean()))
+    difference_low, difference_high = (None, None) if teacher is None else bootstrap_interval(own - teacher, seed)
+    return Score(
+        model=model,
+        task=task,
+        metric=metric,
+        scores=[mean],
+        mean=mean,
+        low=low,
+        high=high,
+        retention=retention,
+        difference=None if teacher is None else float((own - teacher).mean()),
+        difference_low=difference_low,
+        difference_high=difference_high,
+        reason=reason,
+    )
+
+
+def share_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
+    """Of a share, counted as [rows, (hits, of)]: with intervals bootstrapped over rows."""
+
+    def share(counts: np.ndarray) -> float:
+        hits, of = counts.sum(axis=0)
+        return float(hits / of) if of else 0.0
+
+    mean, whole = share(own), None if teacher is None else share(teacher)
+    low, high = share_interval(lambda rows: share(own[rows]), len(own), seed)
+    retention, reason = retention_of(mean, whole)
+    difference_low = difference_high = None
+    if teacher is not None:
+        other = teacher
+        difference_low, difference_high = share_interval(lambda rows: share(own[rows]) - share(other[rows]), len(own), seed)
+    return Score(
+        model=model,
+        task=task,
+        metric=metric,
+        scores=[mean],
+        mean=mean,
+        low=low,
+        high=high,
+        retention=retention,
+        difference=None if whole is None else mean - whole,
+        difference_low=difference_low,
+        difference_high=difference_high,
+        reason=reason,
+    )
+
+
+def no_score(model: str, task: str, metric: str, reason: str) -> Score:
+    """What could not be measured, and why."""
+    return Score(
+        model=model, task=task, metric=metric, scores=[], mean=None, low=None, high=None, retention=None, reason=reason
+    )
+
+
+def retention_of(mean: float, teacher: float | None) -> tuple[float | None, str | None]:
+    """The fraction of the teacher's mean, or why there is none; none of a mean below 0 either."""
+    if teacher is None:
+        return None, "the teacher was not evaluated"
+    if teacher == 0:
+        return None, "the teacher scores 0"
+    if teacher < 0:
+        return None, "the teacher scores below 0"
+    return mean / teacher, None

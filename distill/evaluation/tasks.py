@@ -1,0 +1,215 @@
+"""A task's sources go in; its rows, split and capped by the recipe's seed, come out in memory.
+
+Every way in which they can be wrong (a missing column, a label that training lacks, too few rows) is a UserError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from distill.corpus.formats import Tally
+from distill.corpus.sources import Record, column_value, read_source
+from distill.errors import UserError
+from distill.recipe import ClassificationTask, FineTunedTask, SimilarityTask, Source, TokensTask
+
+T = TypeVar("T")
+
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A text, a pair, or a sentence of words, with its label: a class, a number, or a class a word."""
+
+    text: str = ""
+    text_pair: str | None = None
+    words: tuple[str, ...] = ()
+    label: str | float | tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its classes; none of a number."""
+        return self.label if isinstance(self.label, tuple) else (self.label,) if isinstance(self.label, str) else ()
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What a model sees of it."""
+        return self.text, self.text_pair, self.words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRows:
+    """A task's rows by split, and what was met on the way."""
+
+    train: list[Row]
+    dev: list[Row]
+    test: list[Row]
+    classes: tuple[str, ...]
+    """The training rows' classes in order; none of a task of numbers."""
+    left_out: dict[str, int]
+    """Rows without a label that counts, by split."""
+    test_in_train: int
+    """Test rows whose text also stands in the training rows."""
+
+    @property
+    def majority(self) -> str:
+        """The training rows' most frequent class."""
+        return Counter(name for row in self.train for name in row.names).most_common(1)[0][0]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The least and greatest of the training rows' numbers."""
+        numbers = [row.label for row in self.train if isinstance(row.label, float)]
+        return min(numbers), max(numbers)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """How many rows there are."""
+        sizes = {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)}
+        return {**sizes, "classes": len(self.classes), "left_out": self.left_out, "test_in_train": self.test_in_train}
+
+
+def read_task(task: FineTunedTask, seed: int) -> TaskRows:
+    """The task's rows; dev is carved from train where there is none.
+
+    Raises UserError if a column is missing, a split has no rows, classes are fewer than two, or test or dev has one that
+    train lacks.
+    """
+    left_out: dict[str, int] = {}
+    splits = {"train": task.train, "dev": task.dev, "test": task.test}
+    rows = {name: _read_split(task, source, name, left_out) for name, source in splits.items() if source is not None}
+    classes = _check_numbers(task, rows) if isinstance(task, SimilarityTask) else _find_classes(task, rows)
+    random = np.random.default_rng([seed, *task.name.encode()])
+    if "dev" not in rows:
+        rows["train"], rows["dev"] = carve_dev(rows["train"], task.dev_share, random)
+        if not rows["train"]:
+            raise UserError(f"evaluation task {task.name}: {task.train.location} has one row, too few to carve dev from.")
+    for name, most in (("train", task.max_train), ("dev", task.max_dev), ("test", task.max_test)):
+        rows[name] = cap_rows(rows[name], most, random)
+    seen = {row.content for row in rows["train"]}
+    return TaskRows(
+        train=rows["train"],
+        dev=rows["dev"],
+        test=rows["test"],
+        classes=classes,
+        left_out=left_out,
+        test_in_train=sum(row.content in seen for row in rows["test"]),
+    )
+
+
+def carve_dev(rows: list[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:
+    """The rows left to train on, and a drawn `share` of them, at least one, as dev; each in the order they had."""
+    count = min(len(rows), max(1, round(share * len(rows))))
+    drawn = set(random.permutation(len(rows))[:count].tolist())
+    return [row for i, row in enumerate(rows) if i not in drawn], [row for i, row in enumerate(rows) if i in drawn]
+
+
+def cap_rows(rows: list[T], most: int | None, random: np.random.Generator) -> list[T]:
+    """At most so many of the rows, drawn, in the order they had."""
+    if most is None or len(rows) <= most:
+        return rows
+    return [rows[i] for i in sorted(random.permutation(len(rows))[:most].tolist())]
+
+
+def class_name(value: object) -> str | None:
+    """A label as text: 3.0 and 3 are one class; an absent one is None."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else str(value)
+    return None if value is None or value == "" else str(value)
+
+
+def is_iob2(classes: Iterable[str]) -> bool:
+    """Whether every class is O or begins or continues an entity."""
+    return all(name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2) for name in classes)
+
+
+def _read_split(task: FineTunedTask, source: Source, split: str, left_out: dict[str, int]) -> list[Row]:
+    rows = [_read_row(task, record, source) for record in read_source(source, Tally())]
+    whole = [row for row in rows if row is not None]
+    left_out[split] = len(rows) - len(whole)
+    if not whole:
+        raise UserError(f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts.")
+    return whole
+
+
+def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None:
+    """The row, or None if it has no label that counts."""
+    label = _value(record, task.label, source)
+    if isinstance(task, TokensTask):
+        return _sentence(task, _value(record, task.words, source), label, record.origin)
+    pair = None if isinstance(task, ClassificationTask) else column_value(record, task.text_pair, source).strip()
+    text = column_value(record, task.text, source).strip()
+    name = class_name(label)
+    if isinstance(task, SimilarityTask):
+        return None if name is None else Row(text=text, text_pair=pair, label=_number(task, label, record.origin))
+    if isinstance(task.labels, dict):
+        name = None if name is None else task.labels.get(name)
+    elif task.labels is not None and name not in task.labels:
+        name = None
+    return None if name is None else Row(text=text, text_pair=pair, label=name)
+
+
+def _number(task: SimilarityTask, value: Any, origin: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(
+            f"evaluation task {task.name}: similarity wants numbers; {task.label!r} holds {str(value)[:40]!r} in {origin}."
+        )
+    return number
+
+
+def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | None:
+    if not tags:
+        return None
+    lists = isinstance(words, list) and isinstance(tags, list)
+    if not lists or len(words) != len(tags):
+        found = f"{len(words)} and {len(tags)}" if lists else "something else"
+        raise UserError(
+            f"evaluation task {task.name}: {origin} should have a list of words in {task.words!r} and a list as long of "
+            f"their classes in {task.label!r}; found {found}."
+        )
+    names = [name for tag in tags if (name := class_name(tag)) is not None]
+    if len(names) < len(tags):
+        raise UserError(f"evaluation task {task.name}: {origin} has a word without a class in {task.label!r}.")
+    renamed = task.labels or {}
+    return Row(words=tuple(map(str, words)), label=tuple(renamed.get(name, name) for name in names))
+
+
+def _value(record: Record, column: str, source: Source) -> Any:
+    if column not in record.row:
+        column_value(record, column, source)  # says which columns there are
+    return record.row[column]
+
+
+def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
+    if len({row.label for row in rows["train"]}) < 2:
+        raise UserError(f"evaluation task {task.name}: the training rows all have one number in {task.label!r}.")
+    return ()
+
+
+def _find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
+    known = {split: {name for row in found for name in row.names} for split, found in rows.items()}
+    classes = tuple(sorted(known["train"]))
+    if len(classes) < 2:
+        raise UserError(f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or more are needed.")
+    for split, names in known.items():
+        if lacking := sorted(names - known["train"]):
+            raise UserError(
+                f"evaluation task {task.name}: {split} has classes that the training rows lack ({', '.join(lacking[:5])}); "
+                "say in labels which count, or what they are called."
+            )
+    if "entity_f1" in task.metrics and not is_iob2(classes):
+        odd = next(name for name in classes if not is_iob2([name]))
+        raise UserError(f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found {odd}.")
+    return classes

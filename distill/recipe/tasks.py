@@ -1,0 +1,196 @@
+"""What a model is measured by: one small section a kind of task, told apart by `kind`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+from distill.recipe.section import Count, Section, Share
+from distill.recipe.source import Source
+
+ClassMetric = Literal["macro_f1", "accuracy", "mcc", "alpha"]
+"""What classes are measured by; alpha is Krippendorff's for nominal values."""
+
+
+def _with_text_keys(value: object) -> object:
+    """YAML reads 1 and true as no text; a label is one."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _with_text_items(value: object) -> object:
+    return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
+
+
+def _each_once(names: list[Any]) -> list[Any]:
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return names
+
+
+Chosen = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_with_text_items), AfterValidator(_each_once)]
+Renamed = Annotated[dict[str, str | None], BeforeValidator(_with_text_keys)]
+
+
+class _Task(Section):
+    """What every task has."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The task's name in the report."""
+
+
+class _FineTunedTask(_Task):
+    """A task that each model is fine-tuned on."""
+
+    train: Source
+    """Rows to learn from."""
+    dev: Source | None = None
+    """Rows by which learning rate and stopping are chosen; without them a part of the training rows."""
+    test: Source
+    """Rows of the final figure; they choose nothing."""
+    dev_share: Share = 0.1
+    """Which part of the training rows, drawn by the recipe's seed, stands in for dev."""
+    max_train: Count | None = None
+    """At most so many training rows, drawn by the recipe's seed."""
+    max_dev: Count | None = None
+    """At most so many dev rows."""
+    max_test: Count | None = None
+    """At most so many test rows."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.train, *([self.dev] if self.dev else []), self.test]
+
+
+class ClassificationTask(_FineTunedTask):
+    """The class of a text; its rows are those whose label is not null."""
+
+    kind: Literal["classification"]
+    """The kind of task."""
+    text: str = "text"
+    """The column of the texts."""
+    label: str = "label"
+    """The column of the classes."""
+    labels: Chosen | Renamed | None = None
+    """The classes that count, as a list, or with other names as a mapping; a row of any other is left out."""
+    metrics: Annotated[list[ClassMetric], AfterValidator(_each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
+    """What is measured; the first chooses on dev, and the report's plot uses it."""
+
+
+class PairClassificationTask(_FineTunedTask):
+    """The class of two texts, which the model reads as one pair."""
+
+    kind: Literal["pair_classification"]
+    """The kind of task."""
+    text: str = "text1"
+    """The column of the first texts."""
+    text_pair: str = "text2"
+    """The column of the second texts."""
+    label: str = "label"
+    """The column of the classes."""
+    labels: Chosen | Renamed | None = None
+    """The classes that count, as a list, or with other names as a mapping; a row of any other is left out."""
+    metrics: Annotated[list[ClassMetric], AfterValidator(_each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
+    """What is measured; the first chooses on dev, and the report's plot uses it."""
+
+
+class SimilarityTask(_FineTunedTask):
+    """How alike two texts are, as a number."""
+
+    kind: Literal["similarity"]
+    """The kind of task."""
+    text: str = "text1"
+    """The column of the first texts."""
+    text_pair: str = "text2"
+    """The column of the second texts."""
+    label: str = "label"
+    """The column of the numbers."""
+    metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(_each_once)] = Field(
+        default=["pearson", "spearman"], min_length=1
+    )
+    """What is measured; the first chooses on dev. alpha is Krippendorff's for intervals."""
+
+
+class TokensTask(_FineTunedTask):
+    """The class of each word: parts of speech, or entities in IOB2."""
+
+    kind: Literal["tokens"]
+    """The kind of task."""
+    words: str = "tokens"
+    """The column of the words, a list a row."""
+    label: str = "tags"
+    """The column of their classes, a list as long."""
+    labels: Annotated[dict[str, str], BeforeValidator(_with_text_keys)] | None = None
+    """Other names for classes, such as {B-MISC: O, I-MISC: O}; one that it does not name stays."""
+    metrics: Annotated[list[Literal["accuracy", "macro_f1", "entity_f1"]], AfterValidator(_each_once)] = Field(
+        default=["accuracy"], min_length=1
+    )
+    """What is measured; the first chooses on dev. entity_f1 counts whole entities, and wants IOB2."""
+
+
+class RetrievalTask(_Task):
+    """Find the passage that answers each query among all passages, by the cosine of sentence vectors; no fine-tuning."""
+
+    kind: Literal["retrieval"]
+    """The kind of task."""
+    source: Source
+    """Where the rows come from."""
+    query: str
+    """The column of the queries."""
+    passage: str
+    """The column of the passages, each the answer to its row's query."""
+    metrics: list[Literal["mrr@10", "recall@1"]] = Field(default=["mrr@10", "recall@1"], min_length=1)
+    """What is measured; retention and the report's plot use the first."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.source]
+
+
+class MaskedTask(_Task):
+    """Predict pieces that are masked, by the model's own language-model head; no fine-tuning."""
+
+    kind: Literal["masked"]
+    """The kind of task."""
+    source: Source
+    """Where the texts come from."""
+    text: str = "text"
+    """The column of the texts."""
+    masking: Share = 0.15
+    """Share of a text's pieces that are masked."""
+    max_test: Count | None = 1000
+    """At most so many texts, drawn by the recipe's seed."""
+    metrics: list[Literal["accuracy"]] = Field(default=["accuracy"], min_length=1, max_length=1)
+    """What is measured: the share of masked pieces that are predicted, of the model's own pieces."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.source]
+
+
+FineTunedTask = ClassificationTask | PairClassificationTask | SimilarityTask | TokensTask
+"""Tasks that models are fine-tuned on."""
+Task = FineTunedTask | RetrievalTask | MaskedTask
+"""Any task."""
+TASK_KINDS = ("classification", "pair_classification", "similarity", "tokens", "retrieval", "masked")
+"""What `kind` may say."""
+
+
+def _kind_of(task: Any) -> Any:
+    kind = task.get("kind") if isinstance(task, dict) else getattr(task, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
+TaskByKind = Annotated[
+    Annotated[ClassificationTask, Tag("classification")]
+    | Annotated[PairClassificationTask, Tag("pair_classification")]
+    | Annotated[SimilarityTask, Tag("similarity")]
+    | Annotated[TokensTask, Tag("tokens")]
+    | Annotated[RetrievalTask, Tag("retrieval")]
+    | Annotated[MaskedTask, Tag("masked")],
+    Discriminator(_kind_of),
+]
+"""A task as a recipe reads it: its `kind` alone says which section it is."""
