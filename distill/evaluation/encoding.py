@@ -84,18 +84,23 @@ def encode_rows(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokeni
     return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
 
 
-def word_pieces(sentences: Iterable[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
-    """The ids of every word, by itself as the first one and after a blank as any other; none of one that vanishes.
+def word_pieces(sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+    """The ids of every word of every sentence; none of a word that vanishes.
 
-    Tokenizers of every family split text at blanks, so that these, one after another, are the ids of the joined sentence.
+    Tokenizers of every family split text at blanks, so that these, one after another, are the ids of the joined sentence:
+    the first word by itself, the others after a blank, save where the tokenizer puts that in front of any text.
     """
-    spelled = list(dict.fromkeys(chain.from_iterable(spell(words) for words in sentences)))
-    return dict(zip(spelled, tokenizer(spelled, add_special_tokens=False, verbose=False)["input_ids"], strict=True))
 
+    def encode(texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
-def spell(words: Sequence[str]) -> list[str]:
-    """The words as they stand in a text: all but the first after a blank."""
-    return [word if i == 0 else f" {word}" for i, word in enumerate(words)]
+    both, bare, after = encode(["a a", "a", " a"])
+    blank = " " if both == bare + after else ""
+    spelled = [[word if i == 0 else blank + word for i, word in enumerate(words)] for words in sentences]
+    distinct = list(dict.fromkeys(chain.from_iterable(spelled)))
+    ids = dict(zip(distinct, encode(distinct), strict=True)) if distinct else {}
+    return [[ids[word] for word in words] for words in spelled]
 
 
 def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, torch.Tensor]:
@@ -118,14 +123,14 @@ def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, t
 def _encode_sentences(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Encoded:
     before, after = special_around(tokenizer)
     room = longest - len(before) - len(after)
-    pieces = word_pieces((row.words for row in rows), tokenizer)
+    pieces = word_pieces([row.words for row in rows], tokenizer)
     number = {name: i for i, name in enumerate(task.classes)}
     inputs: list[Input] = []
     row_of: list[int] = []
     cut = 0
     for at, row in enumerate(rows):
-        runs = _runs([pieces[word] for word in spell(row.words)], room)
-        cut += len(runs) > 1 or any(len(pieces[word]) > room for word in spell(row.words))
+        runs = _runs(pieces[at], room)
+        cut += len(runs) > 1 or any(len(of_word) > room for of_word in pieces[at])
         for run in runs:
             ids, words, places = list(before), [], []
             for word, of_word in run:

@@ -37,10 +37,6 @@ class Finished:
         """What was measured of it, or None."""
         return self._found.get((model, task, seed, learning_rate))
 
-    def of(self, model: str, task: str) -> list[dict[str, Any]]:
-        """Everything that was measured of a model on a task."""
-        return [entry for (name, on, *_), entry in self._found.items() if (name, on) == (model, task)]
-
     def precision(self) -> str | None:
         """The arithmetic in which earlier fine-tunes ran, which later ones must share."""
         return next((entry["precision"] for entry in self._found.values() if "precision" in entry), None)

@@ -1,11 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from distill.evaluation.metrics import first_hits, ranks_of_answers, reciprocal_ranks
+from distill.evaluation.metrics import (
+    CLASSES,
+    NUMBERS,
+    entity_f1,
+    first_hits,
+    interval_alpha,
+    macro_f1,
+    mcc,
+    nominal_alpha,
+    pearson,
+    ranks_of_answers,
+    reciprocal_ranks,
+    spearman,
+)
 
 
 @st.composite
@@ -58,3 +73,90 @@ def test_a_model_that_gives_no_number_ranks_every_answer_last() -> None:
     ranks = ranks_of_answers(np.full((3, 20), np.nan, dtype=np.float32), np.array([0, 5, 19]))
     assert ranks.tolist() == [20, 20, 20]
     assert reciprocal_ranks(ranks).sum() == 0
+
+
+def test_macro_f1_is_the_mean_of_the_classes_f1() -> None:
+    # a: precision 2/3, recall 2/2, F1 0.8; b: 1/1 and 1/2, F1 2/3; c is never right.
+    gold, predicted = np.array(list("aabbc")), np.array(list("aaabb"))
+    assert macro_f1(gold, predicted) == pytest.approx((0.8 + 0.5 + 0.0) / 3)
+
+
+def test_mcc_is_the_correlation_of_two_binary_variables() -> None:
+    gold, predicted = np.array([1, 1, 1, 0, 0, 0, 0, 1]), np.array([1, 0, 1, 0, 1, 0, 0, 1])
+    assert mcc(gold, predicted) == pytest.approx(np.corrcoef(gold, predicted)[0, 1])
+
+
+def test_a_majority_guess_gets_the_majoritys_score() -> None:
+    gold = np.array(["a"] * 70 + ["b"] * 20 + ["c"] * 10)
+    guess = np.full(100, "a")
+    found = {name: metric(gold, guess) for name, metric in CLASSES.items()}
+    assert found["accuracy"] == pytest.approx(0.7)
+    assert found["macro_f1"] == pytest.approx(2 * 0.7 / 1.7 / 3)
+    assert found["mcc"] == 0.0
+    assert found["alpha"] < 0.0
+
+
+@pytest.mark.parametrize("constant", [np.zeros(5), np.full(5, np.nan), np.full(5, np.inf)])
+def test_a_constant_prediction_and_one_that_is_no_number_correlate_with_nothing(constant: np.ndarray) -> None:
+    gold = np.arange(5.0)
+    assert pearson(gold, constant) == spearman(gold, constant) == 0.0
+
+
+def test_correlations_are_those_of_hand_computed_ranks_and_values() -> None:
+    gold, predicted = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 2.0, 10.0])
+    assert spearman(gold, predicted) == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert pearson(gold, predicted) == pytest.approx(13 / np.sqrt(5 * 50))
+
+
+def test_nominal_alpha_is_that_of_krippendorffs_worked_example() -> None:
+    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section A: two observers, ten units, alpha 0.095.
+    first, second = np.array([0, 1, 0, 0, 0, 0, 0, 0, 1, 0]), np.array([1, 1, 1, 0, 0, 1, 0, 0, 0, 0])
+    assert nominal_alpha(first, second) == pytest.approx(0.095, abs=5e-4)
+
+
+def test_nominal_alpha_with_five_classes_is_that_of_krippendorffs_worked_example() -> None:
+    # The same paper, section B: twelve articles, two observers, five categories, alpha 0.692.
+    first, second = np.array(list("aabbdcccedda")), np.array(list("babbbccceddd"))
+    assert nominal_alpha(first, second) == pytest.approx(0.692, abs=5e-4)
+
+
+@given(
+    arrays(np.int64, 12, elements=st.integers(-3, 3)),
+    arrays(np.int64, 12, elements=st.integers(-3, 3)),
+)
+def test_alphas_are_those_of_a_naive_loop_over_all_pairs(first: np.ndarray, second: np.ndarray) -> None:
+    """Krippendorff 2011: one minus observed over expected disagreement, over pairs of values."""
+    values = [*first.tolist(), *second.tolist()]
+
+    def naive(difference: Callable[[float, float], float]) -> float:
+        observed = np.mean([difference(a, b) for a, b in zip(first, second, strict=True)])
+        expected = np.mean([difference(a, b) for i, a in enumerate(values) for j, b in enumerate(values) if i != j])
+        return float(1 - observed / expected) if expected else 1.0
+
+    assert nominal_alpha(first, second) == pytest.approx(naive(lambda a, b: float(a != b)))
+    assert interval_alpha(first.astype(float), second.astype(float)) == pytest.approx(naive(lambda a, b: float((a - b) ** 2)))
+
+
+@given(arrays(np.float64, st.integers(2, 20), elements=st.integers(-5, 5)))
+def test_perfect_numbers_get_one_under_every_metric_if_they_vary(gold: np.ndarray) -> None:
+    varies = gold.min() < gold.max()
+    assert NUMBERS["alpha"](gold, gold) == 1.0
+    for name in ("pearson", "spearman"):
+        assert NUMBERS[name](gold, gold) == pytest.approx(1.0 if varies else 0.0)
+
+
+def test_alpha_counts_a_shift_that_correlation_does_not_see() -> None:
+    gold = np.arange(10.0)
+    assert pearson(gold, gold + 3) == pytest.approx(1.0)
+    assert interval_alpha(gold, gold + 3) < 0.7
+
+
+def test_entity_f1_counts_whole_entities() -> None:
+    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
+    # PER is cut short, LOC is right, ORG is called LOC: one right of three found and of three there.
+    predicted = [["B-PER", "O", "O", "B-LOC"], ["O", "B-LOC"]]
+    assert entity_f1(gold, predicted) == pytest.approx(1 / 3)
+
+
+def test_a_guess_of_no_entity_gets_none_of_them_however_many_words_it_gets_right() -> None:
+    assert entity_f1([["O"] * 50 + ["B-PER"]], [["O"] * 51]) == 0.0

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from distill.errors import Interrupted, UserError
 from distill.evaluation import stage
+from distill.evaluation.scratch import random_language_model
 from distill.evaluation.stage import EvaluationResult
 from distill.progress import Progress
 from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
 from distill.student.depth import untrained_copy
 from distill.teacher import Teacher, load_teacher
 from tests.conftest import swedish_sentences
+from tests.evaluation.conftest import toy_records
 
 Rows = list[dict[str, Any]]
 PAIRS = [{"q": q, "a": f"{q} {a}"} for q, a in zip(swedish_sentences(20, seed=1), swedish_sentences(20, seed=2), strict=True)]
@@ -126,3 +129,124 @@ def test_no_task_loads_no_model_and_gives_no_scores(tmp_path: Path) -> None:
         progress=Progress(quiet=True),
     )
     assert result.scores == []
+
+
+TOY = {"kind": "classification", "name": "toy", "metrics": ["accuracy", "mcc"], "max_train": 40, "max_test": 20}
+QUICK = {"seeds": 2, "learning_rates": [1e-3, 3e-3], "epochs": 1, "batch_size": 16, "max_length": 48, "precision": "float32"}
+
+
+@pytest.fixture
+def toy(write_rows: Callable[..., dict[str, str]]) -> dict[str, Any]:
+    """A task of two classes as a recipe says it."""
+    return {**TOY, "train": write_rows(toy_records(80), "train"), "test": write_rows(toy_records(30, seed=1), "test")}
+
+
+@pytest.fixture
+def fine_tune(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResult]:
+    """The stage with a quick protocol; `untrained` has random weights, a path cannot be loaded, others are the teacher."""
+
+    def run(models: list[str], tasks: list[Any], **arguments: Any) -> EvaluationResult:
+        random = Teacher(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)
+
+        def load(name: str) -> Teacher:
+            return load_teacher(name) if "/" in name else random if name == "untrained" else teacher
+
+        output = arguments.pop("output", tmp_path / "evaluation")
+        output.mkdir(exist_ok=True)
+        return stage.run(
+            EvaluationSection.model_validate({"models": models, "tasks": tasks, **QUICK}),
+            load=arguments.pop("load", load),
+            teacher_section=TeacherSection(model="organisation/teacher"),
+            seed=0,
+            output=output,
+            progress=arguments.pop("progress", Progress(quiet=True)),
+            **arguments,
+        )
+
+    return run
+
+
+def test_fine_tuned_scores_are_paired_with_the_teachers(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
+    result = fine_tune(["student", "untrained", "teacher"], [toy])
+    scores = {(score.model, score.metric): score for score in result.scores}
+    assert next(iter(scores)) == ("teacher", "accuracy") and len(scores) == 6
+    whole, same, other = (scores[name, "accuracy"] for name in ("teacher", "student", "untrained"))
+    assert len(whole.scores) == 2 and whole.retention == 1.0 and whole.difference == 0.0
+    # The same model under another name meets the same rows, heads and orders.
+    assert same.scores == whole.scores and (same.difference_low, same.difference_high) == (0.0, 0.0)
+    assert other.difference == pytest.approx(other.mean - whole.mean)
+    assert whole.learning_rate in QUICK["learning_rates"]
+    assert result.rows == {"toy": 20}
+    counts = result.counts["toy"]
+    assert (counts["train"], counts["dev"], counts["test"], counts["classes"]) == (40, 8, 20, 2)
+    assert counts["cut"]["student"] == {"train": 0, "dev": 0, "test": 0}
+
+
+def test_a_baseline_that_cannot_be_loaded_has_a_reason_and_the_others_go_on(
+    fine_tune: Callable[..., EvaluationResult], toy: Any, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "no" / "model")
+    result = fine_tune([missing, "teacher"], [toy])
+    scores = {(score.model, score.metric): score for score in result.scores}
+    for metric in ("accuracy", "mcc"):
+        score = scores[missing, metric]
+        assert (score.scores, score.mean, score.low, score.retention, score.difference) == ([], None, None, None, None)
+        assert score.reason is not None and score.reason.startswith(f"there is no folder {missing}")
+        assert scores["teacher", metric].mean is not None
+    assert json.loads((tmp_path / "evaluation" / "scores.json").read_text(encoding="utf-8"))[2]["mean"] is None
+
+
+def test_a_model_of_the_run_that_cannot_be_loaded_is_an_error(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
+    def load(name: str) -> Teacher:
+        raise UserError("the student is not there")
+
+    with pytest.raises(UserError, match="the student is not there"):
+        fine_tune(["student"], [toy], load=load)
+
+
+def test_a_model_without_a_head_has_a_reason_under_masked_prediction(
+    fine_tune: Callable[..., EvaluationResult], teacher: Teacher, write_rows: Callable[..., dict[str, str]]
+) -> None:
+    task = {"kind": "masked", "name": "mlm", "source": write_rows([{"text": s} for s in swedish_sentences(20)])}
+    headed = Teacher(model=random_language_model(teacher.model, 0), tokenizer=teacher.tokenizer)
+    result = fine_tune(["teacher", "scratch"], [task], load=lambda name: headed if name == "scratch" else teacher)
+    bare, measured = result.scores
+    assert (bare.mean, bare.reason) == (None, "XLMRobertaModel has no masked-language-model head")
+    assert measured.mean is not None and measured.low is not None and measured.low <= measured.mean
+    assert (measured.retention, measured.reason) == (None, "the teacher was not evaluated")
+
+
+class StopsAfter(Progress):
+    """Raises Interrupted, as a signal would, once so much is measured."""
+
+    def __init__(self, measurements: float) -> None:
+        super().__init__(quiet=True)
+        self.measurements, self.begun = measurements, -1.0
+
+    def _show(self, task: Any) -> None:
+        self.begun = task.already if self.begun < 0 else self.begun
+        if task.done > self.measurements:
+            raise Interrupted
+
+
+def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
+    fine_tune: Callable[..., EvaluationResult], toy: Any, task: Callable[..., RetrievalTask], tmp_path: Path
+) -> None:
+    tasks, models = [task(PAIRS).model_dump(exclude_none=True), toy], ["teacher", "untrained"]
+    whole = fine_tune(models, tasks, output=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        fine_tune(models, tasks, progress=StopsAfter(2.5))
+    measured = (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(measured) == 2  # the retrieval and one fine-tune; the second was under way
+    resumed = StopsAfter(100)
+    assert fine_tune(models, tasks, progress=resumed) == whole
+    assert resumed.begun == 2, "time left is told of what is missing"
+
+
+def test_models_whose_measurements_are_all_there_are_not_loaded(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
+    whole = fine_tune(["teacher", "untrained"], [toy])
+
+    def load(name: str) -> Teacher:
+        raise AssertionError(f"{name} was loaded for nothing")
+
+    assert fine_tune(["teacher", "untrained"], [toy], load=load) == whole

@@ -1,0 +1,65 @@
+"""What the evaluation's tests share: tiny encoders, and a task whose answer stands in the text."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill.evaluation.tasks import Row, TaskRows
+from distill.recipe import EvaluationSection
+from distill.teacher import Teacher, load_teacher
+from tests.conftest import swedish_sentences
+
+FISH, SHIP = "fisk", "skepp"
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_teacher: Path) -> Teacher:
+    """The tiny teacher, which no test changes."""
+    return load_teacher(str(tiny_teacher))
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Writes rows to a file and gives the source that reads them."""
+
+    def write(rows: list[dict[str, Any]], name: str = "rows") -> dict[str, str]:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return {"path": str(path)}
+
+    return write
+
+
+def toy_records(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Texts that name a fish or a ship, and say so in their label."""
+    draw = random.Random(seed)
+    return [
+        {"text": f"{topic} {sentence}", "label": topic}
+        for sentence in swedish_sentences(count, seed)
+        for topic in [draw.choice((FISH, SHIP))]
+    ]
+
+
+def toy_rows(train: int = 64, test: int = 32) -> TaskRows:
+    """The same as rows in memory."""
+    rows = [Row(text=record["text"], label=record["label"]) for record in toy_records(train + 2 * test)]
+    return TaskRows(
+        train=rows[:train],
+        dev=rows[train : train + test],
+        test=rows[train + test :],
+        classes=(FISH, SHIP),
+        left_out={},
+        test_in_train=0,
+    )
+
+
+def quick_section(**changes: Any) -> EvaluationSection:
+    """A protocol that tiny models go through in a moment."""
+    keys = {"seeds": 2, "learning_rates": [3e-3], "epochs": 4, "batch_size": 16, "max_length": 32, "precision": "float32"}
+    return EvaluationSection.model_validate({"models": ["teacher"], **keys, **changes})

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill.errors import Interrupted
+from distill.evaluation.finished import Finished
+from distill.interruption import Interruption
+
+ENTRY = {"model": "teacher", "task": "toy", "seed": 0, "learning_rate": 1e-4, "dev": 0.1 + 0.2, "precision": "bfloat16"}
+
+
+def test_what_was_added_is_found_again_to_the_last_bit(tmp_path: Path) -> None:
+    Finished(tmp_path / "measured.jsonl", Interruption()).add(ENTRY)
+    again = Finished(tmp_path / "measured.jsonl", Interruption())
+    assert again.find("teacher", "toy", 0, 1e-4) == ENTRY
+    assert (
+        again.find("teacher", "toy", 1, 1e-4) is again.find("student", "toy", 0, 1e-4) is again.find("teacher", "toy") is None
+    )
+    assert again.precision() == "bfloat16"
+
+
+def test_a_line_that_was_cut_off_counts_as_not_measured_and_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "measured.jsonl"
+    Finished(path, Interruption()).add(ENTRY)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"model": "teacher", "task": "toy", "seed": 1, "learn')
+    resumed = Finished(path, Interruption())
+    assert len(resumed) == 1
+    resumed.add(ENTRY | {"seed": 1})
+    assert len(Finished(path, Interruption())) == 2
+
+
+def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_there(tmp_path: Path) -> None:
+    interruption = Interruption()
+    finished = Finished(tmp_path / "measured.jsonl", interruption)
+    interruption.requested = True
+    with pytest.raises(Interrupted):
+        finished.add(ENTRY)
+    assert len(Finished(tmp_path / "measured.jsonl", Interruption())) == 1
