@@ -148,7 +148,7 @@ def _run_evaluation(run: Run, output: Path) -> Any:
                 run.tracker.log(
                     {score.metric: score.mean, f"{score.metric}/low": score.low, f"{score.metric}/high": score.high}
                 )
-                run.tracker.log({f"{score.metric}/retention": score.retention})
+                run.tracker.log({f"{score.metric}/retention": score.retention, f"{score.metric}/difference": score.difference})
 
     return stage.run(
         run.recipe.evaluation,

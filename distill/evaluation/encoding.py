@@ -7,7 +7,7 @@ becomes several inputs, so that every model answers for every word. A word's fir
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,18 @@ def word_pieces(sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokeniz
     distinct = list(dict.fromkeys(chain.from_iterable(spelled)))
     ids = dict(zip(distinct, encode(distinct), strict=True)) if distinct else {}
     return [[ids[word] for word in words] for words in spelled]
+
+
+def used_pieces(splits: Iterable[Encoded], padding: int) -> np.ndarray:
+    """The ids that occur in the splits, and all up to the padding's, in rising order."""
+    found = {i for encoded in splits for one in encoded.inputs for i in one.ids}
+    return np.array(sorted(found | set(range(padding + 1))))
+
+
+def renumber(encoded: Encoded, pieces: np.ndarray) -> Encoded:
+    """The same with each id's place in `pieces` for the id."""
+    place = {int(piece): at for at, piece in enumerate(pieces)}
+    return replace(encoded, inputs=[replace(one, ids=[place[i] for i in one.ids]) for one in encoded.inputs])
 
 
 def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from distill.errors import UserError
@@ -44,9 +45,18 @@ class HeadedEncoder(torch.nn.Module):
         return outputs.float()
 
 
-def bare_copy(model: PreTrainedModel, *, longest: int, device: torch.device) -> PreTrainedModel:
-    """A copy of the model's encoder alone, on the device, with the attention kernel that is fast there."""
-    encoder = copy.deepcopy(model.base_model).to(device)
+def bare_copy(model: PreTrainedModel, pieces: np.ndarray, *, longest: int, device: torch.device) -> PreTrainedModel:
+    """A copy of the model's encoder alone, with the embeddings of `pieces` alone and the attention kernel that is fast here.
+
+    Pieces are renumbered by their places in `pieces`. What a fine-tune never sees gets no gradient, so that it ends with
+    the same weights as with the whole table, of which a multilingual one's optimiser steps would mostly consist.
+    """
+    base = model.base_model
+    table = base.get_input_embeddings()
+    rows = table.weight.detach()[torch.from_numpy(pieces).to(table.weight.device)].clone()
+    kept = torch.nn.Embedding(len(rows), rows.shape[1], padding_idx=table.padding_idx, _weight=rows)
+    encoder: PreTrainedModel = copy.deepcopy(base, {id(table): kept})
+    encoder = encoder.to(device)
     if device.type == "cpu" and longest <= EAGER_LENGTH and encoder.config._attn_implementation == "sdpa":
         encoder.set_attn_implementation("eager")
     return encoder

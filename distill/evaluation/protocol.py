@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.evaluation.encoding import Encoded, encode_rows
+from distill.evaluation.encoding import Encoded, encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import Outputs, Settings, fine_tune, predict
 from distill.evaluation.finished import Finished
 from distill.evaluation.heads import HeadedEncoder, bare_copy
@@ -125,10 +125,10 @@ class _Bench:
         self.task, self.rows, self.section, self.precision, self.device = task, rows, section, precision, device
         self.model: PreTrainedModel = model.model
         self.longest = min(section.max_length, model.tokenizer.model_max_length, position_limit(self.model))
-        self.train, self.dev, self.test = (
-            encode_rows(split, rows, model.tokenizer, self.longest) for split in (rows.train, rows.dev, rows.test)
-        )
         self.padding = self.model.config.pad_token_id or 0
+        splits = [encode_rows(split, rows, model.tokenizer, self.longest) for split in (rows.train, rows.dev, rows.test)]
+        self.pieces = used_pieces(splits, self.padding)
+        self.train, self.dev, self.test = (renumber(split, self.pieces) for split in splits)
         self.outputs = Outputs(classes=len(rows.classes), pooling=None if isinstance(task, TokensTask) else pooling)
 
     def __call__(self, draw: Draw, learning_rate: float, advance: Callable[[float], object]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class _Bench:
             precision=self.precision,
         )
         tuned = fine_tune(
-            bare_copy(self.model, longest=self.longest, device=self.device),
+            bare_copy(self.model, self.pieces, longest=self.longest, device=self.device),
             self.train.inputs_of(draw.train),
             outputs=self.outputs,
             settings=settings,

@@ -73,7 +73,8 @@ def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
     rows = [task[split] for task in tasks for split in ("source", "train", "dev", "test") if task.get(split)]
     sources = [*recipe["corpus"]["sources"], *rows]
     public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
-    public |= {model: teacher_origin(model) for model in recipe["evaluation"]["models"]}
+    folders = [model for model in recipe["evaluation"]["models"] if teacher_origin(model) != model]
+    public |= {folder: teacher_origin(folder) for folder in folders}
     if not recipe["teacher"]["model"].startswith(PACKAGE):
         public[recipe["teacher"]["model"]] = teacher_origin(recipe["teacher"]["model"])
 
@@ -82,7 +83,11 @@ def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
             return {key: published(item) for key, item in value.items()}
         if isinstance(value, list):
             return [published(item) for item in value]
-        return public.get(value, value) if isinstance(value, str) else value
+        if not isinstance(value, str) or value in public:
+            return public.get(value, value)
+        for folder in folders:  # a reason can tell of them
+            value = value.replace(folder, public[folder])
+        return value
 
     return {key: published(item) for key, item in report.items()}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from tokenizers import processors
 
-from distill.evaluation.encoding import IGNORED, encode_rows, pad, word_pieces
+from distill.evaluation.encoding import IGNORED, encode_rows, pad, renumber, used_pieces, word_pieces
 from distill.evaluation.tasks import Row, TaskRows
 from distill.teacher import Teacher
 from tests.conftest import swedish_sentences
@@ -124,3 +124,13 @@ def test_a_pairs_types_say_which_token_is_of_which_text() -> None:
     one = encode_rows(rows, task_of(rows), tokenizer, LONGEST).inputs[0]
     end = one.ids.index(ids[1][1]) + 1
     assert one.types == [0] * end + [1] * (len(one.ids) - end) and end < len(one.ids)
+
+
+def test_pieces_are_renumbered_by_their_places_and_padding_stays(tiny: Teacher) -> None:
+    rows = [Row(text="fisk hav", label="a"), Row(text="skepp", label="b")]
+    encoded = encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST)
+    pieces = used_pieces([encoded], padding=1)
+    found = renumber(encoded, pieces)
+    assert pieces[:2].tolist() == [0, 1] and (np.diff(pieces) > 0).all()
+    assert [[int(pieces[i]) for i in one.ids] for one in found.inputs] == [one.ids for one in encoded.inputs]
+    assert 1 not in found.inputs[0].ids

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from transformers import PreTrainedModel
 
 from distill.evaluation import finetuning
-from distill.evaluation.encoding import Encoded, Input, encode_rows
+from distill.evaluation.encoding import Encoded, Input, encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import FineTuned, Outputs, Settings, epoch_batches, fine_tune, learning_rate_at, predict
 from distill.evaluation.heads import HeadedEncoder, bare_copy
 from distill.evaluation.tasks import Row, TaskRows
@@ -16,6 +18,11 @@ from distill.teacher import Teacher
 from tests.evaluation.conftest import toy_rows
 
 TEXTS = Outputs(classes=2, pooling="mean")
+
+
+def whole_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """The encoder with every piece."""
+    return bare_copy(model, np.arange(model.config.vocab_size), longest=32, device=torch.device("cpu"))
 
 
 def settings(**changes: Any) -> Settings:
@@ -45,7 +52,7 @@ def tune(tiny: Teacher, dev: list[float] | None = None, outputs: Outputs = TEXTS
     train: list[Input] = changes.pop("train", None) or encoded(tiny).inputs
     advance = changes.pop("advance", lambda share: None)
     return fine_tune(
-        bare_copy(tiny.model, longest=32, device=torch.device("cpu")),
+        whole_copy(tiny.model),
         train,
         outputs=outputs,
         settings=settings(**changes),
@@ -129,6 +136,23 @@ def test_a_loss_that_is_no_number_ends_it_before_the_weights_are_touched(
     assert torch.isfinite(weights(found)).all()
 
 
+def test_a_fine_tune_of_the_pieces_that_occur_ends_as_one_of_the_whole_vocabulary(tiny: Teacher) -> None:
+    whole = encoded(tiny)
+    pieces = used_pieces([whole], padding=1)
+    assert len(pieces) < tiny.model.config.vocab_size / 2
+    few = renumber(whole, pieces)
+    keys: dict[str, Any] = {"outputs": TEXTS, "settings": settings(epochs=3), "seed": 0, "padding": 1}
+    rising = itertools.count()
+    keys["measure_dev"] = lambda model: float(next(rising))
+    one = fine_tune(whole_copy(tiny.model), whole.inputs, **keys)
+    small = bare_copy(tiny.model, pieces, longest=32, device=torch.device("cpu"))
+    other = fine_tune(small, few.inputs, **keys)
+    tables = [tuned.model.encoder.get_input_embeddings().weight for tuned in (one, other)]
+    # The gradient's norm is summed in another order.
+    torch.testing.assert_close(tables[0][torch.from_numpy(pieces)], tables[1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(one.model.head.weight, other.model.head.weight, atol=1e-5, rtol=1e-4)
+
+
 def test_a_frozen_fine_tune_changes_nothing_below(tiny: Teacher) -> None:
     tuned = tune(tiny, freeze_layers=3, epochs=1)
     before = dict(tiny.model.base_model.named_parameters())
@@ -137,7 +161,7 @@ def test_a_frozen_fine_tune_changes_nothing_below(tiny: Teacher) -> None:
 
 
 def test_predictions_are_in_the_order_of_the_rows_whatever_their_lengths(tiny: Teacher) -> None:
-    model = HeadedEncoder(bare_copy(tiny.model, longest=32, device=torch.device("cpu")), 1, "mean").eval()
+    model = HeadedEncoder(whole_copy(tiny.model), 1, "mean").eval()
     rows, outputs = encoded(tiny, 12), Outputs(classes=0, pooling="mean")
     together = predict(model, rows, outputs=outputs, precision="float32", padding=1)
     for i, one in enumerate(rows.inputs):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -59,11 +60,25 @@ def test_a_copy_is_the_bare_encoder_and_leaves_the_model_alone() -> None:
     from transformers import BertForMaskedLM
 
     model = BertForMaskedLM(BertConfig(**SIZES)).eval()
-    copied = bare_copy(model, longest=32, device=torch.device("cpu"))
+    copied = bare_copy(model, np.arange(50), longest=32, device=torch.device("cpu"))
     assert type(copied) is BertModel
     with torch.no_grad():
         next(copied.parameters()).zero_()
     assert float(model.bert.embeddings.word_embeddings.weight.detach().abs().sum()) > 0
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_a_copy_of_the_pieces_that_occur_computes_the_same(family: str) -> None:
+    model, pieces = ENCODERS[family](), np.unique(IDS.numpy())
+    copied = bare_copy(model, pieces, longest=32, device=torch.device("cpu"))
+    model.set_attn_implementation(copied.config._attn_implementation)
+    renumbered = torch.from_numpy(np.searchsorted(pieces, IDS.numpy()))
+    assert copied.get_input_embeddings().weight.shape == (len(pieces), 16) != model.get_input_embeddings().weight.shape
+    with torch.inference_mode():
+        states = [
+            one(input_ids=ids, attention_mask=MASK).last_hidden_state for one, ids in ((model, IDS), (copied, renumbered))
+        ]
+    assert torch.equal(*states)
 
 
 @pytest.mark.parametrize("family", ENCODERS)

@@ -9,7 +9,15 @@ import yaml
 from huggingface_hub import ModelCard
 from hypothesis import example, given, settings, strategies as st
 
-from distill.export.card import card_licence, code_span, escape_markdown, python_literal, render_card, teacher_origin
+from distill.export.card import (
+    card_licence,
+    card_metadata,
+    code_span,
+    escape_markdown,
+    python_literal,
+    render_card,
+    teacher_origin,
+)
 from tests.report.examples import example_report
 
 HOSTILE = [
@@ -290,3 +298,22 @@ def test_escaped_text_is_one_line_without_unescaped_marks(text: str) -> None:
     escaped = escape_markdown(text)
     assert len(escaped.splitlines()) <= 1
     assert not re.search(r"(?<!\\)(\\\\)*[`*_\[\]<>#|{}~$&]", re.sub(r"\\[^\\]", "", escaped))
+
+
+def test_a_score_that_was_not_measured_says_why_and_is_not_in_the_metadata() -> None:
+    report = example_report()
+    report["recipe"]["evaluation"]["tasks"] += [{"name": "mlm", "kind": "masked"}, {"name": "pos", "kind": "tokens"}]
+    first = report["evaluation"][0]
+    nothing = dict.fromkeys(("mean", "low", "high", "retention"))
+    report["evaluation"] += [
+        first | nothing | {"model": "student", "task": "mlm", "metric": "accuracy", "reason": "no head there"},
+        first | {"model": "student", "task": "pos", "metric": "accuracy", "mean": 0.9, "low": None, "high": None},
+    ]
+    card = render_card(report, "mit")
+    assert "| student | mlm | accuracy | – | no head there | – |" in card
+    assert "| student | pos | accuracy | 0.900 | – | " in card
+    results = card_metadata(report, "mit").eval_results or []
+    assert {(result.dataset_name, result.task_type) for result in results} == {
+        ("faq", "retrieval"),
+        ("pos", "token-classification"),
+    }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import getpass
 import json
 import re
@@ -189,3 +190,13 @@ def test_an_export_that_loads_to_other_states_is_refused(
     monkeypatch.setattr(stage, "save_model", lambda model, *rest: save(untrained_copy(model, 1), *rest))
     with pytest.raises(RuntimeError, match="does not give the student's hidden states"):
         exported(student, local_report, tmp_path)
+
+
+def test_a_published_report_names_a_local_baseline_without_its_folder(local_report: dict[str, Any]) -> None:
+    folder, report = f"/home/{SECRET}/models/baseline", copy.deepcopy(local_report)
+    report["recipe"]["evaluation"]["models"] += [folder, "org/baseline"]
+    report["evaluation"] += [report["evaluation"][0] | {"model": folder, "reason": f"there is no folder {folder}; say a/b"}]
+    published = without_folders(report)
+    assert published["recipe"]["evaluation"]["models"][-2:] == ["baseline", "org/baseline"]
+    assert published["evaluation"][-1]["model"] == "baseline"
+    assert published["evaluation"][-1]["reason"] == "there is no folder baseline; say a/b"

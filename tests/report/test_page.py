@@ -184,3 +184,22 @@ def test_counts_are_short(value: float | None, text: str) -> None:
 )  # fmt: skip
 def test_sizes_are_short_and_decimal(value: float | None, text: str) -> None:
     assert format_bytes(value) == text
+
+
+def test_a_score_that_was_not_measured_shows_its_reason_and_one_seed_no_interval() -> None:
+    content = example_report()
+    first = content["evaluation"][0]
+    nothing = dict.fromkeys(("mean", "low", "high", "retention", "difference"))
+    one_seed = {"low": None, "high": None, "difference": -0.0321, "difference_low": None, "difference_high": None}
+    content["evaluation"] += [
+        first | nothing | {"model": "org/baseline", "reason": "no safetensors there"},
+        first | one_seed | {"model": "org/other"},
+    ]
+    text = Page(render(content)).text
+    assert "no safetensors there" in text and "-0.032" in text and "None" not in text
+
+
+def test_a_student_that_was_not_measured_does_not_lead() -> None:
+    score = {"model": "student", "task": "mlm", "metric": "accuracy", "mean": None}
+    assert first_score({"evaluation": [score]}) is None
+    assert first_score({"evaluation": [score, score | {"mean": 0.5}]}) == score | {"mean": 0.5}

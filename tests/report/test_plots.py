@@ -173,3 +173,21 @@ def test_ids_of_one_figure_are_not_those_of_another() -> None:
     one, other = (to_svg(scores_plot(scores), name) for name in ("one", "other"))
     assert 'id="one-' in one and 'id="one-' not in other
     assert one.replace("one-", "other-") != one
+
+
+def test_what_was_not_measured_is_not_drawn_and_one_seed_has_no_interval() -> None:
+    content = example_report()
+    first = content["evaluation"][0]
+    content["evaluation"].insert(0, first | {"model": "org/none", "scores": [], "mean": None, "low": None, "high": None})
+    content["evaluation"].append(first | {"model": "org/one-seed", "low": None, "high": None})
+    drawn = [label.get_text() for label in draw_plots(content, None)["scores"].axes[0].get_yticklabels()]
+    assert "org/one-seed" in drawn and "org/none" not in drawn
+    content["evaluation"] = content["evaluation"][:1]
+    assert not {"scores", "trade-off"} & draw_plots(content, None).keys()
+
+
+def test_a_score_below_zero_is_within_the_axes() -> None:
+    content = example_report()
+    content["evaluation"][2] |= {"mean": -0.2, "low": -0.3, "high": -0.1}
+    low, high = draw_plots(content, None)["scores"].axes[0].get_xlim()
+    assert low <= -0.3 and high > 0.8
