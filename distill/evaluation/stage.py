@@ -71,16 +71,21 @@ def run(
     names = sorted(section.models, key=lambda name: name != "teacher") if section.tasks else []
     scores: list[Score] = []
     whole: dict[str, Any] = {}
-    total = len(names) * sum(_parts(task, section) for task in section.tasks)
-    with progress.task("evaluation", total=total, unit="measurements", already=len(finished)) as bar:
+    parts = len(names) * sum(_parts(task, section) for task in section.tasks)
+    percent = 100 / max(1, parts)
+    with progress.task("evaluation", total=100, unit="%", already=percent * len(finished)) as bar:
+
+        def advance(share: float, detail: str) -> None:
+            bar.advance(percent * share, detail)
+
         for name in names:
             bench.take(name)
             for task in section.tasks:
                 try:
-                    found = bench.measure(task, rows[task.name], bar.advance)
+                    found = bench.measure(task, rows[task.name], advance)
                 except _NoModelError as error:
                     own = [no_score(name, task.name, metric, str(error)) for metric in task.metrics]
-                    bar.advance(_parts(task, section))
+                    advance(_parts(task, section), f"{name} cannot be loaded")
                 else:
                     if name == "teacher":
                         whole[task.name] = found

@@ -217,15 +217,16 @@ def test_a_model_without_a_head_has_a_reason_under_masked_prediction(
 
 
 class StopsAfter(Progress):
-    """Raises Interrupted, as a signal would, once so much is measured."""
+    """Raises Interrupted, as a signal would, once so many percent are measured."""
 
-    def __init__(self, measurements: float) -> None:
+    def __init__(self, percent: float) -> None:
         super().__init__(quiet=True)
-        self.measurements, self.begun = measurements, -1.0
+        self.percent, self.begun, self.ended = percent, -1.0, 0.0
 
     def _show(self, task: Any) -> None:
         self.begun = task.already if self.begun < 0 else self.begun
-        if task.done > self.measurements:
+        self.ended = task.done
+        if task.done > self.percent:
             raise Interrupted
 
 
@@ -235,12 +236,12 @@ def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
     tasks, models = [task(PAIRS).model_dump(exclude_none=True), toy], ["teacher", "untrained"]
     whole = fine_tune(models, tasks, output=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        fine_tune(models, tasks, progress=StopsAfter(2.5))
+        fine_tune(models, tasks, progress=StopsAfter(100 * 2.5 / 8))
     measured = (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(measured) == 2  # the retrieval and one fine-tune; the second was under way
-    resumed = StopsAfter(100)
+    resumed = StopsAfter(101)
     assert fine_tune(models, tasks, progress=resumed) == whole
-    assert resumed.begun == 2, "time left is told of what is missing"
+    assert (resumed.begun, resumed.ended) == pytest.approx((25, 100)), "time left is told of what is missing"
 
 
 def test_models_whose_measurements_are_all_there_are_not_loaded(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
