@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from setting import RESULTS, TEACHER, newsreels, provenance, trimmed_teacher
 
-from distill.distillation.arithmetic import memory_in_use, training_operations
+from distill.arithmetic import memory_in_use, training_operations
 from distill.distillation.blocks import write_blocks
 from distill.distillation.chunks import Chunks
 from distill.distillation.loop import distil
 from distill.distillation.objectives import hidden_loss
-from distill.distillation.precision import choose_precision
 from distill.interruption import Interruption
+from distill.precision import choose_precision
 from distill.processes import Processes
 from distill.progress import Progress, silence_libraries
 from distill.recipe import DistillationSection

@@ -88,7 +88,7 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
 
 def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
     """Predict the student's size and the distillation's cost, from the number of pieces kept where it is known."""
-    from distill.distillation.arithmetic import matrix_parameters
+    from distill.arithmetic import matrix_parameters
 
     config = _teacher_config(recipe)
     teacher = int(_empty_model(config).num_parameters())
@@ -122,7 +122,7 @@ def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
     """About how long the distillation takes on the device at hand, and in which precision, by a short probe."""
     import torch
 
-    from distill.distillation.precision import choose_precision, peak_rate
+    from distill.precision import choose_precision, peak_rate
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = choose_precision(precision, device)

@@ -111,7 +111,7 @@ def test_planning_computes_no_weight(tiny_teacher: Path) -> None:
 
 
 def test_predicted_seconds_follow_the_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill.distillation import precision
+    from distill import precision
 
     monkeypatch.setattr(precision, "matmul_seconds", lambda *arguments: 0.1)
     (short, chosen), (long, _) = predict_seconds(1e12, "float32"), predict_seconds(3e12, "float32")

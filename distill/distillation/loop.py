@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.distillation.arithmetic import memory_in_use, training_operations
+from distill.arithmetic import memory_in_use, training_operations
 from distill.distillation.cache import TeacherCache
 from distill.distillation.checkpoints import (
     LoopState,
@@ -26,10 +26,10 @@ from distill.distillation.chunks import Chunks, batch_stream
 from distill.distillation.criterion import Criterion, Masking
 from distill.distillation.fidelity import make_reference, measure_fidelity
 from distill.distillation.heads import piece_bytes
-from distill.distillation.precision import choose_precision, peak_rate
 from distill.distillation.step import Backward
 from distill.errors import Interrupted, UserError
 from distill.interruption import Interruption
+from distill.precision import choose_precision, peak_rate
 from distill.processes import Processes
 from distill.progress import Progress
 from distill.recipe import DistillationSection

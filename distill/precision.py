@@ -7,13 +7,13 @@ import time
 import torch
 
 SIDE = 1024
-"""The products measured are of two matrices with so many rows and columns."""
+"""Rows and columns of the matrices multiplied, unless said otherwise."""
 _REPEATS, _PATIENCE, _WORTHWHILE = 6, 0.5, 1.3
 
 
-def matmul_seconds(device: torch.device, dtype: torch.dtype) -> float:
-    """Best time of one matrix product, of the few that half a second has room for."""
-    left = torch.ones(SIDE, SIDE, device=device, dtype=dtype)
+def matmul_seconds(device: torch.device, dtype: torch.dtype, side: int = SIDE) -> float:
+    """Best time of one product of two `side` x `side` matrices, of the few that half a second has room for."""
+    left = torch.ones(side, side, device=device, dtype=dtype)
     best, began = float("inf"), time.perf_counter()
     for _ in range(_REPEATS):  # the first one warms up
         if best < float("inf") and time.perf_counter() - began > _PATIENCE:

@@ -1,4 +1,4 @@
-"""What a step must compute, against what the device can: models go in; floating-point operations and shares come out."""
+"""What a model must compute: models go in; parameters that multiply and floating-point operations come out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ def matrix_parameters(model: PreTrainedModel) -> int:
     return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())
 
 
+def attention_operations(model: PreTrainedModel, length: int) -> float:
+    """Operations of attention's two products of activations, a token: 4 x length x width in each layer."""
+    return float(4.0 * model.config.num_hidden_layers * length * model.config.hidden_size)
+
+
 def forward_operations(model: PreTrainedModel, length: int) -> float:
-    """Operations of a forward pass, a token: 2 a matrix parameter, and in each layer 4 x length x width for attention."""
-    attention = 4.0 * model.config.num_hidden_layers * length * model.config.hidden_size
-    return float(2.0 * matrix_parameters(model) + attention)
+    """Operations of a forward pass, a token: 2 a matrix parameter, and those of attention."""
+    return float(2.0 * matrix_parameters(model) + attention_operations(model, length))
 
 
 def training_operations(student: PreTrainedModel, teacher: PreTrainedModel, length: int) -> float:

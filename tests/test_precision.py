@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distill.distillation import precision
-from distill.distillation.precision import choose_precision, matmul_seconds
+from distill import precision
+from distill.precision import choose_precision, matmul_seconds
 
 CPU = torch.device("cpu")
 
