@@ -1,0 +1,95 @@
+"""From PyTorch to ONNX: an encoder in memory goes in; a file whose batch and length are free comes out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from distill.onnx.layout import INPUTS, OUTPUT
+from distill.teacher.loading import position_limit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_ONE_FILE_BYTES = 1_900_000_000
+"""Protocol Buffers hold less than 2 GiB; a larger model's weights go into a file beside it."""
+
+
+class ConversionError(Exception):
+    """The model's computation cannot be said in ONNX; the text says why."""
+
+
+class _Encoder(torch.nn.Module):
+    """The encoder with the two inputs and the one output that the file has."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder = model.base_model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+
+
+def write_onnx(model: PreTrainedModel, path: Path) -> None:
+    """Write the model's bare encoder to `path`: input_ids and attention_mask (batch x length, int64) to last_hidden_state.
+
+    A head over the encoder is left out. Raises ConversionError if the architecture cannot be converted.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoder = _Encoder(model).eval()
+    # More than one sequence, with padding: what is traced from one alone, or without, is fixed to that.
+    ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
+    mask = torch.ones_like(ids)
+    mask[1, 6:] = 0
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=position_limit(model))}
+    weights = sum(parameter.nbytes for parameter in encoder.parameters())
+    with _quietly():
+        try:
+            program = torch.onnx.export(
+                encoder,
+                (ids, mask),
+                input_names=list(INPUTS),
+                output_names=[OUTPUT],
+                dynamic_shapes=tuple(axes for _ in INPUTS),
+                dynamo=True,
+                verbose=False,
+            )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ConversionError(f"{type(model).__name__} cannot be converted to ONNX: {first}") from error
+    assert program is not None, "the exporter returns a program where it is given no file"
+    _forget_origin(program)
+    program.save(path, external_data=weights > _ONE_FILE_BYTES)
+
+
+def _forget_origin(program: torch.onnx.ONNXProgram) -> None:
+    """Take out which lines of which files of this machine each node came from."""
+    program.model.metadata_props.clear()
+    program.model.graph.metadata_props.clear()
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """The exporter's advice to its own developers kept from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,32 @@
+"""Running an ONNX encoder: token ids go in; hidden states come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from distill.onnx.layout import INPUTS, OUTPUT
+
+
+class OnnxEncoder:
+    """An encoder's ONNX file, ready to run on the CPU."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Load `path`, to run on so many threads, or on as many as the machine has cores."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Waiting threads would otherwise burn the cores that whoever runs next in this process wants.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, input_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The last hidden states, batch x length x width, of ids and mask, batch x length."""
+        hidden: npt.NDArray[np.float32] = self._session.run(
+            [OUTPUT], dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
+        )[0]
+        return hidden
