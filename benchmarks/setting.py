@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import f1_score
 
 from distill import __version__
-from distill.benchmark.stage import describe_machine
+from distill.benchmark.machine import describe_machine
 from distill.corpus.cleaning import clean_text
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source

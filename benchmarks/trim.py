@@ -91,7 +91,7 @@ def measure(source: Source, size: int, folder: Path) -> None:
     print(f"encode_batch alone: {encoding:.1f} s, {encoding / seconds:.1f} times as long", flush=True)
     assert (counts == encoded).all(), "both count the same"
     memory, model = part("memory", file), part("model", folder / "counts.npy")
-    from distill.benchmark.stage import describe_machine
+    from distill.benchmark.machine import describe_machine
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     kept: dict[str, Any] = {

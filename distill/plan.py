@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distill.corpus.sources import list_files
 from distill.errors import UserError
 from distill.recipe import Recipe, VocabularySection
+from distill.recipe.benchmark import is_own_model
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -37,10 +38,12 @@ class Plan:
 
 
 def check_surroundings(recipe: Recipe) -> None:
-    """Check what a recipe cannot say by itself: sources, the teacher, and that the student fits it.
+    """Check what a recipe cannot say by itself: sources, the teacher, that the student fits it, models to compare with.
 
     Raises UserError with every problem found.
     """
+    from distill.benchmark.subjects import check_subject
+
     problems: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
@@ -62,6 +65,9 @@ def check_surroundings(recipe: Recipe) -> None:
     if config is not None:
         collect(check_student, recipe, config)
         collect(_check_tokenizer, recipe)
+    for name in recipe.benchmark.models:
+        if not is_own_model(name):
+            collect(check_subject, name)
     if problems:
         raise UserError("\n".join(problems))
 

@@ -183,8 +183,13 @@ def _scratch(run: Run, output: Path) -> Teacher:
 
 def _run_benchmark(run: Run, output: Path) -> Any:
     from distill.benchmark import stage
+    from distill.benchmark.subjects import Subject, open_subject, subject_of
+    from distill.recipe.benchmark import is_own_model
 
-    return stage.run(run.recipe.benchmark, load=run.load, folder_of=run.model_folder, output=output, progress=run.progress)
+    def open_model(name: str) -> Subject:
+        return subject_of(run.load(name).model, run.model_folder(name)) if is_own_model(name) else open_subject(name)
+
+    return stage.run(run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress)
 
 
 def _run_export(run: Run, output: Path) -> Any:
@@ -224,6 +229,14 @@ def _depends_on_student(run: Run) -> dict[str, Any]:
         if section.pruning.recover_tokens:
             needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
     return needed
+
+
+def _depends_on_benchmarked(run: Run) -> dict[str, Any]:
+    """The models that the run does not make itself."""
+    from distill.benchmark.subjects import describe_subject
+    from distill.recipe.benchmark import is_own_model
+
+    return {name: describe_subject(name) for name in run.recipe.benchmark.models if not is_own_model(name)}
 
 
 def _depends_on_sources(sources: list[Any]) -> list[dict[str, Any]]:
@@ -301,7 +314,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="benchmark",
         reads=("vocabulary", "student", "distillation"),
-        depends_on=lambda run: {},
+        depends_on=_depends_on_benchmarked,
         execute=_run_benchmark,
     ),
     Stage(

@@ -212,7 +212,15 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
                     }
                 ]
             },
-            "benchmark": {"threads": [1], "batch_sizes": [1], "lengths": [8], "seconds": 0.1},
+            "benchmark": {
+                "models": ["teacher", "trimmed", "student"],
+                "runtimes": ["torch"],
+                "devices": ["cpu"],
+                "threads": [1],
+                "batch_sizes": [1],
+                "lengths": [8],
+                "seconds": 0.1,
+            },
         }
         for key, value in changes.items():
             *sections, last = key.split(".")

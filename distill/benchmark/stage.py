@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 
-from distill.benchmark.latency import Setting, measure_latencies
-from distill.benchmark.memory import Shape, peak_memory
+from distill.benchmark.bench import Bench
+from distill.benchmark.files import Source, write_sources
+from distill.benchmark.latency import cpu_threads, measure_latencies
+from distill.benchmark.machine import describe_machine
+from distill.benchmark.process import Footprint, Shape, measure_footprint
+from distill.benchmark.settings import RUNTIMES, Entrant, list_entrants, list_places, list_shapes
+from distill.benchmark.subjects import Subject
 from distill.progress import Progress
 from distill.recipe import BenchmarkSection
-from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +30,24 @@ class Measurement:
     model: str
     device: str
     threads: int | None
+    runtime: str
     precision: str
     batch_size: int
     length: int
     median_ms: float | None
     p95_ms: float | None
     sequences_per_second: float | None
-    parameters: int
-    bytes_on_disk: int
+    floor_ms: float | None
+    """The least that the machine's own arithmetic and memory would allow."""
+    rounds: int
+    """How many passes median and percentile are of."""
+    parameters: int | None
+    bytes_on_disk: int | None
+    load_ms: float | None
+    """From disk into the machine's memory, in a fresh process."""
     peak_memory_bytes: int | None
     reason: str | None = None
-    """Why something is not measured."""
+    """Why something is not measured, or not on the model's own weights."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,133 +59,109 @@ class BenchmarkResult:
 
 
 def run(
-    section: BenchmarkSection,
-    *,
-    load: Callable[[str], Teacher],
-    folder_of: Callable[[str], Path],
-    output: Path,
-    progress: Progress,
+    section: BenchmarkSection, *, open_model: Callable[[str], Subject], output: Path, progress: Progress
 ) -> BenchmarkResult:
-    """Measure every model of the section under every setting; `load` and `folder_of` give a model by name.
+    """Measure every model of the section under every setting; `open_model` gives a model by name.
 
-    A device that is not there, and a length the model has no positions for, become rows without times and with a reason.
+    What cannot be measured (an absent device, a length the model has no positions for, arithmetic that is slower here, a pass
+    longer than the time given) becomes rows without times and with a reason.
     """
-    models = {str(name): load(name).model for name in section.models}
-    settings = list_settings(section)
-    shapes = list(dict.fromkeys((setting.batch_size, setting.length) for setting in settings if setting.device == "cpu"))
+    entrants, places, shapes = list_entrants(section), list_places(section), list_shapes(section)
+    subjects = {name: open_model(name) for name in dict.fromkeys(entrant.subject for entrant in entrants)}
     rows: list[Measurement] = []
-    with progress.task("benchmark", total=len(models) + len(settings), unit="steps") as bar:
-        peaks: dict[str, dict[Shape, int] | str] = {}
-        for name in models:
-            fitting = [shape for shape in shapes if shape[1] <= position_limit(models[name])]
-            peaks[name] = _cpu_peaks(folder_of(name), fitting) if fitting else {}
-            bar.advance(1, f"memory of {name}")
-        for setting in settings:
-            rows += _measure(models, setting, section.seconds, peaks, folder_of)
-            bar.advance(1, f"{setting.device}, batch {setting.batch_size}, length {setting.length}")
-    for model in models.values():
-        model.to("cpu")
+    steps = len(subjects) + len(entrants) + len(places) * len(shapes)
+    with tempfile.TemporaryDirectory(dir=output) as folder, progress.task("benchmark", total=steps, unit="steps") as bar:
+        sources: dict[Entrant, Source] = {}
+        for name in subjects:
+            sources |= write_sources(subjects, [entrant for entrant in entrants if entrant.subject == name], Path(folder))
+            bar.advance(1, f"files of {name}")
+        footprints: dict[Entrant, Footprint | str] = {}
+        for entrant in entrants:
+            fitting = [shape for shape in shapes if shape[1] <= position_limit(subjects[entrant.subject].model)]
+            footprints[entrant] = _footprint(entrant, sources[entrant], fitting)
+            bar.advance(1, f"memory of {entrant.name}, {entrant.runtime}")
+        for place in places:
+            with cpu_threads(place.threads):
+                bench = Bench(place, subjects, sources)
+                for shape in shapes:
+                    rows += _measure(bench, entrants, shape, section.seconds, footprints)
+                    bar.advance(1, f"{place.device}, batch {shape[0]}, length {shape[1]}")
+                bench.clear()
     (output / "measurements.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     return BenchmarkResult(measurements=rows, machine=describe_machine())
 
 
-def list_settings(section: BenchmarkSection) -> list[Setting]:
-    """The section's combinations, small ones first; threads tell settings apart on the CPU only."""
-    every = torch.get_num_threads()
-    threads = list(dict.fromkeys(every if count == "all" else min(count, every) for count in section.threads))
+def _measure(
+    bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float, footprints: dict[Entrant, Footprint | str]
+) -> list[Measurement]:
+    """The rows of one place and shape, the models interleaved."""
+    here = [entrant for entrant in entrants if bench.runs(entrant)]
+    obstacles = {entrant: bench.obstacle(entrant, shape) for entrant in here}
+    floors = {entrant: None if obstacles[entrant] else bench.floor_ms(entrant, shape) for entrant in here}
+    for entrant, floor in floors.items():
+        if floor is not None and floor > 1000.0 * seconds:
+            obstacles[entrant] = f"one pass takes {floor / 1000:.1f} s at least, more than the {seconds:g} s given"
+    passes = {entrant: bench.make_pass(entrant, shape) for entrant in here if obstacles[entrant] is None}
+    times = measure_latencies(passes, seconds) if passes else {}
     return [
-        Setting(device=device, threads=count, batch_size=batch_size, length=length)
-        for device in section.devices
-        for count in (threads if device == "cpu" else [None])
-        for batch_size, length in product(sorted(set(section.batch_sizes)), sorted(set(section.lengths)))
+        _row(
+            bench,
+            entrant,
+            shape,
+            times.get(entrant, np.array([])),
+            floors[entrant],
+            footprints[entrant],
+            [reason for reason in (obstacles[entrant], bench.subject(entrant).reason) if reason],
+        )
+        for entrant in here
     ]
 
 
-def size_on_disk(folder: Path) -> int:
-    """Bytes of the folder's weights and tokenizer: what somebody who uses the model has to fetch."""
-    wanted = (".safetensors", ".json", ".model", ".txt")
-    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in wanted)
+def _row(
+    bench: Bench,
+    entrant: Entrant,
+    shape: Shape,
+    times: np.ndarray,
+    floor: float | None,
+    footprint: Footprint | str,
+    reasons: list[str],
+) -> Measurement:
+    place, subject, source = bench.place, bench.subject(entrant), bench.sources[entrant]
+    measured, peak = len(times) > 0, None
+    if place.device == "cuda" and measured:
+        peak = bench.cuda_peak(entrant, shape)
+    elif place.device == "cpu" and isinstance(footprint, Footprint):
+        peak = footprint.peaks.get(shape)
+    elif isinstance(footprint, str) and source.reason is None:
+        reasons.append(f"memory and loading: {footprint}")
+    median = float(np.median(times)) if measured else None
+    runtime, precision = RUNTIMES[entrant.runtime]
+    return Measurement(
+        model=entrant.name,
+        device=place.device,
+        threads=place.threads,
+        runtime=runtime,
+        precision=precision,
+        batch_size=shape[0],
+        length=shape[1],
+        median_ms=median,
+        p95_ms=float(np.quantile(times, 0.95)) if measured else None,
+        sequences_per_second=None if median is None else shape[0] * 1000.0 / median,
+        floor_ms=floor,
+        rounds=len(times),
+        parameters=subject.parameters,
+        bytes_on_disk=source.bytes_on_disk,
+        load_ms=footprint.load_ms if isinstance(footprint, Footprint) else None,
+        peak_memory_bytes=peak,
+        reason="; ".join(reasons) or None,
+    )
 
 
-def describe_machine() -> dict[str, Any]:
-    """What the figures depend on: processor, cores, memory, GPU, and the versions of the libraries that compute."""
-    import platform
-
-    import psutil
-    import transformers
-
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        processor = names[0] if names else processor
-    return {
-        "processor": processor,
-        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-
-
-def _measure(
-    models: dict[str, PreTrainedModel],
-    setting: Setting,
-    seconds: float,
-    peaks: dict[str, dict[Shape, int] | str],
-    folder_of: Callable[[str], Path],
-) -> list[Measurement]:
-    absent = setting.device == "cuda" and not torch.cuda.is_available()
-    fitting = {name: model for name, model in models.items() if setting.length <= position_limit(model)}
-    measured = {} if absent or not fitting else measure_latencies(fitting, setting, seconds)
-    rows = []
-    for name, model in models.items():
-        times, reasons = measured.get(name), []
-        if times is None:
-            reasons.append("no CUDA device here" if absent else f"the model has no positions for {setting.length} tokens")
-        peak = None
-        if setting.device == "cpu":
-            found = peaks[name]
-            peak = None if isinstance(found, str) else found.get((setting.batch_size, setting.length))
-            if isinstance(found, str):
-                reasons.append(f"peak memory: {found}")
-        elif times is not None:
-            peak = _cuda_peak(model, setting)
-        median = None if times is None else float(np.median(times))
-        rows.append(
-            Measurement(
-                model=name,
-                device=setting.device,
-                threads=setting.threads,
-                precision="float32",
-                batch_size=setting.batch_size,
-                length=setting.length,
-                median_ms=median,
-                p95_ms=None if times is None else float(np.quantile(times, 0.95)),
-                sequences_per_second=None if median is None else setting.batch_size * 1000.0 / median,
-                parameters=model.num_parameters(),
-                bytes_on_disk=size_on_disk(folder_of(name)),
-                peak_memory_bytes=peak,
-                reason="; ".join(reasons) or None,
-            )
-        )
-    return rows
-
-
-def _cpu_peaks(folder: Path, shapes: list[Shape]) -> dict[Shape, int] | str:
+def _footprint(entrant: Entrant, source: Source, shapes: list[Shape]) -> Footprint | str:
+    """What a fresh process needs for the model, or why that is not known."""
+    if source.path is None:
+        return source.reason or ""
     try:
-        return peak_memory(folder, shapes)
+        return measure_footprint(entrant.runtime, source.path, shapes)
     except (OSError, RuntimeError) as error:
         return str(error)
-
-
-@torch.inference_mode()
-def _cuda_peak(model: PreTrainedModel, setting: Setting) -> int:
-    weights = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
-    others = torch.cuda.memory_allocated() - weights  # the other models lie on the device too
-    torch.cuda.reset_peak_memory_stats()
-    ids = torch.zeros((setting.batch_size, setting.length), dtype=torch.long, device="cuda")
-    model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(torch.cuda.max_memory_allocated() - others)

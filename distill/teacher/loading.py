@@ -68,8 +68,10 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
     return tokenizer
 
 
-def load_model(model: str | Path, revision: str = "main", *, task_heads: bool = False) -> PreTrainedModel:
-    """The model in float32 and evaluation mode, with its masked-language head if its weights have one.
+def load_model(
+    model: str | Path, revision: str = "main", *, task_heads: bool = False, dtype: str = "float32"
+) -> PreTrainedModel:
+    """The model in evaluation mode, with its masked-language head if its weights have one.
 
     A classifier's head comes only with `task_heads`. Raises UserError if the model is not there or has no safetensors.
     """
@@ -78,9 +80,7 @@ def load_model(model: str | Path, revision: str = "main", *, task_heads: bool = 
     config = load_config(str(model), revision)
     auto = auto_class(config, task_heads=task_heads)
     with _Explained(str(model), "safetensors weights"):
-        loaded = auto.from_pretrained(
-            location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype="float32"
-        )
+        loaded = auto.from_pretrained(location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype=dtype)
     return loaded.eval()
 
 

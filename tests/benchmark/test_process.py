@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.benchmark.memory import Shape, peak_memory
+from distill.benchmark.process import Footprint, Shape, measure_footprint
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 SHAPES = [(8, 60), (1, 8)]
@@ -17,7 +17,7 @@ MB = 1_000_000
 def peaks(tiny_teacher: Path) -> dict[Shape, int]:
     """Of the tiny teacher, while this process holds 500 MB."""
     held = np.ones(500 * MB, dtype=np.uint8)  # ones, because untouched zeros take no memory
-    found = peak_memory(tiny_teacher, SHAPES)
+    found = measure_footprint("torch", tiny_teacher, SHAPES).peaks
     assert held[-1] == 1
     return found
 
@@ -33,7 +33,7 @@ def large_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
     model.save_pretrained(folder)
     weights = 4 * model.num_parameters()
     del model
-    return weights, peak_memory(folder, [(1, 8)])[1, 8]
+    return weights, measure_footprint("torch", folder, [(1, 8)]).peaks[1, 8]
 
 
 def test_a_larger_shape_needs_at_least_as_much(peaks: dict[Shape, int]) -> None:
@@ -62,4 +62,22 @@ def test_what_the_parent_holds_does_not_count(peaks: dict[Shape, int], large_mod
 
 def test_a_process_that_fails_gives_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"config\.json"):
-        peak_memory(tmp_path, [(1, 8)])
+        measure_footprint("torch", tmp_path, [(1, 8)])
+
+
+@pytest.fixture(scope="module")
+def onnx_footprint(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Footprint:
+    from distill.onnx.conversion import write_onnx
+    from distill.teacher import load_model
+
+    file = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    write_onnx(load_model(tiny_teacher), file)
+    return measure_footprint("onnx", file, SHAPES)
+
+
+def test_an_onnx_file_needs_less_than_the_model_in_torch(onnx_footprint: Footprint, peaks: dict[Shape, int]) -> None:
+    assert all(20 * MB < onnx_footprint.peaks[shape] < peaks[shape] for shape in SHAPES)
+
+
+def test_loading_takes_time(onnx_footprint: Footprint) -> None:
+    assert 0 < onnx_footprint.load_ms < 60_000
