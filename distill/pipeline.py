@@ -143,13 +143,28 @@ def _report(run: Run) -> None:
     for name, figure in figures.items():
         (plots / f"{name}.png").write_bytes(to_png(figure))
         run.tracker.artifact(plots / f"{name}.png", "plots")
-    for name in ("report.html", "report.json"):
+    written = ["report.html", "report.json", *_write_tables(run.folder, content)]
+    for name in written:
         run.tracker.artifact(run.folder / name)
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))
     if "export" in run.records:
         run.progress.say("tracking: logging the student as a model", "dim")
         run.tracker.model(run.folder / "export", "student")
+
+
+def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:
+    """The benchmark as files that a spreadsheet and a README take, beside the report; their names."""
+    from distill.report.grid import to_csv, to_markdown
+
+    names = ["benchmark.md", "benchmark.csv"]
+    if not content["benchmark"]:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        return []
+    write_whole(folder / "benchmark.md", to_markdown(content["benchmark"], content["machine"]))
+    write_whole(folder / "benchmark.csv", to_csv(content["benchmark"]))
+    return names
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:

@@ -56,9 +56,14 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
     return figures
 
 
+def is_plain(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the benchmark is of what everybody runs: torch in float32 on the CPU."""
+    return (row["device"], row["runtime"], row["precision"]) == ("cpu", "torch", "float32")
+
+
 def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = "trimmed") -> float | None:
-    """Median latency of `model` over that of `of` at batch 1 and the longest length measured, with all CPU threads."""
-    rows = [row for row in content["benchmark"] or [] if row["device"] == "cpu" and row["median_ms"] is not None]
+    """Median latency of `model` over that of `of` in torch's float32, at batch 1 and the longest length, with all threads."""
+    rows = [row for row in content["benchmark"] or [] if is_plain(row) and row["median_ms"] is not None]
     by_setting: dict[tuple[int, int, int], dict[str, float]] = {}
     for row in rows:
         setting = (-row["batch_size"], row["length"], row["threads"])

@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from distill.progress import format_seconds
 from distill.report.content import latency_ratio
+from distill.report.formats import format_bytes, format_count, format_ms
+from distill.report.grid import MEASURES, build_grid, describe, distinct_files, runtime_of
 from distill.report.plots import to_svg
 
 if TYPE_CHECKING:
@@ -21,12 +23,16 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     environment = Environment(
         loader=PackageLoader("distill.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(count=format_count, size=format_bytes, duration=format_seconds)
+    environment.filters.update(
+        count=format_count, size=format_bytes, ms=format_ms, duration=format_seconds, runtime=runtime_of, machine=describe
+    )
     return environment.get_template("report.html.j2").render(
         report=content,
         plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items()},
         scores=group_rows(content["evaluation"] or [], "task", "metric"),
-        latencies=group_rows(content["benchmark"] or [], "device", "threads", "batch_size", "length"),
+        grid=build_grid(content["benchmark"] or []),
+        measures=MEASURES,
+        files=distinct_files(content["benchmark"] or []),
         ratio=latency_ratio(content),
         lead=first_score(content),
     )
@@ -44,23 +50,3 @@ def group_rows(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[list[Mappi
     for row in rows:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
     return list(groups.values())
-
-
-def format_count(value: float | None) -> str:
-    """A count as a person says it: 512, 28.4k, 21.9M."""
-    if value is None:
-        return "–"
-    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= max(9999.5, 0.99995 * factor):  # what would be rounded to 1000.0k is 1.0M
-            return f"{value / factor:.1f}{unit}"
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-
-
-def format_bytes(value: float | None) -> str:
-    """A size in decimal units: 88 MB."""
-    if value is None:
-        return "–"
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= 0.9995 * factor:
-            return f"{value / factor:.1f} {unit}" if value < 9.95 * factor else f"{value / factor:.0f} {unit}"
-    return f"{value:.0f} B"

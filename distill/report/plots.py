@@ -11,6 +11,8 @@ from io import BytesIO, StringIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from distill.report.content import is_plain
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -150,7 +152,16 @@ def trade_off_plot(evaluation: Sequence[Mapping[str, Any]], benchmark: Sequence[
     """Score against CPU latency at batch 1; the area of a mark is the model's size."""
     task, metric = evaluation[0]["task"], evaluation[0]["metric"]
     scores = {row["model"]: row for row in evaluation if (row["task"], row["metric"]) == (task, metric)}
-    rows = [r for r in benchmark if r["device"] == "cpu" and r["batch_size"] == 1 and r["median_ms"] and r["model"] in scores]
+    rows = [
+        row
+        for row in benchmark
+        if (is_plain(row) or row["model"].endswith("_int8"))  # what has no other row
+        and row["device"] == "cpu"
+        and row["batch_size"] == 1
+        and row["median_ms"]
+        and row["parameters"]
+        and row["model"] in scores
+    ]
     if not rows:
         return None
     length, threads = max((row["length"], row["threads"]) for row in rows)
