@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -68,10 +69,11 @@ def shared() -> dict[str, Place]:
 
 
 @pytest.fixture
-def finished(shared, write_recipe, tmp_path_factory) -> Place:
+def finished(shared, write_recipe, tiny_teacher, tmp_path_factory) -> Place:
     """A finished run that all tests read and none writes to."""
     if "finished" not in shared:
-        place = Place(tmp_path_factory.mktemp("finished"), write_recipe())
+        models = ["teacher", "trimmed", "student", "student_int8", str(tiny_teacher)]
+        place = Place(tmp_path_factory.mktemp("finished"), write_recipe(**{"benchmark.models": models}))
         place.distill()
         shared["finished"] = place
     return shared["finished"]
@@ -197,7 +199,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "benchmark": {
         **{"model": str, "device": str, "threads": int, "precision": str, "batch_size": int, "length": int},
         **{"median_ms": float, "p95_ms": float, "sequences_per_second": float, "parameters": int, "bytes_on_disk": int},
-        "peak_memory_bytes": int,
+        **{"peak_memory_bytes": int, "runtime": str, "load_ms": float, "floor_ms": float},
     },
     "export": {"path": str, "files": list, "pushed_to": type(None)},
 }
@@ -226,6 +228,20 @@ def test_the_report_agrees_with_the_files(finished):
         assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
     for row in report["benchmark"]:
         assert 0 < row["median_ms"] <= row["p95_ms"]
+
+
+def test_the_benchmark_has_the_student_in_int8_and_any_model_named(finished, tiny_teacher):
+    rows = {row["model"]: row for row in finished.report["benchmark"]}
+    assert (rows["student_int8"]["runtime"], rows["student_int8"]["precision"]) == ("onnx", "int8")
+    assert rows["student_int8"]["parameters"] == finished.report["student"]["parameters"]
+    assert rows[str(tiny_teacher)]["parameters"] == finished.report["teacher"]["parameters"]
+
+
+def test_the_benchmark_lies_beside_the_report_as_markdown_and_csv(finished):
+    with (finished.run / "benchmark.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["median_ms"]) for row in rows] == [row["median_ms"] for row in finished.report["benchmark"]]
+    assert "| student_int8 | ONNX int8 |" in (finished.run / "benchmark.md").read_text(encoding="utf-8")
 
 
 LONG = ("--set", "distillation.tokens=150k", "--set", "distillation.checkpoint_seconds=0.2", "--until", "distillation")

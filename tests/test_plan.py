@@ -219,6 +219,13 @@ def test_the_surroundings_of_a_good_recipe_are_let_through(write_recipe: Callabl
     check_surroundings(load_recipe(str(write_recipe()), []).recipe)
 
 
+@pytest.mark.parametrize("name", ["./none", "some/where/deep"])
+def test_a_model_to_compare_with_that_is_not_there_is_told_before_the_run(write_recipe: Callable[..., Path], name: str) -> None:
+    path = write_recipe(**{"benchmark.models": ["student", name]})
+    with pytest.raises(UserError, match=f"^benchmark.models: there is no folder {name}; a Hub id reads organisation/name"):
+        check_surroundings(load_recipe(str(path), []).recipe)
+
+
 def test_everything_missing_in_the_surroundings_is_reported_at_once(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     path = write_recipe(
         **{

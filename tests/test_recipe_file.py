@@ -172,6 +172,11 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
         ("evaluation:\n  models: [teacher, teacher]\n", "line 7: evaluation: models names teacher twice"),
         ("evaluation:\n  models:\n    - teacher\n    - teecher\n", "line 10: evaluation.models.1: "),
         ("benchmark: {threads: [0]}\n", "line 7: benchmark.threads.0: "),
+        ("benchmark: {models: []}\n", "line 7: benchmark.models: "),
+        (
+            "benchmark:\n  models:\n    - teacher\n    - studnet_int8\n",
+            "line 10: benchmark.models.1: there is no model studnet_int8; did you mean student_int8? or a Hub id",
+        ),
         ("1: 2\n", "line 7: 1: "),
         ("seed: null\n", "line 7: seed: input should be a valid integer; found nothing"),
     ],

@@ -22,6 +22,8 @@ class Source:
     bytes_on_disk: int | None
     reason: str | None = None
     """Why there is none."""
+    remark: str | None = None
+    """What must be known of its size."""
 
 
 def write_sources(subjects: Mapping[str, Subject], entrants: Iterable[Entrant], folder: Path) -> dict[Entrant, Source]:
@@ -31,7 +33,12 @@ def write_sources(subjects: Mapping[str, Subject], entrants: Iterable[Entrant], 
         subject = subjects[entrant.subject]
         own = folder / entrant.subject.replace("/", "--")
         if RUNTIMES[entrant.runtime][0] == "torch":
-            found[entrant] = Source(path=subject.folder or _written(subject, own), bytes_on_disk=subject.bytes_on_disk)
+            predicted = subject.folder is None and subject.bytes_on_disk is not None
+            found[entrant] = Source(
+                path=subject.folder or _written(subject, own),
+                bytes_on_disk=subject.bytes_on_disk,
+                remark="bytes on disk are those of its parameters in float32" if predicted else None,
+            )
             continue
         try:
             file = _converted(subject, own, int8=entrant.runtime == "onnx_int8")

@@ -100,7 +100,7 @@ def _measure(
     floors = {entrant: None if obstacles[entrant] else bench.floor_ms(entrant, shape) for entrant in here}
     for entrant, floor in floors.items():
         if floor is not None and floor > 1000.0 * seconds:
-            obstacles[entrant] = f"one pass takes {floor / 1000:.1f} s at least, more than the {seconds:g} s given"
+            obstacles[entrant] = f"one pass would take longer than the {seconds:g} s given (see its floor)"
     passes = {entrant: bench.make_pass(entrant, shape) for entrant in here if obstacles[entrant] is None}
     times = measure_latencies(passes, seconds) if passes else {}
     return [
@@ -111,7 +111,7 @@ def _measure(
             times.get(entrant, np.array([])),
             floors[entrant],
             footprints[entrant],
-            [reason for reason in (obstacles[entrant], bench.subject(entrant).reason) if reason],
+            [one for one in (obstacles[entrant], bench.subject(entrant).reason, bench.sources[entrant].remark) if one],
         )
         for entrant in here
     ]

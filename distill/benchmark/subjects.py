@@ -12,7 +12,7 @@ from distill.errors import UserError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_FLOAT32_BYTES = 4
+_FLOAT32_BYTES, _PATIENCE_SECONDS = 4, 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,36 +41,30 @@ def open_subject(name: str) -> Subject:
 
     Raises UserError if neither can be had.
     """
-    from distill.teacher import load_model
+    from distill.teacher import load_config, load_model
     from distill.teacher.loading import model_folder
 
     location = _location(name)
+    known = find_baseline(location)
+    if known is not None and not _within_reach(location):
+        return _random_subject(known.config, known.unknown)
     try:
         return subject_of(load_model(location), model_folder(location, "main"))
     except UserError as error:
         try:
-            config, unknown = _config_of(location)
+            return _random_subject(load_config(location), ())
         except UserError:
             raise _as_model(error) from error
-    model = _random_model(config)
-    parameters = None if unknown else model.num_parameters()
-    reason = "no weights here: random ones in the shape of its config"
-    reason += f", whose {', '.join(unknown)} is not known" if unknown else "; on disk: those parameters in float32"
-    return Subject(
-        model=model,
-        parameters=parameters,
-        folder=None,
-        bytes_on_disk=None if parameters is None else _FLOAT32_BYTES * parameters,
-        reason=reason,
-    )
 
 
 def check_subject(name: str) -> None:
     """Check that `open_subject` will find at least the model's configuration. Raises UserError."""
+    from distill.teacher import load_config
+
     if find_baseline(name) is not None:
         return
     try:
-        _config_of(_location(name))
+        load_config(_location(name))
     except UserError as error:
         raise _as_model(error) from error
 
@@ -106,20 +100,20 @@ def _location(name: str) -> str:
     return name
 
 
-def _config_of(location: str) -> tuple[PretrainedConfig, tuple[str, ...]]:
-    """The model's own configuration, or the one that comes with the package, and what is unknown of it."""
-    from distill.teacher import load_config
+def _within_reach(model: str) -> bool:
+    """Whether the Hub, or its cache here, has the model: one question, where loading would ask again and again."""
+    from huggingface_hub import model_info, try_to_load_from_cache
 
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return True
     try:
-        return load_config(location), ()
-    except UserError:
-        known = find_baseline(location)
-        if known is None:
-            raise
-        return known.config, known.unknown
+        model_info(model, timeout=_PATIENCE_SECONDS)
+    except Exception:  # offline, refused, gone: whatever it is, the configuration at hand serves
+        return False
+    return True
 
 
-def _random_model(config: PretrainedConfig) -> PreTrainedModel:
+def _random_subject(config: PretrainedConfig, unknown: tuple[str, ...]) -> Subject:
     """The bare encoder of a configuration, with the same random weights every time."""
     import torch
     from transformers import AutoModel
@@ -127,12 +121,20 @@ def _random_model(config: PretrainedConfig) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model: PreTrainedModel = AutoModel.from_config(config).eval()
-    return model
+    parameters = None if unknown else model.num_parameters()
+    return Subject(
+        model=model,
+        parameters=parameters,
+        folder=None,
+        bytes_on_disk=None if parameters is None else _FLOAT32_BYTES * parameters,
+        reason="no weights here: random ones in the shape of its config"
+        + (f", whose {', '.join(unknown)} is not known" if unknown else ""),
+    )
 
 
 def _as_model(error: UserError) -> UserError:
     """The same mistake, told of a model to be measured."""
-    text = str(error).removeprefix("teacher.model: ")
+    text = str(error).replace("teacher.model: ", "benchmark.models: ")
     if "It should be a Hub id" in text:
         text += f" Known without weights: {', '.join(baseline_names())}."
     return UserError(text)

@@ -63,7 +63,7 @@ def write_onnx(model: PreTrainedModel, path: Path) -> None:
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ConversionError(f"{type(model).__name__} cannot be converted to ONNX: {first}") from error
+            raise ConversionError(f"{type(model).__name__} cannot be converted to ONNX: {first.replace('; ', ', ')}") from error
     assert program is not None, "the exporter returns a program where it is given no file"
     _forget_origin(program)
     program.save(path, external_data=weights > _ONE_FILE_BYTES)

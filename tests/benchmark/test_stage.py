@@ -160,7 +160,7 @@ def test_a_pass_that_would_outlast_the_time_given_is_left_out_with_its_floor(
     monkeypatch.setattr(bench, "product_rate", lambda *_: 1e6)
     (row,) = benchmark(models=["student"], seconds=0.5).measurements
     assert row.floor_ms is not None and row.median_ms is None
-    assert row.reason == f"one pass takes {row.floor_ms / 1000:.1f} s at least, more than the 0.5 s given"
+    assert row.reason == "one pass would take longer than the 0.5 s given (see its floor)"
 
 
 def test_memory_is_measured_for_the_shapes_that_fit(benchmark: Callable[..., BenchmarkResult], tiny_teacher: Path) -> None:
@@ -201,6 +201,15 @@ def test_random_weights_are_measured_and_their_reason_stands_in_every_row(
     assert row.median_ms is not None and row.load_ms == 7.0
     assert (row.parameters, row.bytes_on_disk, row.reason) == (None, None, "made up")
     assert not loaded[0].exists()
+
+
+def test_bytes_on_disk_that_are_predicted_have_a_reason(benchmark: Callable[..., BenchmarkResult], teacher: Subject) -> None:
+    subject = Subject(model=teacher.model, parameters=10, folder=None, bytes_on_disk=40, reason="made up")
+    in_torch, in_onnx = benchmark(subject=subject, models=["organisation/model"], runtimes=["torch", "onnx"]).measurements
+    assert in_torch.bytes_on_disk == 40
+    assert in_torch.reason == "made up; bytes on disk are those of its parameters in float32"
+    assert (in_onnx.bytes_on_disk or 0) > 40
+    assert in_onnx.reason == "made up"
 
 
 def test_measurements_json_holds_what_the_stage_returns_and_nothing_else_is_left(

@@ -45,7 +45,7 @@ def test_a_model_whose_weights_cannot_be_had_is_random_in_the_shape_of_its_confi
     assert subject.folder is None
     assert subject.parameters == open_subject(str(tiny_teacher)).parameters
     assert subject.bytes_on_disk == 4 * (subject.parameters or 0)
-    assert subject.reason == "no weights here: random ones in the shape of its config; on disk: those parameters in float32"
+    assert subject.reason == "no weights here: random ones in the shape of its config"
 
 
 def test_random_weights_are_the_same_every_time_and_leave_torchs_own_numbers_alone() -> None:
@@ -73,8 +73,11 @@ def test_what_is_unknown_of_the_shape_gives_no_size_and_a_reason(known_baselines
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("./none", r"^there is no folder ./none"),
-        ("organisation/unknown", r"^cannot read .* of organisation/unknown .*Known without weights: organisation/known\.$"),
+        ("./none", r"^benchmark.models: there is no folder ./none"),
+        (
+            "organisation/unknown",
+            r"^benchmark.models: cannot read .* of organisation/unknown .*Known without weights: organisation/known\.$",
+        ),
     ],
 )
 def test_a_model_of_which_nothing_can_be_had_is_told_in_one_sentence(name: str, message: str) -> None:
@@ -89,7 +92,7 @@ def test_a_folder_is_known_by_its_files_and_a_hub_model_by_its_id(tiny_teacher: 
 
 
 def test_a_missing_folder_has_nothing_to_be_known_by() -> None:
-    with pytest.raises(UserError, match=r"^there is no folder ./none"):
+    with pytest.raises(UserError, match=r"^benchmark.models: there is no folder ./none"):
         describe_subject("./none")
 
 
