@@ -140,6 +140,39 @@ def trim(
 
 
 @app.command()
+def benchmark(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME.")],
+    runtimes: Annotated[list[str] | None, typer.Option(help="torch, torch_bfloat16, onnx, onnx_int8 (all four).")] = None,
+    devices: Annotated[list[str] | None, typer.Option(help="cpu, cuda (those there are).")] = None,
+    threads: Annotated[list[str] | None, typer.Option(help="Numbers of CPU threads, or all (1,all).")] = None,
+    batch_sizes: Annotated[list[str] | None, typer.Option(help="Sequences at once (1,8,32).")] = None,
+    lengths: Annotated[list[str] | None, typer.Option(help="Tokens of a sequence (32,128,512).")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for each combination, all models together (4).")] = None,
+    output: Annotated[Path, typer.Option(help="The folder to write the figures to.")] = Path("benchmark"),
+) -> None:
+    """Measure size, latency, memory and loading of any models, beside the floor of what this machine allows.
+
+    Options take several values with commas: --threads 1,all.
+    """
+    from distill.benchmark_command import FILES, benchmark_tables, benchmark_to_folder
+
+    result = benchmark_to_folder(
+        models,
+        runtimes=runtimes,
+        devices=devices,
+        threads=threads,
+        batch_sizes=batch_sizes,
+        lengths=lengths,
+        seconds=seconds,
+        output=output,
+        progress=Progress(),
+    )
+    for part in benchmark_tables(result):
+        _out.print(part, soft_wrap=isinstance(part, str))
+    _out.print(f"figures: {', '.join(str(output / name) for name in FILES)}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that can be run by name."""
     from distill.recipe_file import list_recipes, load_recipe
@@ -190,7 +223,7 @@ def main() -> None:
 def _print_plan(run: Run, until: str | None, force: str | None) -> None:
     from distill.pipeline import pending_stages
     from distill.plan import check_surroundings, make_plan, predict_seconds
-    from distill.report.page import format_bytes, format_count
+    from distill.report.formats import format_bytes, format_count
     from distill.stages import STAGES
 
     check_surroundings(run.recipe)

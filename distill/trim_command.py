@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
-
 from distill.errors import UserError
+from distill.options import as_options, section_of
 from distill.progress import Progress, silence_libraries
 from distill.recipe import CorpusSection, VocabularySection
 
@@ -48,9 +46,9 @@ def trim_to_folder(
     Besides model and tokenizer it holds curve.json, curve.png, proof.json and changed.jsonl. Raises UserError for what a
     user can put right; the folder is then not there.
     """
-    with _as_options():
-        text = _section(CorpusSection, {"sources": sources, **corpus})
-        section = _section(VocabularySection, vocabulary)
+    with as_options(_OPTIONS):
+        text = section_of(CorpusSection, {"sources": sources, **corpus})
+        section = section_of(VocabularySection, vocabulary)
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise UserError(f"--output: {output} is there already; name another folder, or remove it.")
         if text.language_filter and language is None:
@@ -118,29 +116,3 @@ def _check_files(source: Any) -> None:
     from distill.corpus.sources import list_files
 
     list_files(source)
-
-
-def _section(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """A recipe's section from options; those that were not given are left out."""
-    try:
-        section: BaseModel = kind.model_validate({key: value for key, value in values.items() if value is not None})
-        return section
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            where = "-".join(str(part) for part in problem["loc"] if part != "keep").replace("_", "-")
-            message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"--{where}: {message}; found {problem['input']!r}." if where else f"{message}.")
-        raise UserError("\n".join(problems)) from error
-
-
-@contextmanager
-def _as_options() -> Iterator[None]:
-    """What goes wrong is told in the command line's words."""
-    try:
-        yield
-    except UserError as error:
-        text = str(error)
-        for key, option in _OPTIONS.items():
-            text = text.replace(key, option)
-        raise UserError(text) from error
