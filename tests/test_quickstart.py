@@ -59,6 +59,12 @@ def test_the_student_is_a_fifth_of_its_teacher(report):
     assert report["student"]["layers"] == 6
 
 
+def test_in_int8_the_student_is_a_quarter_of_its_size(report):
+    rows = {row["model"]: row for row in report["benchmark"]}
+    assert rows["student_int8"]["runtime"] == "onnx"
+    assert rows["student_int8"]["bytes_on_disk"] < 0.3 * rows["student"]["bytes_on_disk"]
+
+
 def test_even_a_minute_of_distillation_beats_an_untrained_model(report):
     scores = {row["model"]: row["mean"] for row in report["evaluation"] if row["metric"] == "mrr@10"}
     assert scores["untrained"] < scores["student"] < scores["teacher"]
