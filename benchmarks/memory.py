@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distill.distillation.arithmetic import memory_in_use
-from distill.distillation.precision import choose_precision
 from setting import RESULTS, newsreels, provenance, trimmed_teacher
 from transformers import AutoModel
 
+from distill.arithmetic import memory_in_use
 from distill.distillation.blocks import write_blocks
 from distill.distillation.chunks import Chunks, open_chunks
 from distill.distillation.loop import distil
 from distill.distillation.objectives import hidden_loss
 from distill.interruption import Interruption
+from distill.precision import choose_precision
 from distill.processes import Processes
 from distill.progress import Progress, silence_libraries
 from distill.recipe import DistillationSection

@@ -22,9 +22,9 @@ from distill.distillation.criterion import Batch, Masking
 from distill.distillation.heads import language_head
 from distill.distillation.loop import learning_rate_at, parameter_groups
 from distill.distillation.objectives import mlm_loss
-from distill.distillation.precision import choose_precision
 from distill.errors import Interrupted
 from distill.interruption import Interruption
+from distill.precision import choose_precision
 from distill.progress import Progress
 from distill.recipe import DistillationSection, ObjectivesSection
 from distill.teacher import Teacher

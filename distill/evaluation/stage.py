@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.distillation.precision import choose_precision
 from distill.errors import UserError
 from distill.evaluation.finished import Finished
 from distill.evaluation.masked import masked_hits, read_texts
@@ -23,6 +22,7 @@ from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, ret
 from distill.evaluation.scores import Score, no_score, query_score, seed_score, share_score
 from distill.evaluation.tasks import TaskRows, read_task
 from distill.interruption import Interruption
+from distill.precision import choose_precision
 from distill.progress import Progress
 from distill.recipe import EvaluationSection, MaskedTask, RetrievalTask, Task, TeacherSection
 from distill.recipe.evaluation import OWN_MODELS
