@@ -162,7 +162,7 @@ def earlier_results(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(kept: dict[str, Any]) -> str:
-    """Means over seeds, with the seeds' range."""
+    """Means over seeds, with the range where there are several."""
     columns = list(next(rows for rows in kept["arms"].values() if rows)[0].keys() - {"seed", "seconds"})
     columns.sort(key=lambda name: name not in kept["teacher"])
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
@@ -174,7 +174,8 @@ def table(kept: dict[str, Any]) -> str:
         cells = []
         for name in columns:
             values = [row[name] for row in rows]
-            cells.append(f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+            spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.3f}{spread}")
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
