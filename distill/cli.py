@@ -179,11 +179,11 @@ def recipes() -> None:
 
     for path in list_recipes():
         first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()), "")
+        note = first.removeprefix("#").strip() if first.startswith("#") else ""
         try:
             load_recipe(str(path))
-            note = first.removeprefix("#").strip() if first.startswith("#") else ""
         except UserError as error:
-            note = str(error).splitlines()[-1].strip()
+            note = f"{note} Not ready: {str(error).splitlines()[-1].strip()}".strip()
         _out.print(f"[bold]{escape(path.stem):<20}[/bold] {escape(note)}", soft_wrap=True)
 
 

@@ -268,7 +268,8 @@ def test_a_name_that_is_no_folder_name_is_an_error(message, name):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_loads(path):
+def test_every_shipped_recipe_loads(path, monkeypatch):
+    monkeypatch.setenv("DISTILL_DATA", "data")
     assert load_recipe(str(path)).recipe.name == path.stem
 
 

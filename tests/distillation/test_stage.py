@@ -107,5 +107,5 @@ def test_text_is_packed_into_blocks_or_cut_into_chunks(
 ) -> None:
     with pytest.raises(Interrupted):
         run_stage(interruption=StopAfter(1), **values)
-    lengths = set(open_chunks(tmp_path / "out" / "train").lengths.tolist())
-    assert (lengths == {16}) == packed, lengths
+    *lengths, _ = open_chunks(tmp_path / "out" / "train").lengths.tolist()  # the last block takes what is left
+    assert (set(lengths) == {16}) == packed, lengths
