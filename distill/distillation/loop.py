@@ -159,9 +159,14 @@ def distil(
             seconds = 60 * section.minutes - section.validations * (time.monotonic() - validating)
 
             def rehearse() -> Iterable[int]:
+                # Whole steps, by an optimiser of its own that moves nothing: on the CPU it takes a fifth of a small step.
+                rehearsed = torch.optim.AdamW(parameter_groups(trained, section.weight_decay), lr=0.0, fused=True)
                 for epoch, _, rows in batch_stream(chunks.lengths, section.batch_tokens, seed):
                     gained = backward(rows, epoch).tokens
-                    optimizer.zero_grad(set_to_none=True)
+                    norm = torch.nn.utils.clip_grad_norm_(trained.parameters(), section.max_gradient_norm)
+                    if norm.isfinite():  # nothing times infinity would move the weights
+                        rehearsed.step()
+                    rehearsed.zero_grad(set_to_none=True)
                     yield gained
 
             rate = measure_rate(rehearse(), everyone)
