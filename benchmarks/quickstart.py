@@ -66,18 +66,23 @@ def table(kept: dict[str, Any]) -> str:
         "| | parameters | on disk | MRR@10 (95% interval) | of the teacher's | recall@1 | ms, 128 tokens |",
         "|---|---:|---:|---|---:|---:|---:|",
     ]
-    for model in dict.fromkeys(row["model"] for row in kept["evaluation"]):
-        mrr, recall, fast = scores[model, "mrr@10"], scores[model, "recall@1"], speed.get(model)
+    names = dict.fromkeys([*(row["model"] for row in kept["evaluation"]), *speed])
+    for model in names:
+        fast = speed.get(model)
         size = (
             (f"{fast['parameters'] / 1e6:.1f}M", f"{fast['bytes_on_disk'] / 1e6:.0f} MB", f"{fast['median_ms']:.0f}")
             if fast
             else ("", "", "")
         )
-        lines.append(
-            f"| {model} | {size[0]} | {size[1]} | {mrr['mean']:.3f} ({mrr['low']:.3f} to {mrr['high']:.3f}) "
-            f"| {mrr['retention']:.1%} | {recall['mean']:.3f} | {size[2]} |"
-        )
+        lines.append(f"| {model} | {size[0]} | {size[1]} | {_scores(scores, model)} | {size[2]} |")
     return "\n".join(lines)
+
+
+def _scores(scores: dict[tuple[str, str], Any], model: str) -> str:
+    if (model, "mrr@10") not in scores:
+        return " | | "
+    mrr, recall = scores[model, "mrr@10"], scores[model, "recall@1"]
+    return f"{mrr['mean']:.3f} ({mrr['low']:.3f} to {mrr['high']:.3f}) | {mrr['retention']:.1%} | {recall['mean']:.3f}"
 
 
 if __name__ == "__main__":
