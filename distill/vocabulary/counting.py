@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from distill.vocabulary.units import Units
+from distill.vocabulary.units import Units, extends
 
 if TYPE_CHECKING:
     from distill.vocabulary.families import Vocabulary
@@ -106,7 +106,8 @@ def pack_units(table: Counter[str], units: Units) -> Iterator[tuple[str, int]]:
     if units != Units.WORDS:
         yield from table.items()
         return
-    by_frequency = sorted(table.items(), key=itemgetter(1))
+    yield from ((word, count) for word, count in table.items() if extends(word))
+    by_frequency = sorted(((word, count) for word, count in table.items() if not extends(word)), key=itemgetter(1))
     for frequency, same in groupby(by_frequency, key=itemgetter(1)):
         for words in batched((word for word, _ in same), _PACKED_WORDS):
             yield " ".join(words), frequency

@@ -7,8 +7,11 @@ fast. Whether they are is read off the tokenizer's definition; what cannot be re
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 
@@ -40,7 +43,9 @@ class Units:
         """The units of a text, with repetitions; empty ones mean nothing."""
         if self == Units.WORDS:
             # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
-            return text.replace("\n", " ").split(" ")
+            if not _extenders()[0].search(text):
+                return text.replace("\n", " ").split(" ")
+            return [unit for line in text.split("\n") for unit in _extenders()[1].split(line)]
         if self == Units.LINES:
             return text.split("\n")
         units: list[str] = []
@@ -92,6 +97,22 @@ def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
     if whole and marked and len(joints) <= _FEW_JOINTS:
         return Units(Units.SPACED_WORDS.kind, tuple(sorted(joints)))
     return Units.LINES
+
+
+def extends(word: str) -> bool:
+    """Whether the word begins with a mark that a normaliser reads together with a blank before it."""
+    return _extenders()[0].match(word) is not None
+
+
+@cache
+def _extenders() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A mark at the beginning of a word, and a blank that no mark follows.
+
+    SentencePiece's normaliser looks up whole grapheme clusters (Unicode Annex 29), and a blank with marks after it is one.
+    """
+    marks = [chr(point) for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")]
+    group = "[" + "".join([*marks, "\u200c\u200d"]) + "]"
+    return re.compile(f"(?:^|(?<=[ \n])){group}"), re.compile(f" (?!{group})")
 
 
 def _starts_at_blanks(step: dict[str, Any]) -> bool:

@@ -52,6 +52,13 @@ def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(x
     check()
 
 
+@needs_quickstart
+@pytest.mark.parametrize("documents", [["kung", "\u200c\u0308"], ["kung \u200c\u0308"], ["\u0308a\nko  \u0308"]])
+def test_a_mark_after_a_blank_is_counted_as_the_line_has_it(xlmr: PreTrainedTokenizerBase, documents: list[str]) -> None:
+    vocabulary = open_vocabulary(xlmr)
+    assert np.array_equal(count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary))
+
+
 def test_xlms_lines_are_counted_one_by_one() -> None:
     vocabulary = open_vocabulary(tokenizer_of("xlm"))
     documents = [*swedish_sentences(5), 'Kungen, "fisken" m.m.\nkom.']
