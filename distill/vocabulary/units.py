@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
@@ -43,9 +45,7 @@ class Units:
         """The units of a text, with repetitions; empty ones mean nothing."""
         if self == Units.WORDS:
             # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
-            if not _extenders()[0].search(text):
-                return text.replace("\n", " ").split(" ")
-            return [unit for line in text.split("\n") for unit in _extenders()[1].split(line)]
+            return _glued(text) if _has_marks(text) else text.replace("\n", " ").split(" ")
         if self == Units.LINES:
             return text.split("\n")
         units: list[str] = []
@@ -100,19 +100,39 @@ def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
 
 
 def extends(word: str) -> bool:
-    """Whether the word begins with a mark that a normaliser reads together with a blank before it."""
-    return _extenders()[0].match(word) is not None
-
-
-@cache
-def _extenders() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A mark at the beginning of a word, and a blank that no mark follows.
+    """Whether the word begins with a mark that a normaliser reads together with a blank before it.
 
     SentencePiece's normaliser looks up whole grapheme clusters (Unicode Annex 29), and a blank with marks after it is one.
     """
-    marks = [chr(point) for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")]
-    group = "[" + "".join([*marks, "\u200c\u200d"]) + "]"
-    return re.compile(f"(?:^|(?<=[ \n])){group}"), re.compile(f" (?!{group})")
+    return word[:1] in _marks()[0]
+
+
+def _glued(text: str) -> list[str]:
+    """The words of each line; one that begins with a mark stays with the word and the blank before it."""
+    units: list[str] = []
+    for line in text.split("\n"):
+        first, *rest = line.split(" ")
+        units.append(first)
+        for word in rest:
+            if word and extends(word):
+                units[-1] += " " + word
+            else:
+                units.append(word)
+    return units
+
+
+def _has_marks(text: str) -> bool:
+    return bool(_marks()[1][np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)].any())
+
+
+@cache
+def _marks() -> tuple[frozenset[str], np.ndarray]:
+    """The marks that extend a grapheme cluster, as characters and as a table over code points."""
+    marks = [point for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")]
+    marks += [0x200C, 0x200D]
+    table = np.zeros(sys.maxunicode + 1, dtype=bool)
+    table[marks] = True
+    return frozenset(map(chr, marks)), table
 
 
 def _starts_at_blanks(step: dict[str, Any]) -> bool:
