@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distill.batching import split_rows
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -145,14 +147,7 @@ def epoch_batches(lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int)
     random = np.random.default_rng([seed, epoch])
     shuffled = random.permutation(len(lengths))
     ordered = shuffled[np.argsort(lengths[shuffled], kind="stable")]
-    batches: list[np.ndarray] = []
-    start = 0
-    while start < len(ordered):
-        end = start + 1
-        while end < len(ordered) and lengths[ordered[end]] * (end + 1 - start) <= batch_tokens:
-            end += 1
-        batches.append(ordered[start:end])
-        start = end
+    batches = split_rows(ordered, lengths, batch_tokens)
     return [batches[i] for i in random.permutation(len(batches))]
 
 

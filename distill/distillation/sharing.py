@@ -14,21 +14,6 @@ import torch
 import torch.distributed as dist
 
 
-def split_rows(rows: np.ndarray, lengths: np.ndarray, tokens: int | None) -> list[np.ndarray]:
-    """The rows of a batch in runs of at most `tokens` tokens when padded (None: all at once), in the same order."""
-    if tokens is None:
-        return [rows]
-    runs, start = [], 0
-    while start < len(rows):
-        end, longest = start + 1, int(lengths[rows[start]])
-        while end < len(rows) and max(longest, int(lengths[rows[end]])) * (end + 1 - start) <= tokens:
-            longest = max(longest, int(lengths[rows[end]]))
-            end += 1
-        runs.append(rows[start:end])
-        start = end
-    return runs
-
-
 def own_rows(count: int, processes: int) -> list[int]:
     """How many of `count` rows each process takes: those of the first processes may be one more."""
     return [len(part) for part in np.array_split(np.arange(count), processes)]

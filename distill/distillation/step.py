@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from distill.batching import split_rows
 from distill.distillation.chunks import Chunks
 from distill.distillation.criterion import Batch, Criterion, Masking
-from distill.distillation.sharing import GatherRows, own_rows, split_rows, sum_gradients, sum_values
+from distill.distillation.sharing import GatherRows, own_rows, sum_gradients, sum_values
 from distill.distillation.states import States
 from distill.processes import Processes
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distill.batching import rows_of_like_length
 from distill.teacher.pooling import pool
 
 if TYPE_CHECKING:
@@ -31,18 +32,11 @@ def embed(
     Texts of like length run together, so that hardly any padding is computed.
     """
     encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
-    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
     vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and len(encoded[order[end]]) * (end + 1 - start) <= _BATCH_TOKENS:
-            end += 1
-        rows = order[start:end]
+    for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(model.device)
         hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         pooled = pool(hidden.float(), batch["attention_mask"], pooling)
         vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         advance(len(rows))
-        start = end
     return vectors

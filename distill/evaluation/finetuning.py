@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from distill.batching import rows_of_like_length
+from distill.distillation.loop import parameter_groups
 from distill.evaluation.encoding import IGNORED, Encoded, Input, pad
 from distill.evaluation.heads import HeadedEncoder, freeze_layers
 
@@ -122,11 +124,7 @@ def _train(
     steps = min(settings.epochs * an_epoch, settings.max_steps or settings.epochs * an_epoch)
     every = min(settings.evaluation_steps or an_epoch, steps)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True)
     best: tuple[float, int, list[torch.Tensor]] | None = None
     step = stalled = 0
 
@@ -190,14 +188,7 @@ def predict(
     found: list[float | dict[int, int]] = [0.0] * encoded.rows
     if outputs.pooling is None:
         found = [{} for _ in range(encoded.rows)]
-    lengths = np.array([len(one.ids) for one in encoded.inputs])
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and lengths[order[end]] * (end + 1 - start) <= _PREDICTED_TOKENS:
-            end += 1
-        chosen = order[start:end]
+    for chosen in rows_of_like_length([len(one.ids) for one in encoded.inputs], _PREDICTED_TOKENS):
         batch = pad([encoded.inputs[i] for i in chosen], padding, of_words=False)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             answers = model(batch["ids"].to(device), batch["mask"].to(device), batch["types"].to(device))
@@ -209,5 +200,4 @@ def predict(
                 of_words.update(zip(one.words, numbers[at, list(one.places)].tolist(), strict=True))
             else:
                 found[row] = float(numbers[at])
-        start = end
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distill.batching import rows_of_like_length
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.distillation.heads import language_head
@@ -51,20 +52,14 @@ def masked_hits(
     if tokenizer.mask_token_id is None:
         raise ValueError("the tokenizer has no mask token")
     encoded = tokenizer(list(texts), truncation=True, max_length=longest, verbose=False)["input_ids"]
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     hits = np.zeros((len(texts), 2), dtype=np.int64)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and len(encoded[order[end]]) * (end + 1 - start) <= _BATCH_TOKENS:
-            end += 1
-        rows = order[start:end]
+    for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt")
         ids, mask = batch["input_ids"], batch["attention_mask"]
         _, chosen = mask_pieces(
             ids,
             mask,
-            rows=rows,
+            rows=rows.tolist(),
             share=share,
             mask_id=tokenizer.mask_token_id,
             special_ids=tokenizer.all_special_ids,
@@ -78,5 +73,4 @@ def masked_hits(
         right[chosen] = head(hidden[chosen.to(model.device)]).argmax(-1).cpu() == ids[chosen]
         hits[rows, 0], hits[rows, 1] = right.sum(-1).numpy(), chosen.sum(-1).numpy()
         advance(len(rows) / len(texts))
-        start = end
     return hits

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distill.batching import rows_of_like_length
 from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
@@ -183,13 +184,8 @@ def _batches(
     """Ids before and after and their mask, of the identical sentences sorted by length, about `size` tokens at a time."""
     limit = position_limit(original)
     both = zip(segmentation.original, segmentation.trimmed, segmentation.identical, strict=True)
-    pairs = sorted(((a[:limit], b[:limit]) for a, b, same in both if same), key=lambda pair: len(pair[0]))
-    start = 0
-    while start < len(pairs):
-        end = start + 1
-        while end < len(pairs) and len(pairs[end][0]) * (end + 1 - start) <= size:
-            end += 1
-        before, mask = pad([pair[0] for pair in pairs[start:end]], original.config.pad_token_id or 0)
-        after, _ = pad([pair[1] for pair in pairs[start:end]], trimmed.config.pad_token_id or 0)
+    pairs = [(a[:limit], b[:limit]) for a, b, same in both if same]
+    for rows in rows_of_like_length([len(before) for before, _ in pairs], size):
+        before, mask = pad([pairs[row][0] for row in rows], original.config.pad_token_id or 0)
+        after, _ = pad([pairs[row][1] for row in rows], trimmed.config.pad_token_id or 0)
         yield before, after, mask
-        start = end
