@@ -48,13 +48,12 @@ def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[flo
 
 def bootstrap_interval(values: np.ndarray, seed: int, level: float = LEVEL) -> tuple[float, float]:
     """The percentile interval of the mean of `values` (Efron & Tibshirani 1993, chapter 13)."""
-    random = np.random.default_rng(seed)
-    means = [random.choice(values, size=len(values)).mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return statistic_interval(lambda rows: float(values[rows].mean()), len(values), seed, level)
 
 
-def share_interval(statistic: Callable[[np.ndarray], float], rows: int, seed: int, level: float = LEVEL) -> tuple[float, float]:
+def statistic_interval(
+    statistic: Callable[[np.ndarray], float], rows: int, seed: int, level: float = LEVEL
+) -> tuple[float, float]:
     """The percentile interval of any statistic of `rows` rows, which is handed the numbers of those drawn."""
     random = np.random.default_rng(seed)
     found = [statistic(random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
@@ -89,41 +88,39 @@ def seed_score(
 
 
 def query_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
-    """Of a mean over queries: with intervals bootstrapped over queries, those of the difference over the same draws."""
-    mean = float(own.mean())
-    low, high = bootstrap_interval(own, seed)
-    retention, reason = retention_of(mean, None if teacher is None else float(teacher.mean()))
-    difference_low, difference_high = (None, None) if teacher is None else bootstrap_interval(own - teacher, seed)
-    return Score(
-        model=model,
-        task=task,
-        metric=metric,
-        scores=[mean],
-        mean=mean,
-        low=low,
-        high=high,
-        retention=retention,
-        difference=None if teacher is None else float((own - teacher).mean()),
-        difference_low=difference_low,
-        difference_high=difference_high,
-        reason=reason,
-    )
+    """Of a mean over queries."""
+    return _row_score(model, task, metric, own, teacher, seed, lambda values: float(values.mean()))
 
 
 def share_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
-    """Of a share, counted as [rows, (hits, of)]: with intervals bootstrapped over rows."""
+    """Of a share, counted as [rows, (hits, of)]."""
 
     def share(counts: np.ndarray) -> float:
         hits, of = counts.sum(axis=0)
         return float(hits / of) if of else 0.0
 
-    mean, whole = share(own), None if teacher is None else share(teacher)
-    low, high = share_interval(lambda rows: share(own[rows]), len(own), seed)
+    return _row_score(model, task, metric, own, teacher, seed, share)
+
+
+def _row_score(
+    model: str,
+    task: str,
+    metric: str,
+    own: np.ndarray,
+    teacher: np.ndarray | None,
+    seed: int,
+    statistic: Callable[[np.ndarray], float],
+) -> Score:
+    """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over the same draws."""
+    mean, whole = statistic(own), None if teacher is None else statistic(teacher)
+    low, high = statistic_interval(lambda rows: statistic(own[rows]), len(own), seed)
     retention, reason = retention_of(mean, whole)
     difference_low = difference_high = None
     if teacher is not None:
         other = teacher
-        difference_low, difference_high = share_interval(lambda rows: share(own[rows]) - share(other[rows]), len(own), seed)
+        difference_low, difference_high = statistic_interval(
+            lambda rows: statistic(own[rows]) - statistic(other[rows]), len(own), seed
+        )
     return Score(
         model=model,
         task=task,

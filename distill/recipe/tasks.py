@@ -63,13 +63,9 @@ class _FineTunedTask(_Task):
         return [self.train, *([self.dev] if self.dev else []), self.test]
 
 
-class ClassificationTask(_FineTunedTask):
-    """The class of a text; its rows are those whose label is not null."""
+class _ClassTask(_FineTunedTask):
+    """A task whose rows have one class each; those whose label is null are left out."""
 
-    kind: Literal["classification"]
-    """The kind of task."""
-    text: str = "text"
-    """The column of the texts."""
     label: str = "label"
     """The column of the classes."""
     labels: Chosen | Renamed | None = None
@@ -78,7 +74,16 @@ class ClassificationTask(_FineTunedTask):
     """What is measured; the first chooses on dev, and the report's plot uses it."""
 
 
-class PairClassificationTask(_FineTunedTask):
+class ClassificationTask(_ClassTask):
+    """The class of a text."""
+
+    kind: Literal["classification"]
+    """The kind of task."""
+    text: str = "text"
+    """The column of the texts."""
+
+
+class PairClassificationTask(_ClassTask):
     """The class of two texts, which the model reads as one pair."""
 
     kind: Literal["pair_classification"]
@@ -87,12 +92,6 @@ class PairClassificationTask(_FineTunedTask):
     """The column of the first texts."""
     text_pair: str = "text2"
     """The column of the second texts."""
-    label: str = "label"
-    """The column of the classes."""
-    labels: Chosen | Renamed | None = None
-    """The classes that count, as a list, or with other names as a mapping; a row of any other is left out."""
-    metrics: Annotated[list[ClassMetric], AfterValidator(_each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
-    """What is measured; the first chooses on dev, and the report's plot uses it."""
 
 
 class SimilarityTask(_FineTunedTask):

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from distill.evaluation.tasks import Row, TaskRows
-from distill.recipe import EvaluationSection
+from distill.recipe import EvaluationSection, RetrievalTask
 from distill.teacher import Teacher, load_teacher
 from tests.conftest import swedish_sentences
 
 FISH, SHIP = "fisk", "skepp"
+PAIRS = [{"q": q, "a": f"{q} {a}"} for q, a in zip(swedish_sentences(20, seed=1), swedish_sentences(20, seed=2), strict=True)]
+"""Questions and answers that begin with them."""
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,16 @@ def quick_section(**changes: Any) -> EvaluationSection:
     """A protocol that tiny models go through in a moment."""
     keys = {"seeds": 2, "learning_rates": [3e-3], "epochs": 4, "batch_size": 16, "max_length": 32, "precision": "float32"}
     return EvaluationSection.model_validate({"models": ["teacher"], **keys, **changes})
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Callable[..., RetrievalTask]:
+    """A retrieval task on the rows given."""
+
+    def make(rows: list[dict[str, Any]], name: str = "faq", **changes: Any) -> RetrievalTask:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        keys = {"name": name, "kind": "retrieval", "source": {"path": str(path)}, "query": "q", "passage": "a"}
+        return RetrievalTask.model_validate(keys | changes)
+
+    return make

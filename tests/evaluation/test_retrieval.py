@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,14 @@ from distill.evaluation import retrieval
 from distill.evaluation.retrieval import read_retrieval_rows, retrieval_values
 from distill.recipe import RetrievalTask, TeacherSection
 from distill.teacher import Teacher, load_teacher
-from tests.conftest import swedish_sentences
+from tests.evaluation.conftest import PAIRS
 
 Rows = list[dict[str, Any]]
-PAIRS = [{"q": q, "a": f"{q} {a}"} for q, a in zip(swedish_sentences(20, seed=1), swedish_sentences(20, seed=2), strict=True)]
 
 
 @pytest.fixture(scope="module")
 def teacher(tiny_teacher: Path) -> Teacher:
     return load_teacher(str(tiny_teacher))
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Callable[..., RetrievalTask]:
-    """A retrieval task on the rows given."""
-
-    def make(rows: Rows, name: str = "faq", **changes: Any) -> RetrievalTask:
-        path = tmp_path / f"{name}.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        keys = {"name": name, "kind": "retrieval", "source": {"path": str(path)}, "query": "q", "passage": "a"}
-        return RetrievalTask.model_validate(keys | changes)
-
-    return make
 
 
 def test_equal_passages_count_as_one(task: Callable[..., RetrievalTask]) -> None:
