@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from setting import RESULTS, newsreels, provenance, trimmed_teacher
+from provenance import provenance
+from setting import RESULTS, newsreels, trimmed_teacher
 from transformers import AutoModel
 
 from distill.arithmetic import memory_in_use

@@ -21,7 +21,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from setting import PASSAGE, QUERY, RESULTS, TEACHER, measure_tasks, newsreels, provenance, read_tasks, trimmed_teacher
+from provenance import provenance
+from setting import PASSAGE, QUERY, RESULTS, TEACHER, measure_tasks, newsreels, read_tasks, trimmed_teacher
 
 from distill.distillation.blocks import write_blocks
 from distill.distillation.chunks import Chunks, write_chunks

@@ -15,7 +15,8 @@ import time
 from itertools import product
 from pathlib import Path
 
-from setting import RESULTS, measure_tasks, newsreels, provenance, read_tasks, trimmed_teacher
+from provenance import provenance
+from setting import RESULTS, measure_tasks, newsreels, read_tasks, trimmed_teacher
 
 from distill.progress import Progress, silence_libraries
 from distill.recipe import StudentSection

@@ -8,9 +8,10 @@ reads runs/quickstart/ and writes benchmarks/results/quickstart.json.
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
+
+from provenance import commit
 
 from distill import __version__
 from distill.report.content import headline
@@ -22,9 +23,8 @@ def main() -> None:
     """Write the figures of the finished run."""
     report = json.loads((RUN / "report.json").read_text(encoding="utf-8"))
     stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted(RUN.glob("*/stage.json"))}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     kept = {
-        "commit": commit,
+        "commit": commit(),
         "version": __version__,
         "overrides": report["overrides"],
         "machine": report["machine"],

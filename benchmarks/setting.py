@@ -1,20 +1,16 @@
-"""What the benchmarks share: the quickstart's teacher on its newsreels, two Swedish tasks, and where figures were taken."""
+"""What the benchmarks share: the quickstart's teacher on its newsreels, and two Swedish tasks."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import f1_score
 
-from distill import __version__
-from distill.benchmark.machine import describe_machine
 from distill.corpus.cleaning import clean_text
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
@@ -29,12 +25,6 @@ TEACHER = "package:multilingual-e5-small"
 QUERY, PASSAGE = "query: ", "passage: "
 NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
 QUESTIONS = Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl")
-
-
-def provenance(settings: dict[str, Any]) -> dict[str, Any]:
-    """What a result says of itself: commit, version, machine and settings."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    return {"commit": commit, "version": __version__, "machine": describe_machine(), "settings": settings}
 
 
 def newsreels(count: int | None = None) -> list[str]:

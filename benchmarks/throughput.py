@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from setting import RESULTS, TEACHER, newsreels, provenance, trimmed_teacher
+from provenance import provenance
+from setting import RESULTS, TEACHER, newsreels, trimmed_teacher
 
 from distill.arithmetic import memory_in_use, training_operations
 from distill.distillation.blocks import write_blocks

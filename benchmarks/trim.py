@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import psutil
+from provenance import provenance
 
-from distill import __version__
 from distill.corpus.cleaning import clean_text
 from distill.corpus.documents import DocumentBatch, document_batches
 from distill.corpus.formats import Tally
@@ -91,13 +91,8 @@ def measure(source: Source, size: int, folder: Path) -> None:
     print(f"encode_batch alone: {encoding:.1f} s, {encoding / seconds:.1f} times as long", flush=True)
     assert (counts == encoded).all(), "both count the same"
     memory, model = part("memory", file), part("model", folder / "counts.npy")
-    from distill.benchmark.machine import describe_machine
-
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     kept: dict[str, Any] = {
-        "commit": commit,
-        "version": __version__,
-        "machine": describe_machine(),
+        **provenance(),
         "text": {"source": source.label, "bytes": file.stat().st_size, "documents": documents},
         "counting": {"seconds": seconds, "encode_batch_seconds": encoding, "ratio": encoding / seconds, "workers": workers},
         "memory": memory,
