@@ -49,9 +49,11 @@ def curve(kept: dict[str, Any]) -> str:
         "| seen | pieces | sentences as before | words as before | unknown characters | tokens a word | parameters |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
+    often = {1: "once", 2: "twice"}
     for point in kept["vocabulary"]["curve"]:
+        seen = often.get(point["min_count"], f"{point['min_count']} times")
         lines.append(
-            f"| {point['min_count']} times | {point['pieces']:,} | {point['heldout_identical']:.1%} "
+            f"| {seen} | {point['pieces']:,} | {point['heldout_identical']:.1%} "
             f"| {point['heldout_words_identical']:.1%} | {point['heldout_unknown_characters']:.3%} "
             f"| {point['tokens_per_word']:.3f} | {point['parameters'] / 1e6:.1f}M |"
         )

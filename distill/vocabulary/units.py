@@ -63,6 +63,8 @@ class Units:
 
 Units.WORDS, Units.SPACED_WORDS, Units.LINES = Units("words"), Units("spaced words"), Units("lines")
 _FEW_JOINTS = 50
+_FIRST_MARK = 0x300
+"""No mark that extends a grapheme cluster comes before this code point."""
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -122,7 +124,8 @@ def _glued(text: str) -> list[str]:
 
 
 def _has_marks(text: str) -> bool:
-    return bool(_marks()[1][np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)].any())
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return bool(_marks()[1][points[points >= _FIRST_MARK]].any())  # a comparison is cheaper than a look-up
 
 
 @cache
