@@ -83,51 +83,55 @@ def run(
         for place in places:
             with cpu_threads(place.threads):
                 bench = Bench(place, subjects, sources)
+                timed: list[Timed] = []
                 for shape in shapes:
-                    rows += _measure(bench, entrants, shape, section.seconds, footprints)
+                    timed += _measure(bench, entrants, shape, section.seconds)
+                    bench.sample_rates()
                     bar.advance(1, f"{place.device}, batch {shape[0]}, length {shape[1]}")
+                rows += [_row(bench, one, footprints[one.entrant]) for one in timed]
                 bench.clear()
     (output / "measurements.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     return BenchmarkResult(measurements=rows, machine=describe_machine())
 
 
-def _measure(
-    bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float, footprints: dict[Entrant, Footprint | str]
-) -> list[Measurement]:
-    """The rows of one place and shape, the models interleaved."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """What an entrant took for each pass of one shape, in milliseconds, or why there is no time."""
+
+    entrant: Entrant
+    shape: Shape
+    times: np.ndarray
+    obstacle: str | None
+    has_floor: bool
+
+
+def _measure(bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float) -> list[Timed]:
+    """The times of one place and shape, the models interleaved."""
     here = [entrant for entrant in entrants if bench.runs(entrant)]
     obstacles = {entrant: bench.obstacle(entrant, shape) for entrant in here}
-    floors = {entrant: None if obstacles[entrant] else bench.floor_ms(entrant, shape) for entrant in here}
-    for entrant, floor in floors.items():
-        if floor is not None and floor > 1000.0 * seconds:
+    possible = [entrant for entrant in here if obstacles[entrant] is None]
+    for entrant in possible:
+        if bench.floor_ms(entrant, shape) > 1000.0 * seconds:
             obstacles[entrant] = f"one pass would take longer than the {seconds:g} s given (see its floor)"
     passes = {entrant: bench.make_pass(entrant, shape) for entrant in here if obstacles[entrant] is None}
     times = measure_latencies(passes, seconds) if passes else {}
     return [
-        _row(
-            bench,
-            entrant,
-            shape,
-            times.get(entrant, np.array([])),
-            floors[entrant],
-            footprints[entrant],
-            [one for one in (obstacles[entrant], bench.subject(entrant).reason, bench.sources[entrant].remark) if one],
+        Timed(
+            entrant=entrant,
+            shape=shape,
+            times=times.get(entrant, np.array([])),
+            obstacle=obstacles[entrant],
+            has_floor=entrant in possible,
         )
         for entrant in here
     ]
 
 
-def _row(
-    bench: Bench,
-    entrant: Entrant,
-    shape: Shape,
-    times: np.ndarray,
-    floor: float | None,
-    footprint: Footprint | str,
-    reasons: list[str],
-) -> Measurement:
+def _row(bench: Bench, timed: Timed, footprint: Footprint | str) -> Measurement:
+    entrant, shape, times = timed.entrant, timed.shape, timed.times
     place, subject, source = bench.place, bench.subject(entrant), bench.sources[entrant]
     measured, peak = len(times) > 0, None
+    reasons = [one for one in (timed.obstacle, subject.reason, source.remark) if one]
     if place.device == "cuda" and measured:
         peak = bench.cuda_peak(entrant, shape)
     elif place.device == "cpu" and isinstance(footprint, Footprint):
@@ -147,7 +151,7 @@ def _row(
         median_ms=median,
         p95_ms=float(np.quantile(times, 0.95)) if measured else None,
         sequences_per_second=None if median is None else shape[0] * 1000.0 / median,
-        floor_ms=floor,
+        floor_ms=bench.floor_ms(entrant, shape) if timed.has_floor else None,
         rounds=len(times),
         parameters=subject.parameters,
         bytes_on_disk=source.bytes_on_disk,

@@ -83,6 +83,15 @@ def test_the_floor_is_the_work_at_the_rates_measured(benchmark: Callable[..., Be
     assert row.floor_ms == pytest.approx(1000 * 2 * 8 * forward_operations(teacher.model, 8) / 1e12)
 
 
+def test_floors_rest_on_the_best_rates_of_the_whole_stage(
+    benchmark: Callable[..., BenchmarkResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = benchmark(lengths=[8, 16]).measurements
+    rates = iter([5e11, 1e12])
+    monkeypatch.setattr(bench, "product_rate", lambda *_: next(rates, 2e11))
+    assert [row.floor_ms for row in benchmark(lengths=[8, 16]).measurements] == [row.floor_ms for row in fast]
+
+
 def test_every_runtime_has_its_rows_and_onnx_its_own_size(
     benchmark: Callable[..., BenchmarkResult], tiny_teacher: Path
 ) -> None:
