@@ -169,6 +169,7 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
         ("distillation: {minutes: 0}\n", "line 7: distillation.minutes: input should be greater than 0"),
         ("distillation: {objectives: {hidden: 0}}\n", "line 7: distillation.objectives: all weights are 0"),
         ("distillation: {chunk_words: [9, 3]}\n", "line 7: distillation: chunk_words goes from few to many"),
+        ("evaluation:\n  models: [student_int8]\n", "line 7: evaluation: models names student_int8, which is measured in the"),
         ("evaluation:\n  models: [teacher, teacher]\n", "line 7: evaluation: models names teacher twice"),
         ("evaluation:\n  models:\n    - teacher\n    - teecher\n", "line 10: evaluation.models.1: "),
         ("benchmark: {threads: [0]}\n", "line 7: benchmark.threads.0: "),

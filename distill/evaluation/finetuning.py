@@ -38,6 +38,7 @@ class Settings:
     evaluation_steps: int | None
     patience: int
     freeze_layers: int
+    dropout: bool
     precision: str
 
 
@@ -139,6 +140,7 @@ def _train(
     while step < steps and stalled < settings.patience:
         for rows in epoch_batches(lengths, settings.batch_size, random):
             model.train()
+            model.encoder.train(settings.dropout)
             batch = pad([train[i] for i in rows], padding, of_words=outputs.pooling is None)
             loss = _loss(model, batch, outputs, settings.precision)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from distill.evaluation.encoding import Encoded, encode_rows, renumber, used_pie
 from distill.evaluation.finetuning import Outputs, Settings, fine_tune, predict
 from distill.evaluation.finished import Finished
 from distill.evaluation.heads import HeadedEncoder, bare_copy
+from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row, TaskRows
+from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TokensTask
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
@@ -79,11 +81,15 @@ def measure_model(
     precision: str,
     device: torch.device,
     finished: Finished,
+    quantise: bool = False,
+    scores: Literal["scores", "int8"] = "scores",
     advance: Callable[[float, str], object] = lambda share, detail: None,
 ) -> Measured:
     """The model's values on the task: those that `finished` has are taken from there, the others are measured and added.
 
-    The learning rate is the best on dev with the first seed. The model is loaded if something is missing.
+    The learning rate is the best on dev with the first seed. The model is loaded if something is missing. With `quantise`,
+    every fine-tune is scored in int8, too, and `scores` says which of both is wanted. Raises ConversionError if the model
+    cannot be had in int8.
     """
     bench: _Bench | None = None
 
@@ -93,7 +99,7 @@ def measure_model(
         if found is not None:
             return found
         if bench is None:
-            bench = _Bench(task, rows, load(), section, pooling, precision, device)
+            bench = _Bench(task, rows, load(), section, pooling, precision, device, quantise)
         draw = draw_rows(seed, task.name, number, train=len(rows.train), test=len(rows.test))
         detail = f"{name} on {task.name}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
         measured = bench(draw, rate, lambda share: advance(share, detail))
@@ -102,8 +108,10 @@ def measure_model(
     tried = {rate: value_of(0, rate) for rate in section.learning_rates}
     best = choose_learning_rate([(rate, entry["dev"]) for rate, entry in tried.items()])
     entries = [tried[best], *(value_of(number, best) for number in range(1, section.seeds))]
+    if "reason" in entries[0][scores]:
+        raise ConversionError(entries[0][scores]["reason"])
     return Measured(
-        values={metric: [entry["scores"][metric] for entry in entries] for metric in task.metrics},
+        values={metric: [entry[scores][metric] for entry in entries] for metric in task.metrics},
         learning_rate=best,
         cut=entries[0]["cut"],
     )
@@ -121,7 +129,9 @@ class _Bench:
         pooling: str,
         precision: str,
         device: torch.device,
+        quantise: bool,
     ) -> None:
+        self.quantise = quantise
         self.task, self.rows, self.section, self.precision, self.device = task, rows, section, precision, device
         self.model: PreTrainedModel = model.model
         self.longest = min(section.max_length, model.tokenizer.model_max_length, position_limit(self.model))
@@ -143,6 +153,7 @@ class _Bench:
             evaluation_steps=section.evaluation_steps,
             patience=section.patience,
             freeze_layers=section.freeze_layers,
+            dropout=section.dropout,
             precision=self.precision,
         )
         tuned = fine_tune(
@@ -157,9 +168,11 @@ class _Bench:
             padding=self.padding,
             advance=advance,
         )
+        scores = self._measure(tuned.model, self.rows.test, self.test, draw.test)
         return {
             "dev": tuned.dev,
-            "scores": self._measure(tuned.model, self.rows.test, self.test, draw.test),
+            "scores": scores,
+            **({"int8": self._measure_int8(tuned.model, draw.test)} if self.quantise else {}),
             "steps": tuned.steps,
             "best_step": tuned.best_step,
             "precision": self.precision,
@@ -170,9 +183,18 @@ class _Bench:
     def _measure(
         self, model: HeadedEncoder, rows: Sequence[Row], encoded: Encoded, drawn: Sequence[int] | np.ndarray
     ) -> dict[str, float]:
-        found = predict(model, encoded, outputs=self.outputs, precision=self.precision, padding=self.padding)
+        precision = "float32" if isinstance(model.encoder, Int8Encoder) else self.precision
+        found = predict(model, encoded, outputs=self.outputs, precision=precision, padding=self.padding)
         predictions = name_predictions(found, rows, self.rows)
         return measure(self.task, [rows[i] for i in drawn], [predictions[i] for i in drawn])
+
+    def _measure_int8(self, model: HeadedEncoder, drawn: np.ndarray) -> dict[str, Any]:
+        """The test scores of `model`, whose encoder an int8 one takes the place of; or why there are none."""
+        try:
+            model.encoder = Int8Encoder(model.encoder)
+        except ConversionError as error:
+            return {"reason": str(error)}
+        return self._measure(model.to("cpu"), self.rows.test, self.test, drawn)
 
 
 def name_predictions(found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows) -> list[Prediction]:

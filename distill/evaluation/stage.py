@@ -16,20 +16,23 @@ import torch
 
 from distill.errors import UserError
 from distill.evaluation.finished import Finished
+from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.masked import masked_hits, read_texts
 from distill.evaluation.protocol import Measured, measure_model, planned
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
 from distill.evaluation.scores import Score, no_score, query_score, seed_score, share_score
 from distill.evaluation.tasks import TaskRows, read_task
 from distill.interruption import Interruption
+from distill.onnx.conversion import ConversionError
 from distill.precision import choose_precision
 from distill.progress import Progress
-from distill.recipe import EvaluationSection, MaskedTask, RetrievalTask, Task, TeacherSection
+from distill.recipe import EvaluationSection, FineTunedTask, MaskedTask, RetrievalTask, Task, TeacherSection
 from distill.recipe.evaluation import OWN_MODELS
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
 
 Rows = RetrievalRows | list[str] | TaskRows
+STUDENT, INT8 = "student", "student_int8"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +47,7 @@ class EvaluationResult:
 
 
 class _NoModelError(Exception):
-    """A baseline that cannot be loaded, or a scratch that cannot be trained; its text says why."""
+    """A baseline that cannot be loaded, a scratch that cannot be trained, a student that has no int8; its text says why."""
 
 
 def run(
@@ -67,11 +70,12 @@ def run(
     counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
     finished = Finished(output / "measured.jsonl", interruption or Interruption())
     bench = _Bench(section, teacher_section, seed, finished, load)
-    # The teacher comes first where it is among the models: the others are compared with it.
-    names = sorted(section.models, key=lambda name: name != "teacher") if section.tasks else []
+    # The teacher comes first where it is among the models: the others are compared with it. In int8 the student is scored in
+    # the student's own fine-tunes.
+    names = sorted(section.models, key=lambda name: (name != "teacher", name == INT8)) if section.tasks else []
     scores: list[Score] = []
     whole: dict[str, Any] = {}
-    parts = len(names) * sum(_parts(task, section) for task in section.tasks)
+    parts = sum(_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
     with progress.task("evaluation", total=100, unit="%", already=percent * len(finished)) as bar:
 
@@ -85,7 +89,7 @@ def run(
                     found = bench.measure(task, rows[task.name], advance)
                 except _NoModelError as error:
                     own = [no_score(name, task.name, metric, str(error)) for metric in task.metrics]
-                    advance(_parts(task, section), f"{name} cannot be loaded")
+                    advance(_parts(name, task, section), f"{name}: {error}")
                 else:
                     if name == "teacher":
                         whole[task.name] = found
@@ -124,11 +128,20 @@ class _Bench:
         """What `_score` makes scores of. Raises _NoModelError if the model is a baseline that cannot be loaded."""
         if isinstance(rows, TaskRows):
             assert not isinstance(task, RetrievalTask | MaskedTask)
-            self._precision = self._precision or choose_precision(self._section.precision, self._device)
+            return self._fine_tuned(task, rows, advance)
+        found = self._finished.find(self._name, task.name)
+        if found is None:
+            values = self._values(task, rows, advance)
+            found = self._finished.add({"model": self._name, "task": task.name, "values": values})
+        return found["values"]
+
+    def _fine_tuned(self, task: FineTunedTask, rows: TaskRows, advance: Callable[[float, str], object]) -> Measured:
+        self._precision = self._precision or choose_precision(self._section.precision, self._device)
+        try:
             return measure_model(
                 task,
                 rows,
-                name=self._name,
+                name=STUDENT if self._name == INT8 else self._name,
                 load=self._load,
                 section=self._section,
                 pooling=self._teacher_section.pooling,
@@ -136,17 +149,20 @@ class _Bench:
                 precision=self._precision,
                 device=self._device,
                 finished=self._finished,
+                quantise=self._name in (STUDENT, INT8) and INT8 in self._section.models,
+                scores="int8" if self._name == INT8 else "scores",
                 advance=advance,
             )
-        found = self._finished.find(self._name, task.name)
-        if found is None:
-            values = self._values(task, rows, advance)
-            found = self._finished.add({"model": self._name, "task": task.name, "values": values})
-        return found["values"]
+        except ConversionError as error:
+            raise _NoModelError(str(error)) from error
 
     def _values(self, task: Task, rows: Any, advance: Callable[[float, str], object]) -> dict[str, Any]:
         """For each metric what each row contributes, as JSON writes it; of a masked task it may be a reason instead."""
-        model, detail = self._load(), f"{self._name} on {task.name}"
+        detail = f"{self._name} on {task.name}"
+        if isinstance(task, MaskedTask) and self._name == INT8:
+            advance(1, detail)
+            return {"reason": "the encoder alone is had in int8, without its language-model head"}
+        model = self._load()
         if isinstance(task, RetrievalTask):
             texts = len(rows.queries) + len(rows.passages)
             found = retrieval_values(
@@ -175,13 +191,18 @@ class _Bench:
             raise _NoModelError(self._refused)
         if self._model is None:
             try:
-                self._model = self._load_by_name(self._name)
-            except (UserError, OSError, ValueError, ImportError, RuntimeError) as error:
-                if self._name in OWN_MODELS and not (self._name == "scratch" and isinstance(error, ValueError)):
+                self._model = self._load_int8() if self._name == INT8 else self._load_by_name(self._name)
+            except (ConversionError, UserError, OSError, ValueError, ImportError, RuntimeError) as error:
+                known = isinstance(error, ConversionError) or (self._name == "scratch" and isinstance(error, ValueError))
+                if self._name in OWN_MODELS and not known:
                     raise
                 self._refused = str(error).removeprefix("teacher.model: ")
                 raise _NoModelError(self._refused) from error
         return self._model
+
+    def _load_int8(self) -> Teacher:
+        student = self._load_by_name(STUDENT)
+        return Teacher(model=Int8Encoder(student.model), tokenizer=student.tokenizer)
 
 
 def _read(task: Task, seed: int) -> Rows:
@@ -194,8 +215,10 @@ def _size(rows: Rows) -> int:
     return len(rows.queries) if isinstance(rows, RetrievalRows) else len(rows.test) if isinstance(rows, TaskRows) else len(rows)
 
 
-def _parts(task: Task, section: EvaluationSection) -> int:
-    return 1 if isinstance(task, RetrievalTask | MaskedTask) else planned(section)
+def _parts(model: str, task: Task, section: EvaluationSection) -> int:
+    if isinstance(task, RetrievalTask | MaskedTask):
+        return 1
+    return 0 if model == INT8 else planned(section)  # those of the student are its own
 
 
 def _score(model: str, task: Task, metric: str, found: Any, teacher: Any, seed: int) -> Score:

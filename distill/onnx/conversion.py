@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.onnx.layout import INPUTS, OUTPUT
+from distill.onnx.layout import INPUTS, OUTPUT, TYPES
 from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
@@ -26,21 +26,22 @@ class ConversionError(Exception):
 
 
 class _Encoder(torch.nn.Module):
-    """The encoder with the two inputs and the one output that the file has."""
+    """The encoder with the inputs and the one output that the file has."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.encoder = model.base_model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.encoder(**dict(zip((*INPUTS, TYPES), inputs, strict=False))).last_hidden_state
         return hidden
 
 
-def write_onnx(model: PreTrainedModel, path: Path) -> None:
+def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False) -> None:
     """Write the model's bare encoder to `path`: input_ids and attention_mask (batch x length, int64) to last_hidden_state.
 
-    A head over the encoder is left out. Raises ConversionError if the architecture cannot be converted.
+    With `types`, token_type_ids go in as well. A head over the encoder is left out. Raises ConversionError if the architecture
+    cannot be converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     encoder = _Encoder(model).eval()
@@ -48,16 +49,17 @@ def write_onnx(model: PreTrainedModel, path: Path) -> None:
     ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
     mask = torch.ones_like(ids)
     mask[1, 6:] = 0
+    inputs = (ids, mask, torch.zeros_like(ids)) if types else (ids, mask)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=position_limit(model))}
     weights = sum(parameter.nbytes for parameter in encoder.parameters())
     with _quietly():
         try:
             program = torch.onnx.export(
                 encoder,
-                (ids, mask),
-                input_names=list(INPUTS),
+                inputs,
+                input_names=[*INPUTS, TYPES][: len(inputs)],
                 output_names=[OUTPUT],
-                dynamic_shapes=tuple(axes for _ in INPUTS),
+                dynamic_shapes=(tuple(axes for _ in inputs),),
                 dynamo=True,
                 verbose=False,
             )

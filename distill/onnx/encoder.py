@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from distill.onnx.layout import INPUTS, OUTPUT
+from distill.onnx.layout import INPUTS, OUTPUT, TYPES
 
 
 class OnnxEncoder:
@@ -23,10 +23,17 @@ class OnnxEncoder:
         # Waiting threads would otherwise burn the cores that whoever runs next in this process wants.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._typed = TYPES in {given.name for given in self._session.get_inputs()}
 
-    def __call__(self, input_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """The last hidden states, batch x length x width, of ids and mask, batch x length."""
-        hidden: npt.NDArray[np.float32] = self._session.run(
-            [OUTPUT], dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
-        )[0]
+    def __call__(
+        self,
+        input_ids: npt.NDArray[np.int64],
+        attention_mask: npt.NDArray[np.int64],
+        token_type_ids: npt.NDArray[np.int64] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """The last hidden states, batch x length x width, of ids and mask, batch x length; types are 0 unless given."""
+        inputs = dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
+        if self._typed:
+            inputs[TYPES] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        hidden: npt.NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
         return hidden

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from distill.recipe.section import Count, Section
 from distill.recipe.tasks import TaskByKind
 
-OWN_MODELS = ("teacher", "trimmed", "student", "initial", "untrained", "scratch")
+OWN_MODELS = ("teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch")
 """The models that a run makes."""
 EUROEVAL: dict[str, Any] = {
     "seeds": 10,
@@ -44,7 +44,8 @@ class EvaluationSection(Section):
 
     models: list[ModelName] = ["teacher", "trimmed", "student", "initial", "untrained"]
     """Which models: initial is the student before distillation, untrained its architecture with random weights, scratch
-    the same trained by masked-language modelling on as many tokens as the student; others by Hub id or folder."""
+    the same trained by masked-language modelling on as many tokens as the student, student_int8 the student after each of
+    its fine-tunes in ONNX Runtime with 8-bit weights; others by Hub id or folder."""
     tasks: list[TaskByKind] = []
     """On which tasks."""
     protocol: Literal["distill", "euroeval"] = "distill"
@@ -71,6 +72,9 @@ class EvaluationSection(Section):
     """Texts are cut off at so many tokens; how many were is reported."""
     freeze_layers: Annotated[int, Field(ge=0)] = 0
     """Train only the layers above this one; with more than 0 the embeddings stay as they are, too."""
+    dropout: bool = True
+    """Whether encoders drop units at random while they are fine-tuned, as their configs say; a CPU's step is a quarter to a
+    third shorter without."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
 
@@ -89,4 +93,6 @@ class EvaluationSection(Section):
         for what, names in named.items():
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
+        if "student_int8" in self.models and "student" not in self.models:
+            raise ValueError("models names student_int8, which is measured in the student's fine-tunes: name student, too")
         return self

@@ -36,6 +36,7 @@ def settings(**changes: Any) -> Settings:
         "evaluation_steps": None,
         "patience": 3,
         "freeze_layers": 0,
+        "dropout": True,
         "precision": "float32",
     }
     return Settings(**keys | changes)
@@ -158,6 +159,17 @@ def test_a_frozen_fine_tune_changes_nothing_below(tiny: Teacher) -> None:
     before = dict(tiny.model.base_model.named_parameters())
     changed = {name for name, p in tuned.model.encoder.named_parameters() if not torch.equal(p, before[name])}
     assert changed and all(name.startswith("encoder.layer.3.") for name in changed)
+
+
+def test_without_dropout_steps_are_the_encoders_own(tiny: Teacher) -> None:
+    def trained(dropout: bool, probability: float) -> torch.Tensor:
+        teacher = Teacher(model=whole_copy(tiny.model), tokenizer=tiny.tokenizer)
+        for module in teacher.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = probability
+        return weights(tune(teacher, dropout=dropout))
+
+    assert torch.equal(trained(False, 0.5), trained(False, 0.0)) and not torch.equal(trained(True, 0.5), trained(True, 0.0))
 
 
 def test_predictions_are_in_the_order_of_the_rows_whatever_their_lengths(tiny: Teacher) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from distill.errors import Interrupted, UserError
-from distill.evaluation import stage
+from distill.evaluation import int8, stage
 from distill.evaluation.scratch import random_language_model
 from distill.evaluation.stage import EvaluationResult
+from distill.onnx.conversion import ConversionError
 from distill.progress import Progress
 from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
 from distill.student.depth import untrained_copy
@@ -237,3 +238,28 @@ def test_models_whose_measurements_are_all_there_are_not_loaded(fine_tune: Calla
         raise AssertionError(f"{name} was loaded for nothing")
 
     assert fine_tune(["teacher", "untrained"], [toy], load=load) == whole
+
+
+def test_the_student_in_int8_is_scored_in_the_students_own_fine_tunes(
+    fine_tune: Callable[..., EvaluationResult], toy: Any, task: Callable[..., RetrievalTask], tmp_path: Path
+) -> None:
+    result = fine_tune(["student_int8", "student"], [toy, task(PAIRS).model_dump()])
+    lines = [json.loads(line) for line in (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()]
+    tuned = [line for line in lines if line["task"] == "toy"]
+    assert {line["model"] for line in tuned} == {"student"} and len(tuned) == 3
+    small = next(score for score in result.scores if (score.model, score.metric) == ("student_int8", "accuracy"))
+    chosen = [line for line in tuned if line["learning_rate"] == small.learning_rate]
+    assert small.scores == [line["int8"]["accuracy"] for line in chosen]
+    assert any((score.model, score.task) == ("student_int8", "faq") and score.mean for score in result.scores)
+
+
+def test_a_student_that_cannot_be_had_in_int8_has_a_reason(
+    fine_tune: Callable[..., EvaluationResult], toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConversionError("there is no ONNX for it")
+
+    monkeypatch.setattr(int8, "write_onnx", refuse)
+    scores = {(score.model, score.metric): score for score in fine_tune(["student", "student_int8"], [toy]).scores}
+    assert scores["student", "mcc"].mean is not None
+    assert scores["student_int8", "mcc"].mean is None and scores["student_int8", "mcc"].reason == "there is no ONNX for it"

@@ -1,0 +1,48 @@
+"""The encoder as ONNX Runtime runs it in int8: a fine-tuned encoder goes in; one that stands in its place comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+
+from distill.onnx.conversion import write_onnx
+from distill.onnx.encoder import OnnxEncoder
+from distill.onnx.quantisation import write_int8
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers.modeling_outputs import BaseModelOutput
+
+
+class Int8Encoder(torch.nn.Module):
+    """An encoder in int8 on the CPU, which answers as the one that it was made from does."""
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        """Convert and quantise `encoder`, and move it to the CPU. Raises ConversionError if it cannot be said in ONNX."""
+        super().__init__()
+        self.config: PretrainedConfig = encoder.config
+        self.device = torch.device("cpu")
+        types = getattr(encoder.config, "type_vocab_size", 0) > 1
+        with TemporaryDirectory() as folder:
+            whole, small = Path(folder, "model.onnx"), Path(folder, "model_int8.onnx")
+            write_onnx(encoder.eval().to(self.device), whole, types=types)
+            write_int8(whole, small)
+            self._run = OnnxEncoder(small)
+
+    @property
+    def base_model(self) -> Int8Encoder:
+        """Itself: it has no head."""
+        return self
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> BaseModelOutput:
+        """The last hidden states, batch x length x width, in float32."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        types = None if token_type_ids is None else token_type_ids.numpy()
+        hidden = self._run(input_ids.numpy(), attention_mask.numpy(), types)
+        return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden))
