@@ -2,6 +2,7 @@
 # make quickstart BUDGET=small   the same in a few minutes, less well trained
 # make test                  formatting, lint, types and tests
 # make test-slow             the tests that run for minutes
+# make schema                recipes/schema.json from the schema of a recipe
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-slow lint types ui clean
+.PHONY: quickstart test test-slow lint types schema ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
@@ -29,6 +30,9 @@ lint: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(BIN)/mypy
+
+schema: $(VENV)/.quickstart
+	$(BIN)/python -m distill.recipe.schema > recipes/schema.json
 
 ui: $(VENV)/.quickstart
 	$(BIN)/python -m distill ui

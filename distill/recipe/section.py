@@ -29,7 +29,13 @@ def parse_count(value: object) -> object:
     return value
 
 
-Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+_CountText = Annotated[str, Field(pattern=rf"^{_COUNT.pattern}$")]
+Count = Annotated[Positive, BeforeValidator(parse_count, json_schema_input_type=Positive | _CountText)]
+"""A number above 0, which may be written as 400M."""
+CountOrNone = Annotated[Natural, BeforeValidator(parse_count, json_schema_input_type=Natural | _CountText)]
+"""The same, or 0."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

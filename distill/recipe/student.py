@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     model_validator,
 )
 
-from distill.recipe.section import Count, Section, parse_count
+from distill.recipe.section import Count, CountOrNone, Section
 
 
 class PruningSection(Section):
@@ -22,7 +21,7 @@ class PruningSection(Section):
     """What a unit is worth: how much the loss would change without it on the language's text, or the size of its weights."""
     batches: Count = 16
     """Batches of text that the Taylor importance of each step is computed on."""
-    recover_tokens: Annotated[int, BeforeValidator(parse_count), Field(ge=0)] = 0
+    recover_tokens: CountOrNone = 0
     """Tokens of distillation after each step, by the recipe's objectives."""
 
 

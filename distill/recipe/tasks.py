@@ -28,7 +28,11 @@ def _each_once(names: list[Any]) -> list[Any]:
     return names
 
 
-Chosen = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_with_text_items), AfterValidator(_each_once)]
+Chosen = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    BeforeValidator(_with_text_items, json_schema_input_type=list[str | int]),
+    AfterValidator(_each_once),
+]
 Renamed = Annotated[dict[str, str | None], BeforeValidator(_with_text_keys)]
 
 

@@ -57,6 +57,14 @@ class KeepSection(Section):
     _filled = field_validator("terms")(filled_from_environment)
 
 
+Keep = Annotated[
+    KeepSection,
+    BeforeValidator(
+        lambda value: {"pieces": value} if isinstance(value, list) else value, json_schema_input_type=KeepSection | list[str]
+    ),
+]
+
+
 class VocabularySection(Section):
     """Which pieces stay: one target, or none for `min_count: 3`."""
 
@@ -74,9 +82,7 @@ class VocabularySection(Section):
     """Keep every character of the language's scripts that occurs in the text, and every ASCII character."""
     lexicon: str | None = None
     """A word list of the language, one word a line (plain or .gz), whose pieces stay."""
-    keep: Annotated[KeepSection, BeforeValidator(lambda value: {"pieces": value} if isinstance(value, list) else value)] = (
-        KeepSection()
-    )
+    keep: Keep = KeepSection()
     """What stays besides: pieces, a pattern, terms; or a list of pieces."""
 
     _filled = field_validator("lexicon")(filled_from_environment)
