@@ -178,13 +178,27 @@ def recipes() -> None:
     from distill.recipe_file import list_recipes, load_recipe
 
     for path in list_recipes():
-        first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()), "")
+        lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        first = next((line for line in lines if not line.startswith("# yaml-language-server:")), "")
         note = first.removeprefix("#").strip() if first.startswith("#") else ""
         try:
             load_recipe(str(path))
         except UserError as error:
             note = f"{note} Not ready: {str(error).splitlines()[-1].strip()}".strip()
         _out.print(f"[bold]{escape(path.stem):<20}[/bold] {escape(note)}", soft_wrap=True)
+
+
+@app.command()
+def new(
+    language: Annotated[str, typer.Argument(metavar="LANGUAGE", help="A code of ISO 639 (sv) or an English name (swedish).")],
+    output: Annotated[Path | None, typer.Option(help="The file to write; LANGUAGE.yaml by default.")] = None,
+) -> None:
+    """Write a commented recipe for a language, to be read, changed and run."""
+    from distill.new.command import write_recipe
+
+    path = write_recipe(language, output)
+    _out.print(f"recipe: {path}", markup=False, soft_wrap=True)
+    _out.print(f"next: python -m distill recipe {path} --dry-run", markup=False, soft_wrap=True)
 
 
 @app.command()
