@@ -125,9 +125,10 @@ def _is_reported(run: Run) -> bool:
 
 def _report(run: Run) -> None:
     """Write report.json, report.html and the plots, and hand them to MLflow."""
+    from distill.report.canvas import to_png
     from distill.report.content import headline, report_content
     from distill.report.page import render_page
-    from distill.report.plots import draw_plots, to_png
+    from distill.report.plots import draw_plots
 
     content = report_content(run.recipe, run.results())
     content["overrides"] = list(run.file.overrides)

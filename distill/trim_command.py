@@ -79,7 +79,8 @@ def _trim(
 ) -> VocabularyResult:
     from distill.corpus import stage as corpus_stage
     from distill.corpus.documents import document_batches, read_documents
-    from distill.report.plots import to_png, vocabulary_plot
+    from distill.report.canvas import to_png
+    from distill.report.plots import vocabulary_plot
     from distill.teacher import load_teacher
     from distill.vocabulary import stage
     from distill.vocabulary.counting import available_workers

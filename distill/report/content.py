@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.recipe import Recipe
+from distill.report.published import published_scores
 
 _STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
 
@@ -26,6 +27,7 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
         "student": student or None,
         "distillation": results.get("distillation"),
         "evaluation": results["evaluation"]["scores"] if "evaluation" in results else None,
+        "published": published_scores(_hub_ids(recipe, results)),
         "benchmark": results["benchmark"]["measurements"] if "benchmark" in results else None,
         "machine": results["benchmark"]["machine"] if "benchmark" in results else None,
         "export": results.get("export"),
@@ -73,3 +75,10 @@ def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = 
         return None
     found = both[max(both)]
     return found[model] / found[of]
+
+
+def _hub_ids(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """By the name of every model that was measured and is not of the run's making, its Hub id."""
+    rows = [*results.get("evaluation", {}).get("scores", ()), *results.get("benchmark", {}).get("measurements", ())]
+    names = dict.fromkeys(row["model"] for row in rows)
+    return {name: recipe.teacher.model if name == "teacher" else name for name in names}

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+METRICS = {
+    "macro_f1": "macro-F1",
+    "mcc": "MCC",
+    "entity_f1": "entity F1",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mrr@10": "MRR@10",
+}
+"""Metrics as their field writes them, where that is not their name here."""
+
 
 def format_count(value: float | None) -> str:
     """A count: 512, 28.4k, 21.9M."""
@@ -29,3 +41,32 @@ def format_ms(value: float | None) -> str:
         return "–"
     decimals = next((d for d, below in ((3, 0.9995), (2, 9.995), (1, 99.95)) if value < below), 0)
     return f"{value:,.{decimals}f}"
+
+
+def format_score(value: float | None, *, sign: bool = False) -> str:
+    """A score, or with `sign` a difference of two, to three decimals: 0.641, +0.012."""
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" if sign else f"{value:.3f}"
+
+
+def format_interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """An interval: 0.604 to 0.676; nothing where there is none."""
+    return "" if low is None or high is None else f"{format_score(low, sign=sign)} to {format_score(high, sign=sign)}"
+
+
+def format_share(value: float | None) -> str:
+    """A fraction of 1 in percent: 98.6%."""
+    return "–" if value is None else f"{value:.1%}"
+
+
+def format_metric(name: str) -> str:
+    """A metric as people write it: macro-F1."""
+    return METRICS.get(name, name)
+
+
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
+    """A Markdown table whose first columns are words and the others figures."""
+    rule = ["---"] * words + ["---:"] * (len(titles) - words)
+    lines = [titles, rule, *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

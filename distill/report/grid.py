@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distill.report.formats import format_bytes, format_count, format_ms
+from distill.report.formats import format_bytes, format_count, format_ms, markdown_table
 
 Row = Mapping[str, Any]
 Shape = tuple[int, int]
@@ -130,10 +130,10 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
         for line in grid.lines
     ]
     parts = [
-        _table(["model", "runtime", "parameters", "on disk", "loads in, ms"], sizes, words=2),
+        markdown_table(["model", "runtime", "parameters", "on disk", "loads in, ms"], sizes, words=2),
         "Median milliseconds of a forward pass by batch size × tokens; in brackets the floor, what the machine's own matrix "
         "products and memory would allow at least.",
-        _table(["model", "runtime", "on", *(f"{batch} × {length}" for batch, length in grid.shapes)], times, words=3),
+        markdown_table(["model", "runtime", "on", *(f"{batch} × {length}" for batch, length in grid.shapes)], times, words=3),
         *(f"[{number}] {note}." for number, note in enumerate(grid.notes, 1)),
         *(f"{remark}." for remark in grid.remarks),
         describe(machine),
@@ -181,13 +181,6 @@ def _as_text(cell: Cell | None) -> str:
         return f"– [{cell.note}]"
     median = f"**{cell.texts[0]}**" if cell.best else cell.texts[0]
     return f"{median} ({cell.floor})"
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
-    """A Markdown table whose first columns are words and the others figures."""
-    rule = ["---"] * words + ["---:"] * (len(titles) - words)
-    lines = [titles, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _shape(row: Row) -> Shape:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from distill.progress import format_seconds
+from distill.report.canvas import to_svg
 from distill.report.content import latency_ratio
-from distill.report.formats import format_bytes, format_count, format_ms
+from distill.report.formats import (
+    format_bytes,
+    format_count,
+    format_interval,
+    format_metric,
+    format_ms,
+    format_score,
+    format_share,
+)
 from distill.report.grid import MEASURES, build_grid, describe, distinct_files, runtime_of
-from distill.report.plots import to_svg
+from distill.report.panels import letter_keys, list_panels, list_unshown
+from distill.report.published import protocol_of
+from distill.report.scoreboard import Row, Scoreboard, build_scoreboard
+from distill.report.trade_off import trade_off_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,29 +37,67 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         loader=PackageLoader("distill.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        count=format_count, size=format_bytes, ms=format_ms, duration=format_seconds, runtime=runtime_of, machine=describe
-    )
+        count=format_count, size=format_bytes, ms=format_ms, score=format_score, share=format_share, metric=format_metric,
+        duration=format_seconds, runtime=runtime_of, machine=describe, values=cell_values, texts=cell_texts,
+        breakable=breakable,
+    )  # fmt: skip
+    board = build_scoreboard(content)
+    panels = {panel.name: panel for panel in list_panels(board)}
+    published = {score["protocol"]: protocol_of(score["protocol"]) for score in content["published"]}
     return environment.get_template("report.html.j2").render(
         report=content,
-        plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items()},
-        scores=group_rows(content["evaluation"] or [], "task", "metric"),
+        board=board,
+        panels=[(panels[name], Markup(to_svg(figure, name))) for name, figure in trade_off_figures(board).items()],
+        unshown=list_unshown(board),
+        letters=letter_keys(board),
+        published=published,
+        kept=kept_of_teacher(board),
+        plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items() if name != "trade-off"},
         grid=build_grid(content["benchmark"] or []),
         measures=MEASURES,
         files=distinct_files(content["benchmark"] or []),
         ratio=latency_ratio(content),
-        lead=first_score(content),
+        settings=list_settings(content["recipe"]),
     )
 
 
-def first_score(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The student's score on the first metric of the first task that it was measured on."""
-    scores = (score for score in content["evaluation"] or [] if score["model"] == "student" and score["mean"] is not None)
-    return next(scores, None)
+def kept_of_teacher(board: Scoreboard) -> dict[str, Any] | None:
+    """The share that the student keeps of the teacher's mean, or of its first score where it lacks others."""
+    for line in board.lines:
+        named = [(f"mean score on {board.tasks} tasks", line.mean)] if board.tasks > 1 else []
+        for column, cell in zip(board.columns, line.cells, strict=True):
+            named.append((f"{format_metric(column.metric)} on {column.task}", cell))
+        for name, cell in named if line.model == "student" else ():
+            if cell is not None and cell["mean"] is not None and cell["retention"] is not None:
+                return {"share": cell["retention"], "of": name}
+    return None
 
 
-def group_rows(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[list[Mapping[str, Any]]]:
-    """The rows that agree in all `keys` together, groups and rows in the order in which they first come."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return list(groups.values())
+def list_settings(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """The recipe as it ran, defaults included: a text of YAML a section."""
+    plain = {key: value for key, value in recipe.items() if not isinstance(value, dict)}
+    sections = {"recipe": plain, **{key: value for key, value in recipe.items() if isinstance(value, dict) and value}}
+    return {
+        name: yaml.safe_dump(section, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60).rstrip()
+        for name, section in sections.items()
+    }
+
+
+def cell_values(cell: Row) -> str:
+    """What a cell of the scores is sorted by: score, retention and difference; nothing for what is not known."""
+    return " ".join("" if cell.get(key) is None else f"{cell[key]:.6g}" for key in ("mean", "retention", "difference"))
+
+
+def cell_texts(cell: Row) -> list[tuple[str, str]]:
+    """What a cell of the scores shows: score, retention and difference, each with its interval where it has one."""
+    difference = format_interval(cell.get("difference_low"), cell.get("difference_high"), sign=True)
+    return [
+        (format_score(cell["mean"]), format_interval(cell["low"], cell["high"])),
+        (format_share(cell["retention"]), ""),
+        (format_score(cell.get("difference"), sign=True), difference),
+    ]
+
+
+def breakable(name: str) -> Markup:
+    """The name, escaped, with places where a narrow column may break it."""
+    return Markup("/<wbr>").join(escape(part) for part in name.split("/"))

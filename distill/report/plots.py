@@ -1,24 +1,18 @@
-"""The report's plots: figures of a run go in, SVG for the page and PNG for MLflow come out.
-
-Colours are Okabe and Ito's, told apart by colour-blind eyes; what a plot shows best stands in its title.
-"""
+"""The report's plots: figures of a run go in, by name; what a plot shows best stands in its title."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from io import BytesIO, StringIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from distill.report.content import is_plain
+from distill.report.canvas import BLUE, GREEN, GREY, ORANGE, SOFT, empty_figure
+from distill.report.scoreboard import build_scoreboard
+from distill.report.trade_off import trade_off_overview
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY, SOFT, BLACK = "#0072B2", "#D55E00", "#009E73", "#9a9a9a", "#666677", "#222222"
-COLOURS = {"student": ORANGE, "teacher": BLUE, "trimmed": "#56B4E9", "initial": GREY, "untrained": "#c8c8c8", "scratch": GREEN}
-_WIDTH, _HEIGHT = 5.2, 3.3
 _AXES_POINTS = 165.0
 """About how high the axes are within a figure of that height: what tells whether two labels would touch."""
 _LABEL_POINTS = 12.0
@@ -27,13 +21,9 @@ _LABEL_POINTS = 12.0
 def draw_plots(content: Mapping[str, Any], history: Mapping[str, Any] | None) -> dict[str, Figure]:
     """Every plot that the report has figures for, by name."""
     figures: dict[str, Figure] = {}
-    scores = [row for row in content["evaluation"] or [] if row["mean"] is not None]
-    if scores:
-        figures["scores"] = scores_plot(scores)
-    if scores and content["benchmark"]:
-        figure = trade_off_plot(scores, content["benchmark"])
-        if figure is not None:
-            figures["trade-off"] = figure
+    overview = trade_off_overview(build_scoreboard(content))
+    if overview is not None:
+        figures["trade-off"] = overview
     if history and history["losses"]:
         figures["distillation"] = loss_plot(history["losses"])
     if history and history["fidelity"]:
@@ -47,7 +37,7 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     """Pieces kept against held-out sentences unchanged, with the chosen point."""
     curve = sorted(vocabulary["curve"], key=lambda point: point["pieces"])
     title = f"{vocabulary['heldout_identical']:.1%} of held-out sentences are segmented as before"
-    figure, axes = _canvas(title, "pieces kept", "held-out sentences unchanged")
+    figure, axes = empty_figure(title, "pieces kept", "held-out sentences unchanged")
     pieces, unchanged = [point["pieces"] for point in curve], [point["heldout_identical"] for point in curve]
     kept = (vocabulary["kept"], vocabulary["heldout_identical"])
     if noisy := sorted(vocabulary.get("unfiltered_curve") or [], key=lambda point: point["pieces"]):
@@ -86,7 +76,7 @@ def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:
     """Loss of each objective against tokens seen, smoothed, on a logarithmic axis."""
     curves = {name: _smoothed([point[name] for point in losses]) for name in losses[0] if name not in ("tokens", "loss")}
     tokens, unit = _tokens_axis(losses)
-    figure, axes = _canvas("What the student still gets wrong", unit, "loss of each objective")
+    figure, axes = empty_figure("What the student still gets wrong", unit, "loss of each objective")
     marker = "o" if len(tokens) < 20 else None
     for values, colour in zip(curves.values(), (BLUE, ORANGE, GREEN), strict=False):
         axes.plot(tokens, values, color=colour, marker=marker, markersize=3)
@@ -118,118 +108,13 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     )
     if "pooled_cosine" in fidelity[-1]:
         title = f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the teacher's"
-    figure, axes = _canvas(title, unit, "cosine, or share in agreement")
+    figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():
         axes.plot(tokens, [point[name] for point in fidelity], color=colour, marker="o", markersize=3)
     axes.set_ylim(min(0.0, *(point[name] * 1.1 for point in fidelity for name in labels)), 1.05)
     axes.set_xlim(left=0)
     _label_ends(axes, [(label, fidelity[-1][name], colour) for name, (label, colour) in labels.items()])
     return figure
-
-
-def scores_plot(evaluation: Sequence[Mapping[str, Any]]) -> Figure:
-    """Every model's score on the first metric of the first task, with its interval."""
-    task, metric = evaluation[0]["task"], evaluation[0]["metric"]
-    rows = [row for row in evaluation if (row["task"], row["metric"]) == (task, metric)]
-    rows.sort(key=lambda row: row["mean"])
-    kept = next((row["retention"] for row in rows if row["model"] == "student"), None)
-    title = f"The student keeps {kept:.0%} of its teacher's {metric}" if kept is not None else f"{metric} on {task}"
-    height = max(_HEIGHT, 1.0 + 0.4 * len(rows))
-    figure, axes = _canvas(title, f"{metric} on {task}, with 95% interval", "", height=height)
-    for place, row in enumerate(rows):
-        colour = COLOURS.get(row["model"], GREY)
-        axes.barh(place, row["mean"], color=colour, height=0.62)
-        low, high = _interval(row)
-        axes.plot([low, high], [place, place], color=BLACK, linewidth=1.2)
-        axes.annotate(f"{row['mean']:.3f}", (max(high, 0.0), place), (6, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(rows)), [row["model"] for row in rows])
-    axes.grid(visible=False, axis="y")
-    axes.set_xlim(min(0.0, *(_interval(row)[0] for row in rows)), max(0.0, *(_interval(row)[1] for row in rows)) * 1.14 or 1)
-    return figure
-
-
-def trade_off_plot(evaluation: Sequence[Mapping[str, Any]], benchmark: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Score against CPU latency at batch 1; the area of a mark is the model's size."""
-    task, metric = evaluation[0]["task"], evaluation[0]["metric"]
-    scores = {row["model"]: row for row in evaluation if (row["task"], row["metric"]) == (task, metric)}
-    rows = [
-        row
-        for row in benchmark
-        if (is_plain(row) or row["model"].endswith("_int8"))  # what has no other row
-        and row["device"] == "cpu"
-        and row["batch_size"] == 1
-        and row["median_ms"]
-        and row["parameters"]
-        and row["model"] in scores
-    ]
-    if not rows:
-        return None
-    length, threads = max((row["length"], row["threads"]) for row in rows)
-    rows = [row for row in rows if (row["length"], row["threads"]) == (length, threads)]
-    unit = "thread" if threads == 1 else "threads"
-    figure, axes = _canvas(
-        "Score against latency; area is size",
-        f"ms for {length} tokens, {threads} CPU {unit}",
-        f"{metric} on {task}",
-        height=max(_HEIGHT, 1.2 + 0.2 * len(rows)),
-    )
-    axes.set_xlim(0, max(row["median_ms"] for row in rows) * 1.15)
-    intervals = [_interval(scores[row["model"]]) for row in rows]
-    axes.set_ylim(min(0.0, *(low for low, _ in intervals)), max(0.0, *(high for _, high in intervals)) * 1.25 or 1)
-    largest = max(row["parameters"] for row in rows)
-    heights = _spread([_height(axes, scores[row["model"]]["mean"]) for row in rows])
-    for row, height in zip(rows, heights, strict=True):
-        score, colour, place = scores[row["model"]], COLOURS.get(row["model"], GREY), row["median_ms"]
-        axes.annotate(
-            f"{row['model']}, {_size(row['parameters'])}",
-            (place, score["mean"]),
-            (1.03, height),
-            textcoords="axes fraction",
-            va="center",
-            color=BLACK,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.8, "relpos": (0, 0.5)},
-        )
-        axes.plot([place, place], _interval(score), color=colour, linewidth=1.2)
-        axes.scatter(place, score["mean"], s=700 * row["parameters"] / largest, color=colour, alpha=0.85, linewidths=0)
-    return figure
-
-
-def _interval(score: Mapping[str, Any]) -> tuple[float, float]:
-    """The score's interval; the mean alone where one seed tells none."""
-    return (score["mean"], score["mean"]) if score["low"] is None else (score["low"], score["high"])
-
-
-def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element that can stand in a page; its ids begin with `name`, which no other figure there has."""
-    import matplotlib as mpl
-
-    text = StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": name}):  # the same figure, the same text
-        figure.savefig(text, format="svg", metadata=nothing)
-    svg = text.getvalue()[text.getvalue().index("<svg") :]
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=160)
-    return content.getvalue()
-
-
-def _canvas(title: str, x: str, y: str, height: float = _HEIGHT) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold", color=BLACK)
-    axes = figure.subplots()
-    axes.set_xlabel(x, color=BLACK)
-    axes.set_ylabel(y, color=BLACK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="both", color="#eeeeee")
-    axes.set_axisbelow(True)
-    return figure, axes
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[str, float, str]]) -> None:
@@ -256,10 +141,6 @@ def _spread(heights: Sequence[float]) -> list[float]:
         spread[i] = min(spread[i], ceiling)
         ceiling = spread[i] - gap
     return spread
-
-
-def _size(parameters: int) -> str:
-    return f"{parameters / 1e6:.0f}M" if parameters >= 1e6 else f"{parameters / 1e3:.0f}k"
 
 
 def _tokens_axis(points: Sequence[Mapping[str, float]]) -> tuple[list[float], str]:

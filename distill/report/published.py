@@ -1,0 +1,38 @@
+"""Published scores: the Hub ids of a report's models go in; what leaderboards say of them comes out.
+
+They stand in published.json, copied there by benchmarks/published.py, and are never mixed with what is measured: tasks, rows
+and fine-tuning are those of the leaderboard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TITLE = "published, other protocol"
+"""What their column is called, wherever it stands."""
+_FILE = Path(__file__).with_name("published.json")
+
+
+def published_scores(hub_ids: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The scores known of each model of a report, given its Hub id by its name there; ids match in whatever case."""
+    return [
+        {**score, "model": name, "hub_id": score["model"]}
+        for name, hub_id in hub_ids.items()
+        for score in _content()["scores"]
+        if score["model"].lower() == hub_id.lower()
+    ]
+
+
+def protocol_of(name: str) -> str:
+    """How the scores of a leaderboard come about."""
+    return str(_content()["protocols"][name])
+
+
+@cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return content

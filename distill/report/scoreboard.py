@@ -1,0 +1,174 @@
+"""The table of a run: report.json's content goes in; a line a model comes out, with a cell for each task and metric.
+
+The page, the plot and the Markdown and CSV files show the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from distill.report.grid import place_of
+
+Row = Mapping[str, Any]
+_SHAPED_LIKE_STUDENT = ("student", "student_int8", "initial", "untrained", "scratch")
+"""The models of a run that have the student's architecture, and so as many parameters."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A task under one metric."""
+
+    task: str
+    metric: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One model: its size, how long a text takes it, and its scores."""
+
+    model: str
+    parameters: int | None
+    bytes_on_disk: int | None
+    median_ms: float | None
+    mean: Row | None
+    """Over the first metrics of all tasks; None where one of them is missing."""
+    cells: tuple[Row | None, ...]
+    """Its scores in the order of the columns, as report.json has them; None where it was not asked for."""
+    published: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scoreboard:
+    """Models × tasks."""
+
+    columns: tuple[Column, ...]
+    """The first metric of every task, then the others."""
+    tasks: int
+    """How many of the columns are first metrics."""
+    lines: tuple[Line, ...]
+    setting: str | None
+    """Where, and of what shape, the latencies are."""
+    notes: tuple[str, ...]
+    """Why models have no score, numbered from 1."""
+    remarks: tuple[str, ...]
+    """What a reader of the scores must know."""
+
+    def note_of(self, cell: Row | None) -> int | None:
+        """The number of the note that says why a cell has no score."""
+        return None if cell is None or cell["mean"] is not None else self.notes.index(cell["reason"] or _UNKNOWN) + 1
+
+
+_UNKNOWN = "not measured"
+
+
+def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
+    """The table of a report, models in the order in which they come."""
+    scores: Sequence[Row] = content["evaluation"] or []
+    columns = _columns(scores)
+    tasks = len({column.task for column in columns})
+    found = {(row["model"], row["task"], row["metric"]): row for row in scores}
+    setting, timed = comparable_latencies(content["benchmark"] or [])
+    parameters = known_parameters(content)
+    sizes = {row["model"]: row["bytes_on_disk"] for row in reversed(content["benchmark"] or []) if not _is_other_form(row)}
+    names = list(dict.fromkeys(row["model"] for row in (*scores, *(content["benchmark"] or []))))
+    cells = {
+        name: tuple(found.get((name, column.task, column.metric)) for column in columns)  # a cell a column
+        for name in names
+    }
+    means = {name: mean_of(cells[name][:tasks]) for name in names}
+    return Scoreboard(
+        columns=columns,
+        tasks=tasks,
+        lines=tuple(
+            Line(
+                model=name,
+                parameters=parameters.get(name),
+                bytes_on_disk=sizes.get(name),
+                median_ms=timed.get(name),
+                mean=_compared(means[name], means.get("teacher")),
+                cells=cells[name],
+                published=tuple(row for row in content["published"] if row["model"] == name),
+            )
+            for name in names
+        ),
+        setting=setting,
+        notes=tuple(dict.fromkeys(row["reason"] or _UNKNOWN for row in scores if row["mean"] is None)),
+        remarks=tuple(dict.fromkeys(row["reason"] for row in scores if row["mean"] is not None and row["reason"])),
+    )
+
+
+def mean_of(cells: Sequence[Row | None]) -> Row | None:
+    """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019); None where one is missing.
+
+    Its interval takes the tasks' errors for independent: its half-widths are the root of theirs squared and summed, over
+    their number. It has none where one of them has none.
+    """
+    rows = [row for row in cells if row is not None and row["mean"] is not None]
+    if not rows or len(rows) < len(cells):
+        return None
+    mean = sum(row["mean"] for row in rows) / len(rows)
+    low = high = None
+    if all(row["low"] is not None for row in rows):
+        low = mean - sqrt(sum((row["mean"] - row["low"]) ** 2 for row in rows)) / len(rows)
+        high = mean + sqrt(sum((row["high"] - row["mean"]) ** 2 for row in rows)) / len(rows)
+    return {"mean": mean, "low": low, "high": high}
+
+
+def known_parameters(content: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters by model: measured, or those of the architecture that the run gave it."""
+    known: dict[str, int] = {}
+    if content["student"]:
+        known |= dict.fromkeys(_SHAPED_LIKE_STUDENT, content["student"]["parameters"])
+    if content["teacher"]:
+        known["teacher"] = content["teacher"]["parameters"]
+    if content["vocabulary"]:
+        known["trimmed"] = content["vocabulary"]["chosen"]["parameters"]
+    return known | {row["model"]: row["parameters"] for row in content["benchmark"] or [] if row["parameters"]}
+
+
+def comparable_latencies(benchmark: Sequence[Row]) -> tuple[str | None, dict[str, float]]:
+    """The one setting in which most models have a time, in words, and each model's median there, in milliseconds.
+
+    Among equals the CPU, the smallest batch, the longest texts and the most threads.
+    """
+    settings: dict[tuple[Any, ...], list[Row]] = {}
+    for row in benchmark:
+        if row["median_ms"] is not None and not _is_other_form(row):
+            settings.setdefault((row["device"], row["threads"], row["batch_size"], row["length"]), []).append(row)
+
+    def worth(setting: tuple[Any, ...]) -> tuple[Any, ...]:
+        device, threads, batch_size, length = setting
+        return len({row["model"] for row in settings[setting]}), device == "cpu", -batch_size, length, threads or 0
+
+    if not settings:
+        return None, {}
+    rows = settings[max(settings, key=worth)]
+    words = f"{rows[0]['length']} tokens, batch {rows[0]['batch_size']}, {place_of(rows[0])}"
+    return words, {row["model"]: row["median_ms"] for row in rows}
+
+
+def _is_other_form(row: Row) -> bool:
+    """Whether a row of the benchmark is of a model in another runtime or precision than the model itself has."""
+    own = ("onnx", "int8") if row["model"] == "student_int8" else ("torch", "float32")
+    return (row["runtime"], row["precision"]) != own
+
+
+def _columns(scores: Iterable[Row]) -> tuple[Column, ...]:
+    every = dict.fromkeys((row["task"], row["metric"]) for row in scores)
+    first: dict[str, str] = {}
+    for task, metric in every:
+        first.setdefault(task, metric)
+    order = [*first.items(), *(column for column in every if first[column[0]] != column[1])]
+    return tuple(Column(task=task, metric=metric) for task, metric in order)
+
+
+def _compared(mean: Row | None, teacher: Row | None) -> Row | None:
+    """A mean with what it keeps of the teacher's, and the difference."""
+    if mean is None:
+        return None
+    kept = mean["mean"] / teacher["mean"] if teacher and teacher["mean"] > 0 else None
+    difference = mean["mean"] - teacher["mean"] if teacher else None
+    return {**mean, "retention": kept, "difference": difference, "reason": None}
