@@ -155,17 +155,23 @@ def _report(run: Run) -> None:
 
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:
-    """The benchmark as files that a spreadsheet and a README take, beside the report; their names."""
-    from distill.report.grid import to_csv, to_markdown
+    """Scores and benchmark as files that a spreadsheet and a README take, beside the report; the names of those there are."""
+    from distill.report import grid, score_files
+    from distill.report.scoreboard import build_scoreboard
 
-    names = ["benchmark.md", "benchmark.csv"]
-    if not content["benchmark"]:
-        for name in names:
+    texts: dict[str, str] = {}
+    if content["evaluation"]:
+        board = build_scoreboard(content)
+        texts |= {"scores.md": score_files.to_markdown(board), "scores.csv": score_files.to_csv(board)}
+    if content["benchmark"]:
+        texts["benchmark.md"] = grid.to_markdown(content["benchmark"], content["machine"])
+        texts["benchmark.csv"] = grid.to_csv(content["benchmark"])
+    for name in ("scores.md", "scores.csv", "benchmark.md", "benchmark.csv"):
+        if name in texts:
+            write_whole(folder / name, texts[name])
+        else:
             (folder / name).unlink(missing_ok=True)
-        return []
-    write_whole(folder / "benchmark.md", to_markdown(content["benchmark"], content["machine"]))
-    write_whole(folder / "benchmark.csv", to_csv(content["benchmark"]))
-    return names
+    return list(texts)
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:

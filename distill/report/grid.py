@@ -64,11 +64,14 @@ def build_grid(rows: Sequence[Row]) -> Grid:
     notes = tuple(dict.fromkeys(_obstacle(row) for row in rows if row["median_ms"] is None))
     fastest: dict[tuple[str, Shape], float] = {}
     lines: dict[tuple[str, str, str], dict[Shape, Row]] = {}
+    remarks: dict[str, dict[str, None]] = {}
     for row in rows:
         lines.setdefault((row["model"], runtime_of(row), place_of(row)), {})[_shape(row)] = row
         if row["median_ms"] is not None:
             key = (place_of(row), _shape(row))
             fastest[key] = min(fastest.get(key, row["median_ms"]), row["median_ms"])
+            if row["reason"]:
+                remarks.setdefault(row["reason"], {})[row["model"]] = None
     return Grid(
         shapes=shapes,
         lines=tuple(
@@ -81,9 +84,7 @@ def build_grid(rows: Sequence[Row]) -> Grid:
             for (model, runtime, place), found in lines.items()
         ),
         notes=notes,
-        remarks=tuple(
-            dict.fromkeys(f"{row['model']}: {row['reason']}" for row in rows if row["median_ms"] is not None and row["reason"])
-        ),
+        remarks=tuple(f"{', '.join(models)}: {reason}" for reason, models in remarks.items()),
     )
 
 

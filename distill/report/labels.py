@@ -13,8 +13,8 @@ Box = tuple[float, float, float, float]
 Mark = tuple[float, float, float]
 """Its centre and its radius."""
 _STEP, _GAP = 3.0, 2.0
-_CLASH, _CROSSING = 1000.0, 1.0
-"""What a square point of a label costs that covers a mark or a label, and what one that covers something thin, in points away."""
+_CLASH, _CROSSING = 10_000.0, 1.0
+"""What it costs to cover a mark or a label, and a square point of something thin, in points away from the mark."""
 _NOT_RIGHT = 1.5
 """What is given up for a label on the right of its mark, where one reads on."""
 
@@ -24,11 +24,13 @@ def place_labels(marks: Sequence[Mark], sizes: Sequence[tuple[float, float]], wi
 
     Where `within` is too small for all, those that come last cover the least that they can; `thin` is covered if need be.
     """
-    discs = [(x - radius, y - radius, x + radius, y + radius) for x, y, radius in marks]
+    clear = [radius + 0.9 * _GAP for _, _, radius in marks]
+    discs = [(x - reach, y - reach, x + reach, y + reach) for (x, y, _), reach in zip(marks, clear, strict=True)]
     placed: list[Box] = []
     for mark, (width, height) in zip(marks, sizes, strict=True):
         boxes = _candidates(mark, width, height, within)
-        cost = _CLASH * _covered(boxes, [*discs, *placed]) + _CROSSING * _covered(boxes, thin)
+        clash = _covered(boxes, [*discs, *placed])
+        cost = _CLASH * (clash > 0) + clash + _CROSSING * _covered(boxes, thin)
         cost += distances(boxes, mark) + _NOT_RIGHT * (boxes[:, 0] < mark[0])
         left, bottom, right, top = boxes[int(cost.argmin())]
         placed.append((float(left), float(bottom), float(right), float(top)))

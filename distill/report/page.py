@@ -23,7 +23,7 @@ from distill.report.formats import (
 )
 from distill.report.grid import MEASURES, build_grid, describe, distinct_files, runtime_of
 from distill.report.panels import letter_keys, list_panels, list_unshown
-from distill.report.published import protocol_of
+from distill.report.published import list_protocols
 from distill.report.scoreboard import Row, Scoreboard, build_scoreboard
 from distill.report.trade_off import trade_off_figures
 
@@ -43,14 +43,13 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     )  # fmt: skip
     board = build_scoreboard(content)
     panels = {panel.name: panel for panel in list_panels(board)}
-    published = {score["protocol"]: protocol_of(score["protocol"]) for score in content["published"]}
     return environment.get_template("report.html.j2").render(
         report=content,
         board=board,
         panels=[(panels[name], Markup(to_svg(figure, name))) for name, figure in trade_off_figures(board).items()],
         unshown=list_unshown(board),
         letters=letter_keys(board),
-        published=published,
+        published=list_protocols(content["published"]),
         kept=kept_of_teacher(board),
         plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items() if name != "trade-off"},
         grid=build_grid(content["benchmark"] or []),

@@ -7,14 +7,28 @@ and fine-tuning are those of the leaderboard.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distill.report.formats import format_metric
+
 TITLE = "published, other protocol"
 """What their column is called, wherever it stands."""
 _FILE = Path(__file__).with_name("published.json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """A leaderboard."""
+
+    name: str
+    tasks: tuple[str, ...]
+    """Which of its tasks are shown, with their metrics."""
+    description: str
+    """How its scores come about."""
 
 
 def published_scores(hub_ids: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -27,9 +41,13 @@ def published_scores(hub_ids: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def protocol_of(name: str) -> str:
-    """How the scores of a leaderboard come about."""
-    return str(_content()["protocols"][name])
+def list_protocols(scores: Iterable[Mapping[str, Any]]) -> list[Protocol]:
+    """The leaderboards that the scores come from."""
+    tasks: dict[str, dict[str, None]] = {}
+    for score in scores:
+        tasks.setdefault(score["protocol"], {})[f"{score['task']} in {format_metric(score['metric'])}"] = None
+    described = _content()["protocols"]
+    return [Protocol(name=name, tasks=tuple(found), description=described[name]) for name, found in tasks.items()]
 
 
 @cache

@@ -15,7 +15,7 @@ from distill.report.formats import (
     format_score,
     markdown_table,
 )
-from distill.report.published import TITLE, protocol_of
+from distill.report.published import TITLE, list_protocols
 from distill.report.scoreboard import Line, Row, Scoreboard
 
 _FIGURES = ("mean", "low", "high", "retention", "difference", "difference_low", "difference_high")
@@ -23,7 +23,7 @@ _FIGURES = ("mean", "low", "high", "retention", "difference", "difference_low", 
 
 def to_markdown(board: Scoreboard) -> str:
     """The table, each score with its 95% interval, under it what must be known of it."""
-    published = {score["protocol"]: protocol_of(score["protocol"]) for line in board.lines for score in line.published}
+    published = list_protocols(score for line in board.lines for score in line.published)
     titles = ["model", "parameters", "on disk", "ms", *(["mean"] if board.tasks > 1 else [])]
     titles += [f"{column.task}, {format_metric(column.metric)}" for column in board.columns]
     rows = [[*_line(board, line), *([published_text(line)] if published else [])] for line in board.lines]
@@ -33,7 +33,7 @@ def to_markdown(board: Scoreboard) -> str:
         *([f"The mean is that of the {board.tasks} tasks' first metrics, unweighted."] if board.tasks > 1 else []),
         *(f"[{number}] {note}." for number, note in enumerate(board.notes, 1)),
         *(f"{remark}." for remark in board.remarks),
-        *(f"{TITLE}: {name}, {protocol}." for name, protocol in published.items()),
+        *(f"{TITLE}: {one.name} ({', '.join(one.tasks)}), {one.description}." for one in published),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -49,10 +49,8 @@ def to_csv(board: Scoreboard) -> str:
 
 
 def published_text(line: Line) -> str:
-    """What others published of a model: ScaLA 0.695 MCC; ..."""
-    return "; ".join(
-        f"{score['task']} {format_score(score['mean'])} {format_metric(score['metric'])}" for score in line.published
-    )
+    """What others published of a model: SweReC 0.733; ScaLA 0.695."""
+    return "; ".join(f"{score['task']} {format_score(score['mean'])}" for score in line.published)
 
 
 def _line(board: Scoreboard, line: Line) -> list[str]:

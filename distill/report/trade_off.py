@@ -33,9 +33,11 @@ _LARGEST, _SMALLEST, _UNTIMED = 260.0, 14.0, 60.0
 """Areas in square points: of the slowest, at least, and of what has no time."""
 _LEADER = 5.0
 """A label farther from its mark than this, in points, is tied to it by a line."""
+_LETTERS_AN_INCH = 11
+"""Of the line that names models, so that it leaves room for the key on its right."""
 _CORNERS = 1.25
 """How much farther than a disc of their area the corners of marks reach."""
-_NARROW, _WIDE, _HEIGHT, _KEY_HEIGHT = 3.5, 5.2, 2.6, 0.3
+_NARROW, _WIDE, _HEIGHT, _KEY_HEIGHT = 3.5, 5.2, 2.6, 0.36
 
 
 def trade_off_figures(board: Scoreboard) -> dict[str, Figure]:
@@ -69,8 +71,9 @@ def trade_off_overview(board: Scoreboard) -> Figure | None:
         axes.set_visible(False)
     letters = letter_keys(board)
     if letters:
-        names = "   ".join(f"{letter} {model}" for model, letter in letters.items())
-        figure.supxlabel("\n".join(textwrap.wrap(names, round(width * 19))), x=0.01, ha="left", fontsize=8, color=SOFT)
+        named = "   ".join(f"{letter}\u00a0{model}" for model, letter in letters.items())
+        lines = textwrap.wrap(named, round(width * _LETTERS_AN_INCH), break_on_hyphens=False)
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=SOFT)
     _draw(figure, every[: len(panels)], panels, board, has_key=True)
     return figure
 
@@ -130,7 +133,7 @@ def _draw_key(figure: Figure, slowest: float, untimed: bool) -> None:
     handles = [disc(_LARGEST * time / slowest, f"{time:,g} ms", GREY) for time in times]
     handles += [disc(_UNTIMED, "not timed", "white")] if untimed else []
     figure.legend(
-        handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=8, labelcolor=SOFT, borderpad=0.1
+        handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=8, labelcolor=SOFT, borderpad=0.5
     )
 
 

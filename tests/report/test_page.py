@@ -6,13 +6,16 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+import yaml
 
-from distill.report.page import first_score, group_rows, render_page
+from distill.report.content import report_content
+from distill.report.page import breakable, cell_texts, cell_values, kept_of_teacher, list_settings, render_page
 from distill.report.plots import draw_plots
+from distill.report.scoreboard import build_scoreboard
 from tests.report.examples import STAGES, example_history, example_recipe, example_report, example_results, measurement
 
 HOSTILE = '<script>alert("&")</script>'
-VOID = {"meta", "br", "hr", "img", "input", "link"}
+VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):
@@ -63,13 +66,13 @@ def full_page() -> str:
 @pytest.mark.parametrize(
     ("until", "headings"),
     [
-        ("corpus", ["Text"]),
-        ("vocabulary", ["Vocabulary", "Text"]),
-        ("student", ["Vocabulary", "Text"]),
-        ("distillation", ["Distillation", "Vocabulary", "Text"]),
-        ("evaluation", ["Scores", "Distillation", "Vocabulary", "Text"]),
-        ("benchmark", ["Scores", "Size and latency", "Distillation", "Vocabulary", "Text"]),
-        ("export", ["Scores", "Size and latency", "Distillation", "Vocabulary", "Text"]),
+        ("corpus", ["Text", "Settings"]),
+        ("vocabulary", ["Vocabulary", "Text", "Settings"]),
+        ("student", ["Vocabulary", "Text", "Settings"]),
+        ("distillation", ["Vocabulary", "Distillation", "Text", "Settings"]),
+        ("evaluation", ["Scores", "Vocabulary", "Distillation", "Text", "Settings"]),
+        ("benchmark", ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"]),
+        ("export", ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"]),
     ],
 )
 def test_a_page_shows_what_the_run_has_so_far(until: str, headings: list[str]) -> None:
@@ -105,7 +108,7 @@ def test_what_was_not_measured_shows_its_reason() -> None:
 
 
 def test_a_page_holds_all_plots(full_page: str) -> None:
-    assert Page(full_page).tags["svg"] == 5
+    assert Page(full_page).tags["svg"] == 4
 
 
 def test_a_page_loads_nothing(full_page: str) -> None:
@@ -139,33 +142,73 @@ def test_what_comes_from_recipe_and_corpus_is_escaped() -> None:
         row["model"] = HOSTILE
     for score in results["evaluation"]["scores"]:
         score["task"] = HOSTILE
-    from distill.report.content import report_content
-
     content = report_content(example_recipe(teacher={"model": HOSTILE}), results)
     page = Page(render(content, example_history()))
-    assert page.tags["script"] == 1  # the grid's own
+    assert page.tags["script"] == 1  # the tables' own
     assert page.text.count(HOSTILE) >= 6
 
 
-def test_the_leading_score_is_the_students_first() -> None:
-    score = first_score(example_report())
-    assert score is not None
-    assert (score["model"], score["task"], score["metric"]) == ("student", "faq", "mrr@10")
+def test_a_page_opens_with_the_picture(full_page: str) -> None:
+    body = full_page[full_page.index("<body>") :]
+    assert body.index("<svg") < body.index('class="figures"') < body.index("<h2>")
 
 
-@pytest.mark.parametrize("evaluation", [None, [], [{"model": "teacher"}]])
-def test_there_is_no_leading_score_without_a_student(evaluation: Any) -> None:
-    assert first_score({"evaluation": evaluation}) is None
+@pytest.mark.parametrize(("tasks", "panels"), [(("faq",), 1), (("faq", "news"), 3)])
+def test_the_mean_has_a_panel_where_there_are_several_tasks(tasks: tuple[str, ...], panels: int) -> None:
+    html = render(report_content(example_recipe(), example_results(tasks=tasks)))
+    assert html.count('role="img"') == panels
+    assert ("Mean of 2 tasks" in html) == (panels == 3)
 
 
-def test_rows_are_grouped_in_the_order_in_which_they_come() -> None:
-    rows = [{"task": "b", "n": 1}, {"task": "a", "n": 2}, {"task": "b", "n": 3}]
-    assert [[row["n"] for row in group] for group in group_rows(rows, "task")] == [[1, 3], [2]]
+def test_what_the_student_keeps_is_that_of_the_mean_over_several_tasks() -> None:
+    content = report_content(example_recipe(), example_results(tasks=("faq", "news")))
+    assert kept_of_teacher(build_scoreboard(content)) == {"share": pytest.approx(0.81), "of": "mean score on 2 tasks"}
+    assert kept_of_teacher(build_scoreboard(example_report())) == {"share": pytest.approx(0.81), "of": "MRR@10 on faq"}
 
 
-def test_the_script_stands_in_the_page_where_there_is_a_grid_alone(full_page: str) -> None:
+@pytest.mark.parametrize("until", ["corpus", "distillation"])
+def test_nothing_is_kept_that_was_not_measured(until: str) -> None:
+    assert kept_of_teacher(build_scoreboard(example_report(until))) is None
+
+
+def test_a_student_without_a_score_keeps_what_it_has_of_the_next_task() -> None:
+    content = report_content(example_recipe(), example_results(tasks=("mlm", "faq")))
+    for score in content["evaluation"]:
+        if score["model"] == "student" and score["task"] == "mlm":
+            score |= {"mean": None, "low": None, "high": None, "retention": None, "reason": "no head"}
+    assert kept_of_teacher(build_scoreboard(content)) == {"share": pytest.approx(0.81), "of": "MRR@10 on faq"}
+
+
+def test_published_scores_stand_in_a_column_of_their_own() -> None:
+    results = example_results(models=("teacher", "student", "KB/bert-base-swedish-cased"))
+    html = render(report_content(example_recipe(), results))
+    titles = re.findall(r"<th[^>]*>(?:<[^>]*>)*([^<]+)", html[html.index("<thead>") : html.index("</thead>")])
+    assert titles[-1] == "published, other protocol"
+    assert html.count("ScaLA 0.695") == 1
+    assert "published, other protocol" not in render(example_report())
+
+
+def test_the_settings_are_the_recipe_with_its_defaults() -> None:
+    settings = list_settings(example_report()["recipe"])
+    assert yaml.safe_load(settings["recipe"]) == {"name": "tiny", "language": "sv", "seed": 0}
+    assert yaml.safe_load(settings["student"])["layers"] == 2
+    assert "seeds: 3" in settings["evaluation"].splitlines()
+
+
+def test_a_cell_is_sorted_by_what_it_shows_and_by_nothing_where_that_is_not_known() -> None:
+    cell = {"mean": 0.25, "low": None, "high": None, "retention": None, "difference": -0.5}
+    assert cell_values(cell) == "0.25  -0.5"
+    assert cell_texts(cell) == [("0.250", ""), ("–", ""), ("-0.500", "")]
+    assert cell_values({"mean": 0.5, "retention": 1.0}) == "0.5 1 "
+
+
+def test_a_long_name_may_break_after_the_organisation_and_is_escaped() -> None:
+    assert breakable("a&b/c") == "a&amp;b/<wbr>c"
+
+
+def test_the_script_stands_in_the_page_where_there_is_a_table_to_sort(full_page: str) -> None:
     assert Page(full_page).tags["script"] == 1
-    assert Page(render(example_report("evaluation"))).tags["script"] == 0
+    assert Page(render(example_report("distillation"))).tags["script"] == 0
 
 
 def test_a_score_that_was_not_measured_shows_its_reason_and_one_seed_no_interval() -> None:
@@ -181,12 +224,6 @@ def test_a_score_that_was_not_measured_shows_its_reason_and_one_seed_no_interval
     assert "no safetensors there" in text and "-0.032" in text and "None" not in text
 
 
-def test_a_student_that_was_not_measured_does_not_lead() -> None:
-    score = {"model": "student", "task": "mlm", "metric": "accuracy", "mean": None}
-    assert first_score({"evaluation": [score]}) is None
-    assert first_score({"evaluation": [score, score | {"mean": 0.5}]}) == score | {"mean": 0.5}
-
-
 def test_every_model_of_the_benchmark_has_a_line_in_the_grid() -> None:
     content = example_report()
     content["benchmark"] = [
@@ -196,6 +233,6 @@ def test_every_model_of_the_benchmark_has_a_line_in_the_grid() -> None:
         for threads in (1, 2)
     ]
     html = render(content)
-    body = html[html.index("<tbody>") : html.index("</tbody>")]
+    body = html[html.rindex("<tbody>") : html.rindex("</tbody>")]
     assert body.count("<tr") == 8
     assert body.count("organisation/model") == 4

@@ -8,19 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from distill.report.plots import (
-    draw_plots,
-    fidelity_plot,
-    loss_plot,
-    scores_plot,
-    to_png,
-    to_svg,
-    trade_off_plot,
-    vocabulary_plot,
-)
+from distill.report.canvas import to_png, to_svg
+from distill.report.plots import draw_plots, fidelity_plot, loss_plot, vocabulary_plot
 from tests.report.examples import example_history, example_report, example_results
-
-MANY = ("teacher", "trimmed", "student", "initial", "untrained", *(f"organisation/encoder-number-{i}" for i in range(7)))
 
 
 @pytest.fixture(autouse=True)
@@ -63,57 +53,6 @@ def drawn(figure: Any) -> bool:
     return to_svg(figure, "plot").startswith("<svg") and to_png(figure).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("models", [("student",), MANY[:2], MANY[:5], MANY], ids=["one", "two", "five", "many"])
-@pytest.mark.parametrize("plot", ["scores", "trade-off"])
-def test_plots_of_models_draw_for_one_and_for_many(models: tuple[str, ...], plot: str) -> None:
-    results = example_results(models=models)
-    scores, measurements = results["evaluation"]["scores"], results["benchmark"]["measurements"]
-    figure = scores_plot(scores) if plot == "scores" else trade_off_plot(scores, measurements)
-    assert drawn(figure)
-    assert cropped_labels(figure) == []
-    assert overlapping_labels(figure) == []
-
-
-def test_scores_are_shown_best_first_under_the_retention_of_the_student() -> None:
-    figure = scores_plot(example_results()["evaluation"]["scores"])
-    assert figure._suptitle.get_text() == "The student keeps 81% of its teacher's mrr@10"
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "teacher"
-
-
-def test_scores_without_a_student_are_titled_by_metric_and_task() -> None:
-    figure = scores_plot(example_results(models=("teacher", "trimmed"))["evaluation"]["scores"])
-    assert figure._suptitle.get_text() == "mrr@10 on faq"
-
-
-def test_scores_that_are_all_zero_draw() -> None:
-    scores = [score | {"mean": 0.0, "low": 0.0, "high": 0.0} for score in example_results()["evaluation"]["scores"]]
-    assert drawn(scores_plot(scores))
-    assert drawn(trade_off_plot(scores, example_results()["benchmark"]["measurements"]))
-
-
-def test_models_of_equal_latency_and_score_keep_their_labels_apart() -> None:
-    results = example_results()
-    for score in results["evaluation"]["scores"]:
-        score |= {"mean": 0.5, "low": 0.4, "high": 0.6}
-    figure = trade_off_plot(results["evaluation"]["scores"], results["benchmark"]["measurements"])
-    assert len(labels_of(figure)) == 3
-    assert overlapping_labels(figure) == []
-
-
-def test_the_trade_off_is_that_of_the_longest_length_at_batch_1() -> None:
-    results = example_results()
-    figure = trade_off_plot(results["evaluation"]["scores"], results["benchmark"]["measurements"])
-    assert figure is not None
-    assert figure.axes[0].get_xlabel() == "ms for 128 tokens, 1 CPU thread"
-
-
-def test_there_is_no_trade_off_without_a_latency_on_the_cpu() -> None:
-    results = example_results()
-    for row in results["benchmark"]["measurements"]:
-        row["device"] = "cuda"
-    assert trade_off_plot(results["evaluation"]["scores"], results["benchmark"]["measurements"]) is None
-
-
 @pytest.mark.parametrize("points", [1, 2, 40])
 def test_the_course_of_the_distillation_draws_from_its_first_point_on(points: int) -> None:
     history = example_history(points)
@@ -148,9 +87,7 @@ def test_a_flat_vocabulary_curve_draws() -> None:
 
 
 def test_a_full_run_has_all_plots() -> None:
-    assert list(draw_plots(example_report(), example_history())) == [
-        "scores", "trade-off", "distillation", "fidelity", "vocabulary",
-    ]  # fmt: skip
+    assert list(draw_plots(example_report(), example_history())) == ["trade-off", "distillation", "fidelity", "vocabulary"]
 
 
 def test_a_run_without_tasks_has_the_plots_of_the_rest() -> None:
@@ -169,25 +106,7 @@ def test_a_run_that_only_read_text_has_no_plots() -> None:
 
 
 def test_ids_of_one_figure_are_not_those_of_another() -> None:
-    scores = example_results()["evaluation"]["scores"]
-    one, other = (to_svg(scores_plot(scores), name) for name in ("one", "other"))
+    vocabulary = example_results()["vocabulary"]
+    one, other = (to_svg(vocabulary_plot(vocabulary), name) for name in ("one", "other"))
     assert 'id="one-' in one and 'id="one-' not in other
     assert one.replace("one-", "other-") != one
-
-
-def test_what_was_not_measured_is_not_drawn_and_one_seed_has_no_interval() -> None:
-    content = example_report()
-    first = content["evaluation"][0]
-    content["evaluation"].insert(0, first | {"model": "org/none", "scores": [], "mean": None, "low": None, "high": None})
-    content["evaluation"].append(first | {"model": "org/one-seed", "low": None, "high": None})
-    drawn = [label.get_text() for label in draw_plots(content, None)["scores"].axes[0].get_yticklabels()]
-    assert "org/one-seed" in drawn and "org/none" not in drawn
-    content["evaluation"] = content["evaluation"][:1]
-    assert not {"scores", "trade-off"} & draw_plots(content, None).keys()
-
-
-def test_a_score_below_zero_is_within_the_axes() -> None:
-    content = example_report()
-    content["evaluation"][2] |= {"mean": -0.2, "low": -0.3, "high": -0.1}
-    low, high = draw_plots(content, None)["scores"].axes[0].get_xlim()
-    assert low <= -0.3 and high > 0.8
