@@ -2,7 +2,7 @@
 
     DISTILL_DATA=... .venv/bin/python benchmarks/published.py
 
-reads $DISTILL_DATA/reference/{euroeval_swedish_encoders.csv,superlim2_submissions.json} and writes distill/report/published.json.
+reads euroeval_swedish_encoders.csv and superlim2_submissions.json in $DISTILL_DATA/reference, writes distill/report/published.json.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SUPERLIM = {"sweparaphrase": ("SweParaphrase", "alpha"), "absabank-imm": ("ABSAb
 SUPERLIM_NAMES = {"FacebookAI/xlm-roberta-base": "xlm-roberta-base", "FacebookAI/xlm-roberta-large": "xlm-roberta-large"}
 """What SuperLim calls a model that the Hub has since moved."""
 PROTOCOLS = {
-    "EuroEval": "mean and 95% interval over 10 fine-tunes of 1,024 rows each, training and test rows drawn anew; entities without MISC",
-    "SuperLim 2": "one figure on the test split, hyperparameters searched by its authors, no interval",
+    "EuroEval": "mean over 10 fine-tunes of 1,024 rows each, training and test rows drawn anew; entities without MISC",
+    "SuperLim 2": "one figure on the test split, hyperparameters searched by its authors",
 }
 
 

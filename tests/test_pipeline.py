@@ -244,6 +244,14 @@ def test_the_benchmark_lies_beside_the_report_as_markdown_and_csv(finished):
     assert "| student_int8 | ONNX int8 |" in (finished.run / "benchmark.md").read_text(encoding="utf-8")
 
 
+def test_the_scores_lie_beside_the_report_as_markdown_and_csv(finished):
+    with (finished.run / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    for row in finished.report["evaluation"]:
+        assert rows[row["model"]][f"{row['task']} {row['metric']} mean"] == str(row["mean"])
+    assert "| student |" in (finished.run / "scores.md").read_text(encoding="utf-8")
+
+
 LONG = ("--set", "distillation.tokens=150k", "--set", "distillation.checkpoint_seconds=0.2", "--until", "distillation")
 
 

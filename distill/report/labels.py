@@ -19,7 +19,9 @@ _NOT_RIGHT = 1.5
 """What is given up for a label on the right of its mark, where one reads on."""
 
 
-def place_labels(marks: Sequence[Mark], sizes: Sequence[tuple[float, float]], within: Box, thin: Sequence[Box] = ()) -> list[Box]:
+def place_labels(
+    marks: Sequence[Mark], sizes: Sequence[tuple[float, float]], within: Box, thin: Sequence[Box] = ()
+) -> list[Box]:
     """A box for each mark's label of (width, height): as near its mark as can be without covering a mark or another label.
 
     Where `within` is too small for all, those that come last cover the least that they can; `thin` is covered if need be.
@@ -29,7 +31,8 @@ def place_labels(marks: Sequence[Mark], sizes: Sequence[tuple[float, float]], wi
     placed: list[Box] = []
     for mark, (width, height) in zip(marks, sizes, strict=True):
         boxes = _candidates(mark, width, height, within)
-        clash = _covered(boxes, [*discs, *placed])
+        others = [(left - _GAP, bottom, right + _GAP, top) for left, bottom, right, top in placed]
+        clash = _covered(boxes, [*discs, *others])
         cost = _CLASH * (clash > 0) + clash + _CROSSING * _covered(boxes, thin)
         cost += distances(boxes, mark) + _NOT_RIGHT * (boxes[:, 0] < mark[0])
         left, bottom, right, top = boxes[int(cost.argmin())]
@@ -58,7 +61,7 @@ def _candidates(mark: Mark, width: float, height: float, within: Box) -> np.ndar
     over = np.meshgrid(np.arange(within[0], last_x + _STEP, _STEP), np.arange(within[1], last_y + _STEP, _STEP))
     corners = np.concatenate([np.array(beside), np.stack([axis.ravel() for axis in over], axis=1)])
     corners = np.clip(corners, (within[0], within[1]), (last_x, last_y))
-    return np.concatenate([corners, corners + (width, height)], axis=1)
+    return np.concatenate([corners, corners + np.array([width, height])], axis=1)
 
 
 def _covered(boxes: np.ndarray, others: Iterable[Box]) -> np.ndarray:

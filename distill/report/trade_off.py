@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distill.report.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, SOFT, clear_axes
 from distill.report.formats import format_count
 from distill.report.labels import Box, distances, place_labels
@@ -73,7 +75,7 @@ def trade_off_overview(board: Scoreboard) -> Figure | None:
     if letters:
         named = "   ".join(f"{letter}\u00a0{model}" for model, letter in letters.items())
         lines = textwrap.wrap(named, round(width * _LETTERS_AN_INCH), break_on_hyphens=False)
-        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=SOFT)
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=SOFT, parse_math=False)
     _draw(figure, every[: len(panels)], panels, board, has_key=True)
     return figure
 
@@ -84,7 +86,7 @@ def _draw(figure: Figure, every: Sequence[Any], panels: Sequence[Panel], board: 
     slowest = max(mark.median_ms or 0.0 for mark in shown)
     sizes = [mark.parameters for mark in shown]
     for axes, panel in zip(every, panels, strict=True):
-        axes.set_title(f"{panel.title}, {panel.metric}", loc="left", fontsize=9, weight="bold", color=BLACK)
+        axes.set_title(f"{panel.title}, {panel.metric}", loc="left", fontsize=9, weight="bold", color=BLACK, parse_math=False)
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.7, max(sizes) * 1.7)
         axes.set_ylim(*score_range(panel.marks))
@@ -99,6 +101,7 @@ def _draw(figure: Figure, every: Sequence[Any], panels: Sequence[Panel], board: 
     if has_key:
         _draw_key(figure, slowest, any(mark.median_ms is None for mark in shown))
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # labels are placed for the axes as they are now
     names = short_names([line.model for line in board.lines]) | letter_keys(board)
     for axes, panel in zip(every, panels, strict=True):
         _label(figure, axes, panel.marks, names, slowest)
@@ -158,6 +161,7 @@ def _label(figure: Figure, axes: Any, marks: Sequence[Mark], names: dict[str, st
             linespacing=1.0,
             color=BLACK,
             weight="bold" if mark.model == "student" else "normal",
+            parse_math=False,
             bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0},
             zorder=5,
         )
@@ -171,20 +175,16 @@ def _label(figure: Figure, axes: Any, marks: Sequence[Mark], names: dict[str, st
     thin = [(left - 1, bottom, right + 1, top) for left, bottom, right, top in lines]
     for text, centre, box in zip(texts, centres, place_labels(centres, sizes, within, thin), strict=True):
         text.xyann = (box[0] - centre[0], box[1] - centre[1])
-        text.set_in_layout(False)
         _tie(axes, text.xy, centre, box)
 
 
 def _tie(axes: Any, at: tuple[float, float], centre: tuple[float, float, float], box: Box) -> None:
     """A line from a mark to a label that is not beside it."""
-    import numpy as np
-
     if distances(np.array([box]), centre)[0] <= _LEADER:
         return
     x, y = (min(max(centre[axis], box[axis]), box[axis + 2]) - centre[axis] for axis in (0, 1))
     arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "shrinkA": 0, "shrinkB": centre[2]}
-    line = axes.annotate("", at, (x, y), textcoords="offset points", arrowprops=arrow, zorder=4)
-    line.set_in_layout(False)
+    axes.annotate("", at, (x, y), textcoords="offset points", arrowprops=arrow, zorder=4)
 
 
 def _locator(smallest: float, largest: float) -> Any:
@@ -199,7 +199,7 @@ def _area(mark: Mark, slowest: float) -> float:
 
 def _diameter(area: float) -> float:
     """Of the disc of that area."""
-    return float(2 * (area / 3.141592653589793) ** 0.5)
+    return float(2 * (area / np.pi) ** 0.5)
 
 
 def _fill(shape: str) -> float:
@@ -207,6 +207,6 @@ def _fill(shape: str) -> float:
     from matplotlib.markers import MarkerStyle
 
     style = MarkerStyle(shape)
-    (points,) = style.get_path().transformed(style.get_transform()).to_polygons()
+    points = np.asarray(style.get_path().transformed(style.get_transform()).to_polygons()[0])
     x, y = points[:, 0], points[:, 1]
     return float(abs((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()) / 2)
