@@ -2,7 +2,8 @@
 
     DISTILL_DATA=... .venv/bin/python benchmarks/published.py
 
-reads euroeval_swedish_encoders.csv and superlim2_submissions.json in $DISTILL_DATA/reference, writes distill/report/published.json.
+reads euroeval_swedish_encoders.csv and superlim2_submissions.json in $DISTILL_DATA/reference and writes
+distill/report/published.json.
 """
 
 from __future__ import annotations
