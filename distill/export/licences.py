@@ -1,22 +1,92 @@
-"""Which licence a student can carry: that of the strictest of what it was made from."""
+"""Which licence a student can carry: of what it was made from the strictest, where the others allow it.
+
+What the licences ask of an adaptation is read from their own texts and from the compatibility lists of Creative Commons,
+the Free Software Foundation and Mozilla. That is a reading, not advice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
-# From what asks least to what asks most, as the Hub spells them.
+OTHER = "other"
+"""What the Hub calls a licence that is not of its list."""
+# From what asks least to what asks most. An adaptation may go on under any that stands further down, unless _ALLOWED says
+# otherwise.
 _BY_STRICTNESS = (
-    "cc0-1.0", "unlicense", "mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "cc-by-3.0", "cc-by-4.0", "odc-by",
-    "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl", "lgpl-3.0", "mpl-2.0", "gpl-2.0", "gpl-3.0", "agpl-3.0",
-    "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0",
+    "cc0-1.0", "pddl", "unlicense", "wtfpl", "mit", "isc", "zlib", "bsl-1.0", "ncsa", "postgresql", "bsd-2-clause",
+    "bsd-3-clause", "cdla-permissive-2.0", "apache-2.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "odc-by",
+    "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl", "mpl-2.0", "lgpl-2.1", "lgpl-3.0", "gpl-2.0", "gpl-3.0", "agpl-3.0",
+    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
+    "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
 )  # fmt: skip
+_NON_COMMERCIAL = tuple(one for one in _BY_STRICTNESS if "-nc-" in one and "-nd-" not in one)
+_ALLOWED = {
+    "apache-2.0": tuple(one for one in _BY_STRICTNESS if one != "gpl-2.0" and "-nd-" not in one),
+    "cc-by-sa-3.0": ("cc-by-sa-3.0", "cc-by-sa-4.0"),
+    "cc-by-sa-4.0": ("cc-by-sa-4.0", "gpl-3.0"),
+    "odbl": ("odbl",),
+    "mpl-2.0": ("mpl-2.0", "lgpl-2.1", "lgpl-3.0", "gpl-2.0", "gpl-3.0", "agpl-3.0"),
+    "lgpl-2.1": ("lgpl-2.1", "gpl-2.0", "gpl-3.0"),
+    "lgpl-3.0": ("lgpl-3.0", "gpl-3.0", "agpl-3.0"),
+    "gpl-2.0": ("gpl-2.0",),
+    "gpl-3.0": ("gpl-3.0", "agpl-3.0"),
+    "agpl-3.0": ("agpl-3.0",),
+    **dict.fromkeys(("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"), _NON_COMMERCIAL),
+    "cc-by-nc-sa-2.0": ("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    "cc-by-nc-sa-3.0": ("cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    "cc-by-nc-sa-4.0": ("cc-by-nc-sa-4.0",),
+    **dict.fromkeys(("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"), ()),
+}
+"""Under which ones an adaptation may go on, of those licences that do not leave it to whoever makes it."""
+HUB_LICENCES = frozenset(_BY_STRICTNESS) | {
+    "afl-3.0", "artistic-2.0", "bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m", "bsd",
+    "bsd-3-clause-clear", "c-uda", "cc", "cdla-permissive-1.0", "cdla-sharing-1.0", "creativeml-openrail-m",
+    "deepfloyd-if-license", "ecl-2.0", "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1", "gemma", "gfdl", "gpl", "lgpl",
+    "lgpl-lr", "llama2", "lppl-1.3c", "ms-pl", "ofl-1.1", "openrail", "openrail++", "osl-3.0", "unknown",
+}  # fmt: skip
+"""The identifiers of the Hub's list; any other makes it refuse the card."""
 
 
 def strictest_licence(licences: Iterable[str | None]) -> str | None:
-    """The strictest of the licences: None if one of them is not said, `other` if one is not known here."""
-    found = [None if licence is None else licence.strip().lower() for licence in licences]
+    """The strictest of the licences: None if one of them is not said, `other` if one is not known here or they conflict."""
+    found = {None if licence is None else spelled(licence) for licence in licences}
     if not found or None in found:
         return None
-    if any(licence not in _BY_STRICTNESS for licence in found):
-        return "other"
-    return max((str(licence) for licence in found), key=_BY_STRICTNESS.index)
+    known = [one for one in _BY_STRICTNESS if one in found]
+    if len(known) < len(found):
+        return OTHER
+    return next((one for one in known if all(one in _allowed(other) for other in known)), OTHER)
+
+
+def unsettled(ingredients: Sequence[tuple[str, str | None]]) -> str:
+    """Why no licence follows from those of the ingredients, for the three reasons there are; empty where one does."""
+    licence = strictest_licence(licence for _, licence in ingredients)
+    if licence is None:
+        return "that of at least one ingredient was not said"
+    if licence != OTHER:
+        return ""
+    spellings = [spelled(licence) for _, licence in ingredients if licence is not None]
+    if any(one not in _BY_STRICTNESS for one in spellings):
+        return "distill does not know what that of at least one ingredient asks"
+    if barred := [one for one in spellings if not _allowed(one)]:
+        return f"{barred[0]} does not let adaptations be shared"
+    return "no licence of an ingredient is allowed by those of all others"
+
+
+def spelled(licence: str) -> str:
+    """A licence as the Hub spells it: CC BY-SA 4.0 is cc-by-sa-4.0."""
+    return re.sub(r"[\s_]+", "-", licence.strip().lower())
+
+
+def licence_metadata(licence: str | None) -> dict[str, str]:
+    """What the card's metadata says; one that is not of the Hub's list by a name and the file that says the rest."""
+    if licence is not None and licence != OTHER and spelled(licence) in HUB_LICENCES:
+        return {"license": spelled(licence)}
+    own = "" if licence in (None, OTHER) else re.sub(r"[^a-z0-9.]+", "-", spelled(str(licence)))[:64].strip("-.")
+    return {"license": OTHER, "license_name": own or "unsettled", "license_link": "LICENSE.md"}
+
+
+def _allowed(licence: str) -> Sequence[str]:
+    further = _BY_STRICTNESS[_BY_STRICTNESS.index(licence) :]
+    return [one for one in _ALLOWED.get(licence, further) if one in further]

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from distill.export.card import card_licence, last_name, render_card, teacher_origin
+from distill.export.card import card_licence, render_card, render_licence
+from distill.export.metadata import Contents, last_name, teacher_origin
 from distill.recipe import ExportSection
 from distill.teacher import Teacher
-from distill.teacher.loading import PACKAGE
+from distill.teacher.loading import PACKAGE, position_limit
 from distill.teacher.saving import save_model
 
 
@@ -55,7 +56,14 @@ def run(
         raise RuntimeError("the exported folder does not give the student's hidden states; please report this")
     report = without_folders(report)
     licence = card_licence(report, section.licence)
-    (output / "README.md").write_text(render_card(report, licence), encoding="utf-8")
+    contents = Contents(
+        files=frozenset(file.relative_to(output).as_posix() for file in output.rglob("*") if file.is_file()),
+        head=student.model.get_output_embeddings() is not None,
+        positions=position_limit(student.model),
+    )
+    (output / "README.md").write_text(render_card(report, licence, contents), encoding="utf-8")
+    if (text := render_licence(report, licence)) is not None:
+        (output / "LICENSE.md").write_text(text, encoding="utf-8")
     (output / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
     files = sorted({file.name for file in output.iterdir() if file.name != "fingerprint"} | {"report.json"})
     result = ExportResult(

@@ -14,9 +14,7 @@ from distill.export.stage import ExportResult, run, same_states, without_folders
 from distill.recipe import ExportSection
 from distill.student.depth import keep_layers, untrained_copy
 from distill.teacher import Teacher, load_teacher
-from distill.teacher.pooling import pool
 from tests.conftest import swedish_sentences
-from tests.export.test_card import snippet
 from tests.report.examples import example_recipe, example_report, example_results
 
 SENTENCES = swedish_sentences(5, seed=9)
@@ -76,6 +74,22 @@ def test_the_folder_holds_what_the_result_lists(student: Teacher, local_report: 
     assert {"README.md", "config.json", "model.safetensors", "recipe.yaml", "report.json", "tokenizer.json"} <= {*result.files}
 
 
+def test_the_card_and_the_list_name_the_file_that_explains_an_unsettled_licence(
+    student: Teacher, local_report: dict[str, Any], tmp_path: Path
+) -> None:
+    report = copy.deepcopy(local_report)
+    report["recipe"]["teacher"]["licence"] = None
+    assert "LICENSE.md" in exported(student, report, tmp_path).files
+    assert "license_link: LICENSE.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "- the teacher: not said" in (tmp_path / "LICENSE.md").read_text(encoding="utf-8")
+
+
+def test_the_card_tells_of_what_the_folder_holds(folder: Path) -> None:
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "It reads 62 tokens at most" in card
+    assert "onnx/" not in card and "fill-mask" not in card
+
+
 def test_the_working_mark_is_not_listed(folder: Path) -> None:
     assert "fingerprint" not in json.loads((folder / "report.json").read_text())["export"]["files"]
 
@@ -83,34 +97,6 @@ def test_the_working_mark_is_not_listed(folder: Path) -> None:
 def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
     part = json.loads((folder / "report.json").read_text())["export"]
     assert (part["path"], part["pushed_to"], part["reason"]) == (".", None, "pushing was not asked for")
-
-
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_the_snippet_of_the_card_gives_the_vectors(
-    student: Teacher, local_report: dict[str, Any], tmp_path: Path, pooling: str
-) -> None:
-    recipe = local_report["recipe"]
-    teacher = recipe["teacher"] | {"pooling": pooling, "prefixes": {"query": "fråga: ", "passage": ""}}
-    exported(student, local_report | {"recipe": recipe | {"teacher": teacher}}, tmp_path)
-    code = snippet((tmp_path / "README.md").read_text(encoding="utf-8"))
-    assert code.count('folder = "tiny"') == 1
-    names: dict[str, Any] = {}
-    exec(code.replace('folder = "tiny"', f"folder = {str(tmp_path)!r}"), names)
-    batch = student.tokenizer(["fråga: ..."], return_tensors="pt")
-    with torch.inference_mode():
-        states = student.model(**batch).last_hidden_state
-    assert names["vectors"].shape == (1, 32)
-    torch.testing.assert_close(names["vectors"], pool(states, batch["attention_mask"], pooling))
-
-
-def test_the_snippets_vectors_of_several_texts_do_not_depend_on_padding(folder: Path) -> None:
-    code = snippet((folder / "README.md").read_text(encoding="utf-8")).replace('folder = "tiny"', f"folder = {str(folder)!r}")
-    alone: dict[str, Any] = {}
-    together: dict[str, Any] = {}
-    exec(code, alone)
-    exec(code.replace('["..."]', '["...", "Regeringen och fisken på det hav som vi har."]'), together)
-    assert together["vectors"].shape == (2, 32)
-    torch.testing.assert_close(together["vectors"][:1], alone["vectors"], atol=1e-5, rtol=0)
 
 
 def test_no_file_of_the_folder_names_a_folder_of_the_user(folder: Path, tiny_teacher: Path) -> None:
