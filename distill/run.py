@@ -14,6 +14,7 @@ from distill.interruption import Interruption
 from distill.processes import Processes
 from distill.progress import Progress
 from distill.recipe import Recipe
+from distill.recipe.evaluation import OWN_MODELS
 from distill.recipe_file import RecipeFile
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ class Run:
         return self.folder / stages[name] / "model" if name in stages else model_folder(name, "main")
 
     def load(self, name: str) -> Teacher:
-        """A model with its tokenizer, by its name in the report; Hub ids and folders have a slash."""
+        """A model with its tokenizer, by its name in the report."""
         from distill.student.depth import untrained_copy
         from distill.teacher import Teacher, load_model, load_teacher, load_tokenizer
 
         if name == "teacher":
             return self.teacher
-        if "/" in name:
+        if name not in OWN_MODELS:
             return load_teacher(name)
         if name == "scratch" and not self.model_folder(name).is_dir():
             raise UserError("scratch is trained by the evaluation; name it in evaluation.models.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from distill.processes import Processes
+from distill.recipe.evaluation import OWN_MODELS
 from distill.run import Run
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _depends_on_tasks(run: Run) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
         "sources": _depends_on_sources([source for task in section.tasks for source in task.sources]),
-        "baselines": [_describe_baseline(name) for name in section.models if "/" in name],
+        "baselines": [_describe_baseline(name) for name in section.models if name not in OWN_MODELS],
     }
     if "scratch" in section.models:
         needed["distillation"] = run.recipe.distillation.model_dump(mode="json")

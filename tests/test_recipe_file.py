@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from distill.errors import UserError
 from distill.recipe import Recipe, parse_count
-from distill.recipe_file import find_recipe, list_recipes, load_recipe, parse_yaml
+from distill.recipe_file import find_recipe, list_recipes, load_recipe
+from distill.yaml_file import parse_yaml
 from tests.conftest import ROOT
 
 MINIMAL = """\

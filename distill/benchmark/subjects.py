@@ -44,7 +44,7 @@ def open_subject(name: str) -> Subject:
     from distill.teacher import load_config, load_model
     from distill.teacher.loading import model_folder
 
-    location = _location(name)
+    location = location_of(name)
     known = find_baseline(location)
     if known is not None and not _within_reach(location):
         return _random_subject(known.config, known.unknown)
@@ -64,7 +64,7 @@ def check_subject(name: str) -> None:
     if find_baseline(name) is not None:
         return
     try:
-        load_config(_location(name))
+        load_config(location_of(name))
     except UserError as error:
         raise _as_model(error) from error
 
@@ -74,7 +74,7 @@ def describe_subject(name: str) -> dict[str, Any]:
     from distill.teacher import describe_teacher
 
     try:
-        return describe_teacher(_location(name), "main")
+        return describe_teacher(location_of(name), "main")
     except UserError as error:
         raise _as_model(error) from error
 
@@ -92,8 +92,8 @@ def size_without_weights(folder: Path) -> int:
 _BESIDES = (".json", ".model", ".txt")
 
 
-def _location(name: str) -> str:
-    """A run's folder stands for the student that it exported."""
+def location_of(name: str) -> str:
+    """What a model's name loads from: a run's folder stands for the student that it exported."""
     folder = Path(name)
     if not (folder / "config.json").is_file() and (folder / "export" / "config.json").is_file():
         return str(folder / "export")

@@ -1,4 +1,4 @@
-"""From measurements to scores: means, 95% intervals, differences from the teacher and retention."""
+"""From measurements to scores: means, 95% intervals, differences from a reference, mostly the teacher, and retention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 LEVEL = 0.95
 _RESAMPLES = 2000
+TEACHER = "the teacher"
+"""What a reader knows as the reference, unless something else is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +26,9 @@ class Score:
     low: float | None
     high: float | None
     retention: float | None
-    """The mean as a fraction of the teacher's."""
+    """The mean as a fraction of the reference's."""
     difference: float | None = None
-    """The mean difference from the teacher, on the same rows and seeds."""
+    """The mean difference from the reference, on the same rows and seeds."""
     difference_low: float | None = None
     difference_high: float | None = None
     learning_rate: float | None = None
@@ -62,14 +64,20 @@ def statistic_interval(
 
 
 def seed_score(
-    model: str, task: str, metric: str, own: Sequence[float], teacher: Sequence[float] | None, learning_rate: float | None
+    model: str,
+    task: str,
+    metric: str,
+    own: Sequence[float],
+    reference: Sequence[float] | None,
+    learning_rate: float | None,
+    called: str = TEACHER,
 ) -> Score:
-    """Of fine-tunes, one a seed: mean and difference from the teacher's of the same seeds, with Student's intervals."""
+    """Of fine-tunes, one a seed: mean and difference from the reference's of the same seeds, with Student's intervals."""
     low, high = student_interval(own) or (None, None)
     mean = float(np.mean(own))
-    differences = None if teacher is None else [a - b for a, b in zip(own, teacher, strict=True)]
+    differences = None if reference is None else [a - b for a, b in zip(own, reference, strict=True)]
     difference_low, difference_high = (differences and student_interval(differences)) or (None, None)
-    retention, reason = retention_of(mean, None if teacher is None else float(np.mean(teacher)))
+    retention, reason = retention_of(mean, None if reference is None else float(np.mean(reference)), called)
     return Score(
         model=model,
         task=task,
@@ -87,19 +95,23 @@ def seed_score(
     )
 
 
-def query_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
+def query_score(
+    model: str, task: str, metric: str, own: np.ndarray, reference: np.ndarray | None, seed: int, called: str = TEACHER
+) -> Score:
     """Of a mean over queries."""
-    return _row_score(model, task, metric, own, teacher, seed, lambda values: float(values.mean()))
+    return _row_score(model, task, metric, own, reference, seed, called, lambda values: float(values.mean()))
 
 
-def share_score(model: str, task: str, metric: str, own: np.ndarray, teacher: np.ndarray | None, seed: int) -> Score:
+def share_score(
+    model: str, task: str, metric: str, own: np.ndarray, reference: np.ndarray | None, seed: int, called: str = TEACHER
+) -> Score:
     """Of a share, counted as [rows, (hits, of)]."""
 
     def share(counts: np.ndarray) -> float:
         hits, of = counts.sum(axis=0)
         return float(hits / of) if of else 0.0
 
-    return _row_score(model, task, metric, own, teacher, seed, share)
+    return _row_score(model, task, metric, own, reference, seed, called, share)
 
 
 def _row_score(
@@ -107,17 +119,18 @@ def _row_score(
     task: str,
     metric: str,
     own: np.ndarray,
-    teacher: np.ndarray | None,
+    reference: np.ndarray | None,
     seed: int,
+    called: str,
     statistic: Callable[[np.ndarray], float],
 ) -> Score:
     """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over the same draws."""
-    mean, whole = statistic(own), None if teacher is None else statistic(teacher)
+    mean, whole = statistic(own), None if reference is None else statistic(reference)
     low, high = statistic_interval(lambda rows: statistic(own[rows]), len(own), seed)
-    retention, reason = retention_of(mean, whole)
+    retention, reason = retention_of(mean, whole, called)
     difference_low = difference_high = None
-    if teacher is not None:
-        other = teacher
+    if reference is not None:
+        other = reference
         difference_low, difference_high = statistic_interval(
             lambda rows: statistic(own[rows]) - statistic(other[rows]), len(own), seed
         )
@@ -144,12 +157,12 @@ def no_score(model: str, task: str, metric: str, reason: str) -> Score:
     )
 
 
-def retention_of(mean: float, teacher: float | None) -> tuple[float | None, str | None]:
-    """The fraction of the teacher's mean, or why there is none; none of a mean below 0 either."""
-    if teacher is None:
-        return None, "the teacher was not evaluated"
-    if teacher == 0:
-        return None, "the teacher scores 0"
-    if teacher < 0:
-        return None, "the teacher scores below 0"
-    return mean / teacher, None
+def retention_of(mean: float, reference: float | None, called: str = TEACHER) -> tuple[float | None, str | None]:
+    """The fraction of the reference's mean, or why there is none; none of a mean below 0 either."""
+    if reference is None:
+        return None, f"{called} was not evaluated"
+    if reference == 0:
+        return None, f"{called} scores 0"
+    if reference < 0:
+        return None, f"{called} scores below 0"
+    return mean / reference, None

@@ -20,7 +20,7 @@ from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.masked import masked_hits, read_texts
 from distill.evaluation.protocol import Measured, measure_model, planned
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
-from distill.evaluation.scores import Score, no_score, query_score, seed_score, share_score
+from distill.evaluation.scores import TEACHER, Score, no_score, query_score, seed_score, share_score
 from distill.evaluation.tasks import TaskRows, read_task
 from distill.interruption import Interruption
 from distill.onnx.conversion import ConversionError
@@ -59,20 +59,22 @@ def run(
     output: Path,
     progress: Progress,
     interruption: Interruption | None = None,
+    reference: str = "teacher",
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
 ) -> EvaluationResult:
     """Score every model of the section on every task; `load` gives a model and its tokenizer by name.
 
-    Goes on from what `output` already holds. A baseline that cannot be loaded gets scores without a mean that say why.
+    All are compared with the model named `reference`, where it is among them. Goes on from what `output` already holds.
+    A baseline that cannot be loaded gets scores without a mean that say why.
     Raises UserError for what the user can mend, and Interrupted after a signal.
     """
     rows = {task.name: _read(task, seed) for task in section.tasks}
     counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
     finished = Finished(output / "measured.jsonl", interruption or Interruption())
     bench = _Bench(section, teacher_section, seed, finished, load)
-    # The teacher comes first where it is among the models: the others are compared with it. In int8 the student is scored in
-    # the student's own fine-tunes.
-    names = sorted(section.models, key=lambda name: (name != "teacher", name == INT8)) if section.tasks else []
+    # The reference comes first where it is among the models: the others are compared with it. In int8 the student is scored
+    # in the student's own fine-tunes.
+    names = sorted(section.models, key=lambda name: (name != reference, name == INT8)) if section.tasks else []
     scores: list[Score] = []
     whole: dict[str, Any] = {}
     parts = sum(_parts(name, task, section) for name in names for task in section.tasks)
@@ -91,9 +93,9 @@ def run(
                     own = [no_score(name, task.name, metric, str(error)) for metric in task.metrics]
                     advance(_parts(name, task, section), f"{name}: {error}")
                 else:
-                    if name == "teacher":
+                    if name == reference:
                         whole[task.name] = found
-                    own = [_score(name, task, metric, found, whole.get(task.name), seed) for metric in task.metrics]
+                    own = [_score(name, task, metric, found, whole.get(task.name), reference, seed) for metric in task.metrics]
                     if isinstance(found, Measured):
                         counts[task.name].setdefault("cut", {})[name] = found.cut
                 scores += own
@@ -221,16 +223,17 @@ def _parts(model: str, task: Task, section: EvaluationSection) -> int:
     return 0 if model == INT8 else planned(section)  # those of the student are its own
 
 
-def _score(model: str, task: Task, metric: str, found: Any, teacher: Any, seed: int) -> Score:
-    """A metric's score, compared with the teacher's where it was evaluated."""
+def _score(model: str, task: Task, metric: str, found: Any, whole: Any, reference: str, seed: int) -> Score:
+    """A metric's score, compared with the reference's, `whole`, where it was evaluated."""
+    called = TEACHER if reference == "teacher" else reference
     if isinstance(found, Measured):
-        whole = teacher.values[metric] if isinstance(teacher, Measured) else None
-        return seed_score(model, task.name, metric, found.values[metric], whole, found.learning_rate)
+        values = whole.values[metric] if isinstance(whole, Measured) else None
+        return seed_score(model, task.name, metric, found.values[metric], values, found.learning_rate, called)
     if "reason" in found:
         return no_score(model, task.name, metric, found["reason"])
-    own, other = np.array(found[metric]), _array(teacher, metric)
+    own, other = np.array(found[metric]), _array(whole, metric)
     score = share_score if isinstance(task, MaskedTask) else query_score
-    return score(model, task.name, metric, own, other, seed)
+    return score(model, task.name, metric, own, other, seed, called)
 
 
 def _array(values: Mapping[str, Any] | None, metric: str) -> np.ndarray | None:

@@ -27,8 +27,8 @@ EUROEVAL: dict[str, Any] = {
 
 
 def check_model_name(name: str) -> str:
-    """`name` if it can be a model's: one of the run's own, a Hub id or a folder. Raises ValueError otherwise."""
-    if name in OWN_MODELS or "/" in name:
+    """`name` if it can be a model's: one of the run's own, a Hub id, a folder or a package. Raises ValueError otherwise."""
+    if name in OWN_MODELS or "/" in name or name.startswith("package:"):
         return name
     near = difflib.get_close_matches(name, OWN_MODELS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"models: {', '.join(OWN_MODELS)}, a Hub id (organisation/name), a folder"
