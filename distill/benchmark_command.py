@@ -1,31 +1,52 @@
-"""Size and speed alone: the names of any models go in; a table of what they take here comes out, as data, Markdown and CSV."""
+"""Any models, without a recipe: their names go in; what they take here, and what they can do, comes out.
+
+As data, Markdown and CSV. With tasks, scores are measured first, since those can be gone on with.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from distill.folders import write_whole
+from distill.interruption import Interruption
 from distill.options import as_options, counts_of, section_of, words_of
 from distill.progress import Progress, silence_libraries
 from distill.recipe import BenchmarkSection
+from distill.recipe_file import TasksFile, load_tasks
+from distill.score_command import score_models
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from distill.benchmark.stage import BenchmarkResult
+    from distill.evaluation.stage import EvaluationResult
 
 FILES = ("benchmark.json", "benchmark.md", "benchmark.csv")
+SCORES_FILE = "scores.csv"
+"""Beside the others, where there are tasks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What was measured of the models."""
+
+    benchmark: BenchmarkResult
+    evaluation: EvaluationResult | None
+    """None without tasks."""
+    files: tuple[str, ...]
+    """What was written."""
 
 
 def benchmark_to_folder(
     models: Sequence[str],
     *,
+    tasks: str | None = None,
     runtimes: Sequence[str] | None = None,
     devices: Sequence[str] | None = None,
     threads: Sequence[str] | None = None,
@@ -34,10 +55,12 @@ def benchmark_to_folder(
     seconds: float | None = None,
     output: Path,
     progress: Progress,
-) -> BenchmarkResult:
+    interruption: Interruption | None = None,
+) -> Comparison:
     """Measure `models` as the options say, and write benchmark.json, benchmark.md and benchmark.csv to `output`.
 
-    Raises UserError for what a user can put right, before anything is measured.
+    With `tasks`, a file or a recipe's name, they are scored, too, the first as the reference. Raises UserError for what a
+    user can put right, before anything is measured, and Interrupted after a signal.
     """
     from distill.benchmark import stage
     from distill.benchmark.settings import RUNTIMES
@@ -57,6 +80,7 @@ def benchmark_to_folder(
     )
     if output.exists() and not output.is_dir():
         raise UserError(f"--output: {output} is a file; name a folder.")
+    told = None if tasks is None else _tasks(tasks)
     silence_libraries()
     problems = []
     with as_options({"benchmark.models": "MODEL"}):
@@ -67,15 +91,36 @@ def benchmark_to_folder(
                 problems.append(str(error))
         if problems:
             raise UserError("\n".join(problems))
+        evaluation = None
+        if told is not None:
+            evaluation = score_models(
+                section.models, told, output=output, progress=progress, interruption=interruption or Interruption()
+            )
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=output) as folder:
             result = stage.run(section, open_model=open_subject, output=Path(folder), progress=progress)
-    _write(result, section, output)
-    return result
+    content: dict[str, Any] = {
+        "settings": section.model_dump(mode="json"),
+        "benchmark": [asdict(row) for row in result.measurements],
+        "machine": result.machine,
+    }
+    if told is not None and evaluation is not None:
+        content["protocol"] = told.evaluation.model_dump(mode="json", exclude_none=True, exclude={"models"}) | {
+            "seed": told.seed
+        }
+        content["evaluation"] = [asdict(score) for score in evaluation.scores]
+        content["rows"] = {name: evaluation.counts.get(name, {"test": rows}) for name, rows in evaluation.rows.items()}
+    return Comparison(benchmark=result, evaluation=evaluation, files=_write(content, output))
+
+
+def comparison_tables(comparison: Comparison) -> list[Table | str]:
+    """What the command line prints: scores, sizes, medians beside their floors, and what must be known of them."""
+    scores = () if comparison.evaluation is None else _score_tables([asdict(score) for score in comparison.evaluation.scores])
+    return [*scores, *benchmark_tables(comparison.benchmark)]
 
 
 def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
-    """What the command line prints: sizes, the grid of medians beside their floors, and what must be known of them."""
+    """Sizes, the grid of medians beside their floors, and what must be known of them."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -116,15 +161,41 @@ def _named(model: str) -> str:
     raise UserError(f"MODEL: there is no folder {model}; a Hub id reads organisation/name.")
 
 
-def _write(result: BenchmarkResult, section: BenchmarkSection, output: Path) -> None:
-    from distill.report.grid import to_csv, to_markdown
+def _tasks(name: str) -> TasksFile:
+    try:
+        return load_tasks(name)
+    except UserError as error:
+        raise UserError(f"--tasks: {error}") from error
 
-    rows = [asdict(row) for row in result.measurements]
-    content: dict[str, Any] = {"settings": section.model_dump(mode="json"), "benchmark": rows, "machine": result.machine}
-    texts = (
-        json.dumps(content, ensure_ascii=False, indent=2) + "\n",
-        to_markdown(rows, result.machine),
-        to_csv(rows),
-    )
-    for name, text in zip(FILES, texts, strict=True):
+
+def _score_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table | str]:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from distill.report.scores import TITLES, score_lines
+
+    lines, notes = score_lines(rows)
+    table = Table(*TITLES[:3], box=None, pad_edge=False)
+    for title in TITLES[3:]:
+        table.add_column(title, justify="right")
+    for line in lines:
+        table.add_row(*map(escape, line))
+    return [table, "", *(escape(f"[{number}] {note}.") for number, note in enumerate(notes, 1)), *([""] if notes else [])]
+
+
+def _write(content: Mapping[str, Any], output: Path) -> tuple[str, ...]:
+    """Write the figures as data, Markdown and CSV; the names of the files."""
+    from distill.report.grid import to_csv, to_markdown
+    from distill.report.scores import to_markdown as scores_to_markdown
+
+    rows, scores = content["benchmark"], content.get("evaluation")
+    texts = {
+        FILES[0]: json.dumps(content, ensure_ascii=False, indent=2) + "\n",
+        FILES[1]: (scores_to_markdown(scores) + "\n" if scores else "") + to_markdown(rows, content["machine"]),
+        FILES[2]: to_csv(rows),
+    }
+    if scores:
+        texts[SCORES_FILE] = to_csv(scores)
+    for name, text in texts.items():
         write_whole(output / name, text)
+    return tuple(texts)

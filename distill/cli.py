@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,19 +65,13 @@ def recipe(
         if processes.is_first:
             _print_plan(run, until, force)
         return
-    with run.interruption.handled():
-        try:
-            if processes.is_first:
-                run_recipe(run, until=until, force=force)
-                processes.share(None)  # there is nothing more to share out
-            else:
-                follow(run)
-            processes.close()
-        except Interrupted:
-            if not processes.is_first:
-                raise typer.Exit(1) from None
-            _err.print(f"Interrupted; what is done is kept. The same command goes on: {_same_command()}", soft_wrap=True)
-            raise typer.Exit(1) from None
+    with run.interruption.handled(), _goes_on(quiet=not processes.is_first):
+        if processes.is_first:
+            run_recipe(run, until=until, force=force)
+            processes.share(None)  # there is nothing more to share out
+        else:
+            follow(run)
+        processes.close()
     if not processes.is_first:
         return
     if (run.folder / "report.html").is_file():
@@ -142,6 +138,9 @@ def trim(
 @app.command()
 def benchmark(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME.")],
+    tasks: Annotated[
+        str | None, typer.Option(help="Score them, too: a YAML file with a list of tasks, or a recipe.", metavar="FILE")
+    ] = None,
     runtimes: Annotated[list[str] | None, typer.Option(help="torch, torch_bfloat16, onnx, onnx_int8 (all four).")] = None,
     devices: Annotated[list[str] | None, typer.Option(help="cpu, cuda (those there are).")] = None,
     threads: Annotated[list[str] | None, typer.Option(help="Numbers of CPU threads, or all (1,all).")] = None,
@@ -152,24 +151,30 @@ def benchmark(
 ) -> None:
     """Measure size, latency, memory and loading of any models, beside the floor of what this machine allows.
 
-    Options take several values with commas: --threads 1,all.
+    With --tasks all are fine-tuned and scored, and compared with the first. Options take several values with commas:
+    --threads 1,all.
     """
-    from distill.benchmark_command import FILES, benchmark_tables, benchmark_to_folder
+    from distill.benchmark_command import benchmark_to_folder, comparison_tables
+    from distill.interruption import Interruption
 
-    result = benchmark_to_folder(
-        models,
-        runtimes=runtimes,
-        devices=devices,
-        threads=threads,
-        batch_sizes=batch_sizes,
-        lengths=lengths,
-        seconds=seconds,
-        output=output,
-        progress=Progress(),
-    )
-    for part in benchmark_tables(result):
+    interruption = Interruption()
+    with interruption.handled(), _goes_on():
+        comparison = benchmark_to_folder(
+            models,
+            tasks=tasks,
+            runtimes=runtimes,
+            devices=devices,
+            threads=threads,
+            batch_sizes=batch_sizes,
+            lengths=lengths,
+            seconds=seconds,
+            output=output,
+            progress=Progress(),
+            interruption=interruption,
+        )
+    for part in comparison_tables(comparison):
         _out.print(part, soft_wrap=isinstance(part, str))
-    _out.print(f"figures: {', '.join(str(output / name) for name in FILES)}", markup=False, soft_wrap=True)
+    _out.print(f"figures: {', '.join(str(output / name) for name in comparison.files)}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -264,6 +269,17 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
             f"{plan.operations:.2g} floating-point operations, about {format_seconds(min(seconds, limit))} here in {precision}",
             soft_wrap=True,
         )
+
+
+@contextmanager
+def _goes_on(*, quiet: bool = False) -> Iterator[None]:
+    """What a signal interrupts ends with code 1, and is told how it goes on."""
+    try:
+        yield
+    except Interrupted:
+        if not quiet:
+            _err.print(f"Interrupted; what is done is kept. The same command goes on: {_same_command()}", soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def _same_command() -> str:

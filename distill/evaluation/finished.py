@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ class Finished:
             self._found[_key(entry)] = entry
         write_whole(path, "".join(json.dumps(entry) + "\n" for entry in self._found.values()))
 
-    def __len__(self) -> int:
-        return len(self._found)
+    def count(self, models: Collection[str]) -> int:
+        """How much was measured of these models."""
+        return sum(entry["model"] in models for entry in self._found.values())
 
     def find(self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None) -> dict[str, Any] | None:
         """What was measured of it, or None."""

@@ -79,7 +79,7 @@ def run(
     whole: dict[str, Any] = {}
     parts = sum(_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
-    with progress.task("evaluation", total=100, unit="%", already=percent * len(finished)) as bar:
+    with progress.task("evaluation", total=100, unit="%", already=percent * finished.count(names)) as bar:
 
         def advance(share: float, detail: str) -> None:
             bar.advance(percent * share, detail)

@@ -48,9 +48,9 @@ def toy_records(count: int, seed: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-def toy_rows(train: int = 64, test: int = 32) -> TaskRows:
+def toy_rows(train: int = 64, test: int = 32, seed: int = 0) -> TaskRows:
     """The same as rows in memory."""
-    rows = [Row(text=record["text"], label=record["label"]) for record in toy_records(train + 2 * test)]
+    rows = [Row(text=record["text"], label=record["label"]) for record in toy_records(train + 2 * test, seed)]
     return TaskRows(
         train=rows[:train],
         dev=rows[train : train + test],

@@ -27,9 +27,16 @@ def test_a_line_that_was_cut_off_counts_as_not_measured_and_spoils_no_other(tmp_
     with path.open("a", encoding="utf-8") as file:
         file.write('{"model": "teacher", "task": "toy", "seed": 1, "learn')
     resumed = Finished(path, Interruption())
-    assert len(resumed) == 1
+    assert resumed.count(["teacher"]) == 1
     resumed.add(ENTRY | {"seed": 1})
-    assert len(Finished(path, Interruption())) == 2
+    assert Finished(path, Interruption()).count(["teacher"]) == 2
+
+
+def test_only_what_was_measured_of_the_models_asked_for_is_counted(tmp_path: Path) -> None:
+    finished = Finished(tmp_path / "measured.jsonl", Interruption())
+    finished.add(ENTRY)
+    finished.add(ENTRY | {"model": "student"})
+    assert [finished.count(models) for models in ([], ["student"], ["student", "teacher"], ["other"])] == [0, 1, 2, 0]
 
 
 def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_there(tmp_path: Path) -> None:
@@ -38,4 +45,4 @@ def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_ther
     interruption.requested = True
     with pytest.raises(Interrupted):
         finished.add(ENTRY)
-    assert len(Finished(tmp_path / "measured.jsonl", Interruption())) == 1
+    assert Finished(tmp_path / "measured.jsonl", Interruption()).count(["teacher", "student"]) == 1
