@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from distill.benchmark_command import FILES, benchmark_tables, benchmark_to_folder
+from distill.benchmark_command import FILES, benchmark_to_folder, comparison_tables
 from distill.errors import UserError
 from distill.progress import Progress
 from tests.benchmark.test_stage import made_up_footprint
@@ -42,7 +42,7 @@ def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 def test_the_figures_are_written_as_data_markdown_and_csv(benchmark: Callable[..., Any], tiny_teacher: Path) -> None:
-    result = benchmark(str(tiny_teacher))
+    result = benchmark(str(tiny_teacher)).benchmark
     assert sorted(path.name for path in Path("benchmark").iterdir()) == sorted(FILES)
     content = json.loads(Path("benchmark/benchmark.json").read_text(encoding="utf-8"))
     assert content["machine"] == result.machine
@@ -56,7 +56,7 @@ def test_the_figures_are_written_as_data_markdown_and_csv(benchmark: Callable[..
 def test_the_table_names_every_model_time_and_note(benchmark: Callable[..., Any], tiny_teacher: Path) -> None:
     console = Console(width=400)
     with console.capture() as capture:
-        for part in benchmark_tables(benchmark(str(tiny_teacher))):
+        for part in comparison_tables(benchmark(str(tiny_teacher))):
             console.print(part)
     text = capture.get()
     assert text.count(str(tiny_teacher)) == 2
@@ -66,7 +66,7 @@ def test_the_table_names_every_model_time_and_note(benchmark: Callable[..., Any]
 
 def test_a_folder_of_one_word_is_a_model(benchmark: Callable[..., Any], tiny_teacher: Path, tmp_path: Path) -> None:
     (tmp_path / "student").symlink_to(tiny_teacher)
-    assert {row.model for row in benchmark("student").measurements} == {"./student"}
+    assert {row.model for row in benchmark("student").benchmark.measurements} == {"./student"}
 
 
 @pytest.mark.parametrize(
