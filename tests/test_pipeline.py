@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import distill_command, distill_environment
+from tests.evaluation.conftest import toy_records
 
 STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
 Done = subprocess.CompletedProcess[str]
@@ -334,3 +335,31 @@ def test_a_kill_in_an_early_stage_is_mended_by_the_same_command(finished, fresh,
     fresh.distill("--until", "vocabulary")
     assert fresh.report["vocabulary"] == finished.report["vocabulary"]
     assert not list(fresh.run.glob(".*.partial"))
+
+
+def _measured(run: Path) -> list[str]:
+    """The whole lines of an evaluation under way."""
+    path = run / ".evaluation.partial" / "measured.jsonl"
+    return path.read_text().splitlines(keepends=True) if path.is_file() else []
+
+
+def test_an_evaluation_that_was_killed_goes_on_to_the_same_scores(copied, tmp_path):
+    splits = {"train": toy_records(80), "test": toy_records(60, seed=1)}
+    for name, rows in splits.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"name": "toy", "kind": "classification", "metrics": ["accuracy", "mcc"]}
+    task |= {name: {"path": str(tmp_path / f"{name}.jsonl")} for name in splits}
+    evaluation = {"models": ["teacher", "student"], "tasks": [task], "seeds": 3, "learning_rates": [1e-3, 3e-3], "epochs": 3}
+    evaluation |= {"max_length": 48, "precision": "float32"}
+    changed = ("--set", f"evaluation={json.dumps(evaluation)}", "--until", "evaluation")
+    whole, place = copied("whole"), copied("cut")
+    whole.distill(*changed)
+    cut = _cut_off(place, signal.SIGKILL, lambda run: len(_measured(run)) >= 2, *changed)
+    before = [line for line in _measured(place.run) if line.endswith("\n")]
+    assert cut.returncode == -signal.SIGKILL and 2 <= len(before) < 2 * (2 + 2)
+    place.distill(*changed)
+    after = (place.run / "evaluation" / "measured.jsonl").read_text().splitlines(keepends=True)
+    # Each line says how many seconds it took: what was there has not been measured again.
+    assert after[: len(before)] == before and len(after) == 2 * (2 + 2)
+    assert place.report["evaluation"] == whole.report["evaluation"]
+    assert [len(row["scores"]) for row in place.report["evaluation"]] == [3] * 4
