@@ -49,7 +49,7 @@ def list_recipes() -> Iterator[Path]:
     """The recipes that can be run by name."""
     seen: set[str] = set()
     for folder in recipe_folders():
-        for path in sorted(folder.glob("*.y*ml")):
+        for path in sorted(folder.glob("*.y*ml"), key=lambda path: path.stem):
             if path.stem not in seen:
                 seen.add(path.stem)
                 yield path

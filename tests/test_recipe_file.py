@@ -275,6 +275,12 @@ def test_every_shipped_recipe_loads(path, monkeypatch):
     assert load_recipe(str(path)).recipe.name == path.stem
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_says_how_it_is_run(path):
+    head = path.read_text(encoding="utf-8").split("\nname:")[0]
+    assert "python -m distill" in head and path.stem in head
+
+
 def test_shipped_recipes_are_found_by_name_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [path.stem for path in list_recipes()] == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))

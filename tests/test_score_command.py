@@ -160,11 +160,11 @@ def test_another_model_joins_what_was_measured_and_one_whose_files_changed_is_me
     assert len(first) == 2 + 1  # a fine-tune a seed, and the retrieval
     both = score([tiny_teacher, changing], file)
     assert lines()[:3] == first and len(lines()) == 6
-    assert next(row for row in both.scores if row.model == str(changing)).retention is not None
+    assert next(row for row in both.scores if row.model == str(changing)).difference is not None
     shutil.copytree(tiny_teacher, changing, dirs_exist_ok=True)
     again = score([tiny_teacher, changing], file)
     assert len(lines()) == 6 and not [line for line in first if line in lines()]
-    assert all(row.retention == 1.0 for row in again.scores)  # they are one model now
+    assert all(row.difference == 0.0 for row in again.scores)  # they are one model now
 
 
 def test_other_settings_are_measured_apart(

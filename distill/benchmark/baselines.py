@@ -1,7 +1,8 @@
 """Well-known encoders by their configuration alone, so that size and latency can be compared where weights cannot be had.
 
-Each is a JSON file in configs/: what the model's own config.json says of its shape, the page it is on ("source"), and the
-keys whose values are not known for certain ("unknown", left out of the file).
+Each is a JSON file in configs/: what the model's own config.json says of its shape, the page it is on ("source"), where the
+vocabulary's size is from if not from there ("vocab_size_source"), and the keys whose values are not known for certain
+("unknown", left out of the file).
 """
 
 from __future__ import annotations
@@ -42,4 +43,5 @@ def find_baseline(model: str) -> Baseline | None:
         return None
     content = json.loads((_FOLDER / f"{name.replace('/', '--')}.json").read_text(encoding="utf-8"))
     source, unknown = content.pop("source"), tuple(content.pop("unknown", ()))
+    content.pop("vocab_size_source", None)
     return Baseline(config=AutoConfig.for_model(**content), source=source, unknown=unknown)

@@ -99,14 +99,14 @@ class PairClassificationTask(_ClassTask):
 
 
 class SimilarityTask(_FineTunedTask):
-    """How alike two texts are, as a number."""
+    """How alike two texts are, as a number; or, without `text_pair`, any number of one text, such as an opinion's strength."""
 
     kind: Literal["similarity"]
     """The kind of task."""
     text: str = "text1"
     """The column of the first texts."""
-    text_pair: str = "text2"
-    """The column of the second texts."""
+    text_pair: str | None = "text2"
+    """The column of the second texts; null where a text stands alone."""
     label: str = "label"
     """The column of the numbers."""
     metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(_each_once)] = Field(

@@ -11,10 +11,13 @@ from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
 from distill.errors import UserError
+from distill.evaluation.retrieval import read_retrieval_rows
 from distill.evaluation.scoring import measure
 from distill.evaluation.tasks import Row, TaskRows, cap_rows, carve_dev, class_name, is_iob2, read_task
-from distill.recipe import FineTunedTask
+from distill.recipe import FineTunedTask, MaskedTask, RetrievalTask
 from distill.recipe.tasks import TaskByKind
+from distill.recipe_file import load_recipe
+from tests.conftest import missing_packages
 
 Write = Callable[..., dict[str, str]]
 Read = Callable[..., TaskRows]
@@ -75,6 +78,13 @@ def test_pairs_keep_both_texts(read: Read) -> None:
     records = [{"a": " one ", "b": "two", "label": label} for label in "xy"]
     rows = read(records, records, records, kind="pair_classification", text="a", text_pair="b")
     assert rows.test[0] == Row(text="one", text_pair="two", label="x")
+
+
+def test_a_number_can_be_of_one_text(read: Read) -> None:
+    rows = read(NUMBERS, NUMBERS[:2], NUMBERS, kind="similarity", text="text1", text_pair=None)
+    assert [row.text for row in rows.train] == [record["text1"] for record in NUMBERS]
+    assert {row.text_pair for row in [*rows.train, *rows.dev, *rows.test]} == {None}
+    assert all(isinstance(row.label, float) for row in rows.train)
 
 
 def test_similarity_reads_numbers_and_their_scale(read: Read) -> None:
@@ -173,3 +183,24 @@ def test_a_bag_of_words_scores_on_interpellations_what_others_measured() -> None
     model = LinearSVC().fit(vectors.fit_transform([row.text for row in rows.train]), [row.label for row in rows.train])
     predictions = [str(name) for name in model.predict(vectors.transform([row.text for row in rows.test]))]
     assert measure(task, rows.test, predictions)["macro_f1"] == pytest.approx(0.77, abs=0.02)
+
+
+@pytest.mark.skipif("DISTILL_DATA" not in os.environ, reason="DISTILL_DATA does not name the folder of the labelled sets")
+@pytest.mark.parametrize("name", ["swedish-small", "swedish-riksdag"])
+def test_the_tasks_of_recipes_that_ship_have_rows(name: str) -> None:
+    section = load_recipe(name).recipe.evaluation
+    counts = {}
+    for task in section.tasks:
+        if isinstance(task, RetrievalTask):
+            if missing_packages(*(source.package for source in task.sources if source.package)):
+                continue
+            counts[task.name] = {"test": len(read_retrieval_rows(task).queries)}
+        else:
+            assert not isinstance(task, MaskedTask)
+            counts[task.name] = read_task(task, seed=0).counts
+    assert len(counts) >= len(section.tasks) - 1 and all(found["test"] >= 200 for found in counts.values())
+    assert counts["area"]["classes"] == 12 and counts["area"]["left_out"]["test"] > 0
+    if name == "swedish-riksdag":
+        assert counts["party"]["classes"] == 8 and counts["acceptability"]["classes"] == 2
+        # The entities' set has no dev rows of its own: a tenth of its 6,885 training rows stands in.
+        assert (counts["ner"]["train"], counts["ner"]["dev"], counts["ner"]["classes"]) == (6197, 688, 9)
