@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from distill.benchmark.stage import BenchmarkResult
     from distill.evaluation.stage import EvaluationResult
 
-FILES = ("benchmark.json", "benchmark.md", "benchmark.csv")
-SCORES_FILE = "scores.csv"
-"""Beside the others, where there are tasks."""
+DATA_FILE = "benchmark.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +57,8 @@ def benchmark_to_folder(
 ) -> Comparison:
     """Measure `models` as the options say, and write benchmark.json, benchmark.md and benchmark.csv to `output`.
 
-    With `tasks`, a file or a recipe's name, they are scored, too, the first as the reference. Raises UserError for what a
-    user can put right, before anything is measured, and Interrupted after a signal.
+    With `tasks`, a file or a recipe's name, they are scored, too, the first as the reference, into scores.md and scores.csv.
+    Raises UserError for what a user can put right, before anything is measured, and Interrupted after a signal.
     """
     from distill.benchmark import stage
     from distill.benchmark.settings import RUNTIMES
@@ -103,11 +101,13 @@ def benchmark_to_folder(
         "settings": section.model_dump(mode="json"),
         "benchmark": [asdict(row) for row in result.measurements],
         "machine": result.machine,
+        "evaluation": None,
     }
     if told is not None and evaluation is not None:
         content["protocol"] = told.evaluation.model_dump(mode="json", exclude_none=True, exclude={"models"}) | {
             "seed": told.seed
         }
+        content["reference"] = section.models[0]
         content["evaluation"] = [asdict(score) for score in evaluation.scores]
         content["rows"] = {name: evaluation.counts.get(name, {"test": rows}) for name, rows in evaluation.rows.items()}
     return Comparison(benchmark=result, evaluation=evaluation, files=_write(content, output))
@@ -185,17 +185,12 @@ def _score_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table | str]:
 
 def _write(content: Mapping[str, Any], output: Path) -> tuple[str, ...]:
     """Write the figures as data, Markdown and CSV; the names of the files."""
-    from distill.report.grid import to_csv, to_markdown
-    from distill.report.scores import to_markdown as scores_to_markdown
+    from distill.report.published import published_scores
+    from distill.report.tables import table_texts
 
-    rows, scores = content["benchmark"], content.get("evaluation")
-    texts = {
-        FILES[0]: json.dumps(content, ensure_ascii=False, indent=2) + "\n",
-        FILES[1]: (scores_to_markdown(scores) + "\n" if scores else "") + to_markdown(rows, content["machine"]),
-        FILES[2]: to_csv(rows),
-    }
-    if scores:
-        texts[SCORES_FILE] = to_csv(scores)
+    names = {row["model"]: row["model"] for row in content["benchmark"]}
+    shown = {"student": None, "teacher": None, "vocabulary": None, "published": published_scores(names)}
+    texts = {DATA_FILE: json.dumps(content, ensure_ascii=False, indent=2) + "\n", **table_texts(shown | dict(content))}
     for name, text in texts.items():
         write_whole(output / name, text)
     return tuple(texts)

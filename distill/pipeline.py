@@ -156,17 +156,10 @@ def _report(run: Run) -> None:
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:
     """Scores and benchmark as files that a spreadsheet and a README take, beside the report; the names of those there are."""
-    from distill.report import grid, score_files
-    from distill.report.scoreboard import build_scoreboard
+    from distill.report.tables import NAMES, table_texts
 
-    texts: dict[str, str] = {}
-    if content["evaluation"]:
-        board = build_scoreboard(content)
-        texts |= {"scores.md": score_files.to_markdown(board), "scores.csv": score_files.to_csv(board)}
-    if content["benchmark"]:
-        texts["benchmark.md"] = grid.to_markdown(content["benchmark"], content["machine"])
-        texts["benchmark.csv"] = grid.to_csv(content["benchmark"])
-    for name in ("scores.md", "scores.csv", "benchmark.md", "benchmark.csv"):
+    texts = table_texts(content)
+    for name in NAMES:
         if name in texts:
             write_whole(folder / name, texts[name])
         else:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from distill.benchmark_command import FILES, benchmark_to_folder, comparison_tables
+from distill.benchmark_command import benchmark_to_folder, comparison_tables
 from distill.errors import UserError
 from distill.progress import Progress
 from tests.benchmark.test_stage import made_up_footprint
 
+FILES = {"benchmark.json", "benchmark.md", "benchmark.csv"}
 QUICK: dict[str, Any] = {
     "runtimes": ["torch"],
     "devices": ["cpu"],
@@ -105,7 +106,7 @@ def test_the_command_prints_and_writes_and_a_mistake_has_exit_code_2(
     done = distill("benchmark", tiny_teacher, *options, "--output", "out")
     assert done.returncode == 0, done.stderr
     assert "1 x 8" in done.stdout and str(tiny_teacher) in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     row = json.loads((tmp_path / "out" / "benchmark.json").read_text(encoding="utf-8"))["benchmark"][0]
     assert row["median_ms"] > 0 and row["load_ms"] > 0 and row["peak_memory_bytes"] > 0 and row["floor_ms"] > 0
     wrong = distill("benchmark", "nobody")

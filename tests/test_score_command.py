@@ -110,10 +110,12 @@ def test_the_real_command_scores_models_compares_them_with_the_first_and_writes_
     assert (content["protocol"]["seed"], content["rows"]["toy"]["train"]) == (3, 54)
     assert {row["model"] for row in content["benchmark"]} == {str(untrained), str(tiny_teacher)}
     with (tmp_path / "out" / "scores.csv").open(encoding="utf-8", newline="") as file:
-        assert [float(row["mean"]) for row in csv.DictReader(file)] == [row["mean"] for row in content["evaluation"]]
-    markdown = (tmp_path / "out" / "benchmark.md").read_text(encoding="utf-8")
-    assert f"| toy | accuracy | {tiny_teacher} | {second['mean']:.3f} (" in markdown
-    assert f"against {untrained}, " in markdown
+        table = {row["model"]: row for row in csv.DictReader(file)}
+    assert float(table[str(tiny_teacher)]["toy accuracy mean"]) == second["mean"]
+    assert float(table[str(tiny_teacher)]["toy accuracy difference"]) == second["difference"]
+    means = [float(table[str(model)]["mean of tasks mean"]) for model in (untrained, tiny_teacher)]
+    assert float(table[str(tiny_teacher)]["mean of tasks difference"]) == pytest.approx(means[1] - means[0])
+    assert f"| {tiny_teacher} | " in (tmp_path / "out" / "scores.md").read_text(encoding="utf-8")
     assert f"{second['mean']:.3f}" in done.stdout and "out/scores.csv" in done.stdout
 
 

@@ -65,7 +65,7 @@ _UNKNOWN = "not measured"
 
 
 def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
-    """The table of a report, models in the order in which they come."""
+    """The table of a report, models in the order in which they come; the reference is the teacher, or the one it names."""
     scores: Sequence[Row] = content["evaluation"] or []
     columns = _columns(scores)
     tasks = len({column.task for column in columns})
@@ -88,7 +88,7 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
                 parameters=parameters.get(name),
                 bytes_on_disk=sizes.get(name),
                 median_ms=timed.get(name),
-                mean=_compared(means[name], means.get("teacher")),
+                mean=_compared(means[name], means.get(content.get("reference", "teacher"))),
                 cells=cells[name],
                 published=tuple(row for row in content["published"] if row["model"] == name),
             )
@@ -165,10 +165,10 @@ def _columns(scores: Iterable[Row]) -> tuple[Column, ...]:
     return tuple(Column(task=task, metric=metric) for task, metric in order)
 
 
-def _compared(mean: Row | None, teacher: Row | None) -> Row | None:
-    """A mean with what it keeps of the teacher's, and the difference."""
+def _compared(mean: Row | None, reference: Row | None) -> Row | None:
+    """A mean with what it keeps of the reference's, and the difference."""
     if mean is None:
         return None
-    kept = mean["mean"] / teacher["mean"] if teacher and teacher["mean"] > 0 else None
-    difference = mean["mean"] - teacher["mean"] if teacher else None
+    kept = mean["mean"] / reference["mean"] if reference and reference["mean"] > 0 else None
+    difference = mean["mean"] - reference["mean"] if reference else None
     return {**mean, "retention": kept, "difference": difference, "reason": None}

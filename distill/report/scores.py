@@ -1,14 +1,12 @@
 """Scores as lines of a table: rows as report.json has them go in; a line for each task, metric and model comes out.
 
-The terminal and the Markdown file of `benchmark --tasks` show the same lines.
+`benchmark --tasks` prints them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from distill.report.formats import markdown_table
 
 TITLES = ("task", "metric", "model", "score", "difference", "retention")
 
@@ -28,17 +26,6 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
             figures = [score, difference, "–" if row["retention"] is None else f"{row['retention']:.1%}"]
         lines.append([row["task"], row["metric"], row["model"], *figures])
     return lines, notes
-
-
-def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The lines as a Markdown table; below it what the figures are."""
-    lines, notes = score_lines(rows)
-    parts = [
-        markdown_table(TITLES, lines, words=3),
-        f"In brackets 95% intervals. Difference and retention are against {rows[0]['model']}, over the same seeds and rows.",
-        *(f"[{number}] {note}." for number, note in enumerate(notes, 1)),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None, form: str) -> str:
