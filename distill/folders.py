@@ -81,12 +81,13 @@ class StageFolder:
         shutil.rmtree(self._stale, ignore_errors=True)
 
 
-def fingerprint(parts: Mapping[str, Any], room: str) -> str:
-    """A hash of what a stage depends on: the given parts, the package's version and the source code of its room."""
+def fingerprint(parts: Mapping[str, Any], *rooms: str) -> str:
+    """A hash of what a stage depends on: the given parts, the package's version and the source code of its rooms."""
     code = sha256()
-    for path in sorted((Path(__file__).parent / room).rglob("*")):
-        if path.suffix in (".py", ".j2"):
-            code.update(path.name.encode() + path.read_bytes())
+    for room in rooms:
+        for path in sorted((Path(__file__).parent / room).rglob("*")):
+            if path.suffix in (".py", ".j2"):
+                code.update(path.name.encode() + path.read_bytes())
     content = {"parts": parts, "version": __version__, "code": code.hexdigest()}
     return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

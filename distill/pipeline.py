@@ -28,7 +28,7 @@ def stage_fingerprint(run: Run, stage: Stage) -> str:
         "reads": {name: run.records[name].identity for name in stage.reads},
         **stage.depends_on(run),
     }
-    return fingerprint(parts, stage.name)
+    return fingerprint(parts, stage.name, *stage.borrows)
 
 
 def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[Stage]:

@@ -34,6 +34,8 @@ class Stage:
     """What it depends on besides: parts of the recipe, and the identity of what it reads from outside."""
     execute: Callable[[Run, Path], Any]
     """Does it, in the folder given, and returns its result."""
+    borrows: tuple[str, ...] = ()
+    """The rooms besides its own whose code its results come from."""
     resumable: bool = False
     shared: bool = False
     """Whether all processes of a launch work on it; the others are the first one's alone."""
@@ -200,15 +202,18 @@ def _run_export(run: Run, output: Path) -> Any:
     from distill.report.content import report_content
 
     changes = "".join(f"# --set {override}\n" for override in run.file.overrides)
-    return stage.run(
+    result = stage.run(
         run.recipe.export,
         student=run.load("student"),
+        teacher_section=run.recipe.teacher,
         report=report_content(run.recipe, run.results()),
         recipe_text=changes + run.file.text,
         sentences=[sentence for _, sentence in islice(run.sentences(), 64)],
         path=Path(os.path.relpath(run.folder / "export")),
         output=output,
     )
+    run.progress.warn(result.warnings)
+    return result
 
 
 def _depends_on_teacher(run: Run) -> dict[str, Any]:
@@ -310,6 +315,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("corpus", "vocabulary", "student", "distillation"),
         depends_on=_depends_on_tasks,
         execute=_run_evaluation,
+        borrows=("onnx",),
         resumable=True,
     ),
     Stage(
@@ -317,12 +323,14 @@ STAGES: tuple[Stage, ...] = (
         reads=("vocabulary", "student", "distillation"),
         depends_on=_depends_on_benchmarked,
         execute=_run_benchmark,
+        borrows=("onnx",),
     ),
     Stage(
         name="export",
         reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark"),
         depends_on=lambda run: {"recipe": run.file.text, "overrides": run.file.overrides},
         execute=_run_export,
+        borrows=("onnx",),
     ),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)

@@ -9,16 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx_ir
 import torch
 
-from distill.onnx.layout import INPUTS, OUTPUT, TYPES
+from distill.onnx.layout import BESIDE, INPUTS, LOGITS, ONE_FILE_BYTES, OUTPUT, TYPES
 from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_ONE_FILE_BYTES = 1_900_000_000
-"""Protocol Buffers hold less than 2 GiB; a larger model's weights go into a file beside it."""
 
 
 class ConversionError(Exception):
@@ -37,14 +35,32 @@ class _Encoder(torch.nn.Module):
         return hidden
 
 
-def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False) -> None:
-    """Write the model's bare encoder to `path`: input_ids and attention_mask (batch x length, int64) to last_hidden_state.
+class _MaskedModel(torch.nn.Module):
+    """The encoder with its masked-language-model head: logits, and the hidden states that they were made from."""
 
-    With `types`, token_type_ids go in as well. A head over the encoder is left out. Raises ConversionError if the architecture
-    cannot be converted.
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states: list[torch.Tensor] = []
+        # What the encoder returns is what a file without head has, whatever the head's output says of hidden states.
+        hook = self.model.base_model.register_forward_hook(lambda module, given, output: states.append(output[0]))
+        try:
+            logits: torch.Tensor = self.model(**dict(zip((*INPUTS, TYPES), inputs, strict=False))).logits
+        finally:
+            hook.remove()
+        return logits, states[0]
+
+
+def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False, head: bool = False) -> None:
+    """Write the model to `path`: input_ids and attention_mask (batch x length, int64) to last_hidden_state.
+
+    With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its logits come out first.
+    Weights of more than ONE_FILE_BYTES go into a file beside. Raises ConversionError if the architecture cannot be converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoder = _Encoder(model).eval()
+    encoder = (_MaskedModel if head else _Encoder)(model).eval()
     # More than one sequence, with padding: what is traced from one alone, or without, is fixed to that.
     ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
     mask = torch.ones_like(ids)
@@ -58,7 +74,7 @@ def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False) -> No
                 encoder,
                 inputs,
                 input_names=[*INPUTS, TYPES][: len(inputs)],
-                output_names=[OUTPUT],
+                output_names=[LOGITS, OUTPUT] if head else [OUTPUT],
                 dynamic_shapes=(tuple(axes for _ in inputs),),
                 dynamo=True,
                 verbose=False,
@@ -68,7 +84,7 @@ def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False) -> No
             raise ConversionError(f"{type(model).__name__} cannot be converted to ONNX: {first.replace('; ', ', ')}") from error
     assert program is not None, "the exporter returns a program where it is given no file"
     _forget_origin(program)
-    program.save(path, external_data=weights > _ONE_FILE_BYTES)
+    onnx_ir.save(program.model, path, external_data=f"{path.name}{BESIDE}" if weights > ONE_FILE_BYTES else None)
 
 
 def _forget_origin(program: torch.onnx.ONNXProgram) -> None:

@@ -64,6 +64,10 @@ class ExportSection(Section):
 
     licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
     """The student's licence; without it the strictest of teacher and corpora is named."""
+    onnx: bool = True
+    """Whether onnx/model.onnx is written, for ONNX Runtime and transformers.js."""
+    int8: bool = True
+    """Whether onnx/model_int8.onnx is written too, a quarter of its size; without onnx there is none."""
 
 
 class Recipe(Section):

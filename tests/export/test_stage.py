@@ -7,55 +7,49 @@ import re
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
-import torch
 
-from distill.export.stage import ExportResult, run, same_states, without_folders
-from distill.recipe import ExportSection
-from distill.student.depth import keep_layers, untrained_copy
-from distill.teacher import Teacher, load_teacher
+from distill.export import runtimes, stage
+from distill.export.proof import Proof
+from distill.export.runtimes import Runtimes
+from distill.export.stage import ExportResult, _warnings, run
+from distill.onnx.conversion import ConversionError
+from distill.recipe import ExportSection, TeacherSection
+from distill.teacher import Teacher
 from tests.conftest import swedish_sentences
-from tests.report.examples import example_recipe, example_report, example_results
+from tests.export.conftest import SECRET
 
 SENTENCES = swedish_sentences(5, seed=9)
-SECRET = "jane.doe-home"
-"""Stands for the user's folder, which is nobody else's business."""
+RECIPE = f"name: tiny  # the user's own words\ncorpus: {{sources: [{{path: /home/{SECRET}/text/*.jsonl}}]}}\n"
+STOCK = {
+    "README.md", "config.json", "model.safetensors", "recipe.yaml", "report.json", "tokenizer.json", "tokenizer_config.json",
+}  # fmt: skip
+FOR_SENTENCES = {"1_Pooling/config.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"}
 
 
-@pytest.fixture(scope="module")
-def student(tiny_teacher: Path) -> Teacher:
-    teacher = load_teacher(str(tiny_teacher))
-    return Teacher(model=keep_layers(teacher.model, [2, 4]), tokenizer=teacher.tokenizer)
-
-
-@pytest.fixture(scope="module")
-def local_report() -> dict[str, Any]:
-    """The report of a run on a local teacher and local text, in the user's folder."""
-    from distill.report.content import report_content
-
-    source = {"path": f"/home/{SECRET}/text/*.jsonl", "licence": "cc0-1.0"}
-    task = {"name": "faq", "kind": "retrieval", "source": {"path": f"/home/{SECRET}/faq.jsonl"}, "query": "q", "passage": "a"}
-    recipe = example_recipe(
-        teacher={"model": f"/home/{SECRET}/models/mine", "licence": "mit"},
-        corpus={"sources": [source]},
-        evaluation={"tasks": [task]},
-    )
-    results = example_results("benchmark")
-    results["corpus"]["sources"][0] |= {"name": recipe.corpus.sources[0].label, "location": recipe.corpus.sources[0].location}
-    results["student"]["teacher"]["name"] = recipe.teacher.model
-    return report_content(recipe, results)
-
-
-def exported(student: Teacher, report: dict[str, Any], output: Path, **section: Any) -> ExportResult:
+def exported(student: Teacher, report: dict[str, Any], output: Path, pooling: str = "mean", **section: Any) -> ExportResult:
     return run(
-        ExportSection(**section),
+        ExportSection(**{"onnx": False} | section),
         student=student,
+        teacher_section=TeacherSection(model="a/b", pooling=pooling),
         report=report,
-        recipe_text="name: tiny  # the user's own words\n",
+        recipe_text=RECIPE,
         sentences=SENTENCES,
         path=Path("tiny/export"),
         output=output,
     )
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves the fresh process where a test is of something else."""
+    proof = Proof(sentences=0, onnx_max_abs_difference=None, int8_cosine=None, int8_time=None)
+    monkeypatch.setattr(stage, "prove", lambda *arguments, **options: proof)
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +57,29 @@ def folder(student: Teacher, local_report: dict[str, Any], tmp_path_factory: pyt
     """An exported student, in the user's folder."""
     output = tmp_path_factory.mktemp(SECRET)
     (output / "fingerprint").write_text("0123")
-    exported(student, local_report, output)
+    exported(student, local_report, output, onnx=True)
     (output / "fingerprint").unlink()
     return output
 
 
-def test_the_folder_holds_what_the_result_lists(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
-    result = exported(student, local_report, tmp_path)
-    assert result.files == sorted(path.name for path in tmp_path.iterdir())
-    assert {"README.md", "config.json", "model.safetensors", "recipe.yaml", "report.json", "tokenizer.json"} <= {*result.files}
+def test_the_folder_holds_what_its_report_lists_and_nothing_else(folder: Path) -> None:
+    listed = json.loads((folder / "report.json").read_text())["export"]["files"]
+    assert listed == sorted(listed) and set(listed) == files_in(folder)
+    assert set(listed) == STOCK | FOR_SENTENCES | {"onnx/model.onnx", "onnx/model_int8.onnx"}
 
 
+def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
+    part = json.loads((folder / "report.json").read_text())["export"]
+    assert (part["path"], part["pushed_to"], part["reason"]) == (".", None, "pushing was not asked for")
+
+
+def test_the_report_tells_how_near_the_files_are_to_the_student(folder: Path) -> None:
+    proof = json.loads((folder / "report.json").read_text())["export"]["proof"]
+    assert proof["sentences"] == len(SENTENCES) and 0 < proof["onnx_max_abs_difference"] <= 1e-4
+    assert 0.99 <= proof["int8_cosine"] < 1 and proof["int8_time"] > 0
+
+
+@pytest.mark.usefixtures("unproven")
 def test_the_card_and_the_list_name_the_file_that_explains_an_unsettled_licence(
     student: Teacher, local_report: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -87,102 +93,70 @@ def test_the_card_and_the_list_name_the_file_that_explains_an_unsettled_licence(
 def test_the_card_tells_of_what_the_folder_holds(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "It reads 62 tokens at most" in card
-    assert "onnx/" not in card and "fill-mask" not in card
+    assert "onnx/model.onnx" in card and "fill-mask" not in card
 
 
-def test_the_working_mark_is_not_listed(folder: Path) -> None:
-    assert "fingerprint" not in json.loads((folder / "report.json").read_text())["export"]["files"]
+def test_a_browser_loads_the_int8_file_unless_told_otherwise(folder: Path) -> None:
+    assert json.loads((folder / "config.json").read_text())["transformers.js_config"] == {"dtype": "int8"}
 
 
-def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
-    part = json.loads((folder / "report.json").read_text())["export"]
-    assert (part["path"], part["pushed_to"], part["reason"]) == (".", None, "pushing was not asked for")
+def test_without_onnx_the_folder_is_for_torch_alone(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
+    result = exported(student, local_report, tmp_path)
+    assert set(result.files) == files_in(tmp_path) == STOCK | FOR_SENTENCES
+    assert result.runtimes.float32_reason == "onnx was not asked for" and result.proof.onnx_max_abs_difference is None
+    assert result.warnings == [] and "transformers.js_config" not in (tmp_path / "config.json").read_text()
 
 
-def test_no_file_of_the_folder_names_a_folder_of_the_user(folder: Path, tiny_teacher: Path) -> None:
-    for path in folder.iterdir():
-        if path.suffix == ".safetensors":
-            continue
-        text = path.read_text(encoding="utf-8")
-        for private in (SECRET, str(tiny_teacher), str(Path.home()) + "/", str(folder)):
-            assert private not in text, path.name
-        assert not re.search(rf"[/\\]{re.escape(getpass.getuser())}[/\\]", text), path.name
+def test_a_student_with_a_head_gives_its_logits_in_every_runtime(
+    masked_student: Teacher, local_report: dict[str, Any], tmp_path: Path
+) -> None:
+    result = exported(masked_student, local_report, tmp_path, onnx=True)
+    assert set(result.files) == STOCK | {"onnx/model.onnx", "onnx/model_int8.onnx"}
+    for name in ("model.onnx", "model_int8.onnx"):
+        graph = onnx.load(tmp_path / "onnx" / name).graph
+        assert [output.name for output in graph.output] == ["logits", "last_hidden_state"]
 
 
-def test_no_string_of_the_published_report_is_an_absolute_path(folder: Path) -> None:
-    def strings(value: Any) -> list[str]:
-        if isinstance(value, dict):
-            return [text for item in value.values() for text in strings(item)]
-        if isinstance(value, list):
-            return [text for item in value for text in strings(item)]
-        return [value] if isinstance(value, str) else []
-
-    report = json.loads((folder / "report.json").read_text())
-    assert [text for text in strings(report) if Path(text).is_absolute()] == []
-
-
-def test_a_published_report_keeps_the_last_names_of_local_files(local_report: dict[str, Any]) -> None:
-    published = without_folders(local_report)
-    assert published["teacher"]["name"] == published["recipe"]["teacher"]["model"] == "mine"
-    assert published["recipe"]["corpus"]["sources"][0]["path"] == published["corpus"]["sources"][0]["location"] == "*.jsonl"
-    assert published["recipe"]["evaluation"]["tasks"][0]["source"]["path"] == "faq.jsonl"
-
-
-@pytest.mark.parametrize("model", ["organisation/teacher", "package:multilingual-e5-small"])
-def test_a_published_report_says_the_rest_as_it_was_measured(model: str) -> None:
-    report = example_report("benchmark", teacher={"model": model})
-    assert without_folders(report) == report
-
-
-def test_publishing_leaves_the_runs_own_report_as_it_was(local_report: dict[str, Any]) -> None:
-    before = json.dumps(local_report)
-    without_folders(local_report)
-    assert json.dumps(local_report) == before
-
-
-def test_the_users_recipe_is_handed_over_word_for_word(folder: Path) -> None:
-    assert (folder / "recipe.yaml").read_text() == "name: tiny  # the user's own words\n"
-
-
-def test_the_recipes_licence_goes_before_the_strictest(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
-    assert exported(student, local_report, tmp_path, licence="gpl-3.0").licence == "gpl-3.0"
-
-
-def test_a_model_has_the_same_states_as_itself(student: Teacher) -> None:
-    assert same_states(student, student, SENTENCES)
-
-
-@pytest.mark.parametrize("name", ["encoder.layer.1.output.dense.weight", "embeddings.LayerNorm.bias"])
-def test_a_changed_weight_is_detected(student: Teacher, name: str) -> None:
-    changed = Teacher(model=keep_layers(student.model, [1, 2]), tokenizer=student.tokenizer)
-    assert same_states(student, changed, SENTENCES)
-    with torch.no_grad():
-        changed.model.get_parameter(name).view(-1)[0] += 1e-3
-    assert not same_states(student, changed, SENTENCES)
-
-
-def test_a_changed_tokenizer_is_detected(student: Teacher, tiny_teacher: Path) -> None:
-    other = load_teacher(str(tiny_teacher)).tokenizer
-    other.add_tokens([SENTENCES[0].split()[1]])
-    assert not same_states(student, Teacher(model=student.model, tokenizer=other), SENTENCES)
-
-
-def test_an_export_that_loads_to_other_states_is_refused(
+@pytest.mark.usefixtures("unproven")
+def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export(
     student: Teacher, local_report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distill.export import stage
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise ConversionError("FickleModel cannot be converted to ONNX: it changes its mind")
 
-    save = stage.save_model
-    monkeypatch.setattr(stage, "save_model", lambda model, *rest: save(untrained_copy(model, 1), *rest))
-    with pytest.raises(RuntimeError, match="does not give the student's hidden states"):
-        exported(student, local_report, tmp_path)
+    monkeypatch.setattr(runtimes, "write_onnx", refuse)
+    result = exported(student, local_report, tmp_path, onnx=True)
+    assert set(result.files) == STOCK | FOR_SENTENCES
+    assert result.warnings == ["onnx/model.onnx was left out: FickleModel cannot be converted to ONNX: it changes its mind"]
 
 
-def test_a_published_report_names_a_local_baseline_without_its_folder(local_report: dict[str, Any]) -> None:
-    folder, report = f"/home/{SECRET}/models/baseline", copy.deepcopy(local_report)
-    report["recipe"]["evaluation"]["models"] += [folder, "org/baseline"]
-    report["evaluation"] += [report["evaluation"][0] | {"model": folder, "reason": f"there is no folder {folder}; say a/b"}]
-    published = without_folders(report)
-    assert published["recipe"]["evaluation"]["models"][-2:] == ["baseline", "org/baseline"]
-    assert published["evaluation"][-1]["model"] == "baseline"
-    assert published["evaluation"][-1]["reason"] == "there is no folder baseline; say a/b"
+@pytest.mark.parametrize(
+    ("made", "seconds", "warning"),
+    [
+        (Runtimes(), 0.8, None),
+        (Runtimes(), 1.25, "onnx/model_int8.onnx takes 1.25 times as long as float32 on this CPU"),
+        (Runtimes(int8_reason="it is far off"), None, "onnx/model_int8.onnx was left out: it is far off"),
+        (Runtimes(left_whole=2), 1.0, "2 matrix products of onnx/model_int8.onnx stay in float32"),
+    ],
+)
+def test_the_user_hears_what_int8_costs(made: Runtimes, seconds: float | None, warning: str | None) -> None:
+    proof = Proof(sentences=1, onnx_max_abs_difference=0.0, int8_cosine=1.0, int8_time=seconds)
+    warnings = _warnings(ExportSection(), made, proof)
+    assert len(warnings) == (warning is not None) and (warning or "") in "".join(warnings)
+
+
+def test_no_file_of_the_folder_names_a_folder_or_a_name_of_the_user(folder: Path, tiny_teacher: Path) -> None:
+    private = [SECRET, str(tiny_teacher), f"{Path.home()}/", str(folder), str(Path.cwd()), "site-packages", '.py"']
+    for path in folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert [text for text in private if text.encode() in content] == [], path.name
+        assert not re.search(rf"[/\\]{re.escape(getpass.getuser())}[/\\]".encode(), content), path.name
+
+
+def test_the_users_recipe_is_handed_over_in_the_users_words_without_folders(folder: Path) -> None:
+    assert (folder / "recipe.yaml").read_text() == RECIPE.replace(f"/home/{SECRET}/text/", "")
+
+
+@pytest.mark.usefixtures("unproven")
+def test_the_recipes_licence_goes_before_the_strictest(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
+    assert exported(student, local_report, tmp_path, licence="gpl-3.0").licence == "gpl-3.0"

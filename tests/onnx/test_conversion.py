@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from transformers import (
@@ -13,14 +15,18 @@ from transformers import (
     BertForMaskedLM,
     BertModel,
     DistilBertConfig,
+    DistilBertForMaskedLM,
     ModernBertConfig,
+    ModernBertForMaskedLM,
     PreTrainedConfig,
     XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
 )
 
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import INPUTS, OUTPUT
+from distill.onnx.quantisation import write_int8
 
 VOCABULARY, POSITIONS, PADDING = 200, 64, 1
 SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 2}
@@ -104,3 +110,56 @@ def test_an_architecture_that_cannot_be_converted_is_told_by_its_name(tmp_path: 
     with pytest.raises(ConversionError, match="FickleModel cannot be converted to ONNX: "):
         write_onnx(FickleModel(CONFIGS["bert"]()), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+HEADS: dict[str, type[Any]] = {
+    "bert": BertForMaskedLM,
+    "xlm-roberta": XLMRobertaForMaskedLM,
+    "distilbert": DistilBertForMaskedLM,
+    "modernbert": ModernBertForMaskedLM,
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_precisions(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = HEADS[name](CONFIGS[name]()).eval()
+    whole, small = tmp_path / "model.onnx", tmp_path / "model_int8.onnx"
+    write_onnx(model, whole, head=True)
+    write_int8(whole, small)
+    batch = batch_of((2, 9), [9, 4])
+    with torch.inference_mode():
+        logits = model(**{key: torch.from_numpy(array) for key, array in batch.items()}).logits.numpy()
+    for file, tolerance in ((whole, 1e-5), (small, 0.1)):
+        session = onnxruntime.InferenceSession(file)
+        assert [output.name for output in session.get_outputs()] == ["logits", "last_hidden_state"]
+        found = session.run(None, batch)
+        for one, other in zip(found, (logits, states_of(model, batch)), strict=True):
+            visible = batch["attention_mask"][..., None]
+            assert np.abs((one - other) * visible).max() <= tolerance * np.abs(other).max()
+    # One matrix serves tokens and head, and none is left in float32.
+    tensors = onnx.load(small).graph.initializer
+    assert [list(t.dims) for t in tensors].count([VOCABULARY, 32]) == 1
+    assert [t.name for t in tensors if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2 and 1 not in t.dims] == []
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distill.onnx import conversion, quantisation
+
+    for module in (conversion, quantisation):
+        monkeypatch.setattr(module, "ONE_FILE_BYTES", 1000)
+    torch.manual_seed(0)
+    model = AutoModel.from_config(CONFIGS["xlm-roberta"]()).eval()
+    whole, small = tmp_path / "model.onnx", tmp_path / "model_int8.onnx"
+    write_onnx(model, whole)
+    write_int8(whole, small)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.onnx",
+        "model.onnx_data",
+        "model_int8.onnx",
+        "model_int8.onnx_data",
+    ]
+    batch = batch_of((2, 7), [7, 4])
+    visible = batch["attention_mask"][..., None]
+    np.testing.assert_allclose(OnnxEncoder(whole)(**batch) * visible, states_of(model, batch) * visible, atol=1e-5)
+    np.testing.assert_allclose(OnnxEncoder(small)(**batch) * visible, states_of(model, batch) * visible, atol=0.1)

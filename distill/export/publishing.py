@@ -1,0 +1,65 @@
+"""What is handed over tells nothing of the user's folders: a report or a recipe goes in; it comes out without them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from distill.export.metadata import last_name, teacher_origin
+from distill.teacher.loading import PACKAGE
+
+_PART = r"[^\s\"',;:\[\](){}#/\\]"
+_ABSOLUTE = re.compile(rf"(?<![\w.*:/\\$}})\]-])(?:file://)?(?:~\w*|[A-Za-z]:)?(?:[/\\]{_PART}+)+[/\\]?")
+"""A path from the root, from somebody's home or from a drive; not what follows other text, as in a URL or a glob."""
+
+
+def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report fit to be published: a local teacher and local files go by their last name, not by the user's folders."""
+    public = _public_names(report["recipe"])
+
+    def published(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: published(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [published(item) for item in value]
+        if not isinstance(value, str) or value in public:
+            return public.get(value, value)
+        return _shortened(value, public)  # a reason can tell of them
+
+    return {key: published(item) for key, item in report.items()}
+
+
+def public_recipe(text: str, report: Mapping[str, Any]) -> str:
+    """The user's own words, but for absolute paths, of which the last name stays."""
+    known = {path: name for path, name in _public_names(report["recipe"]).items() if _ABSOLUTE.match(path)}
+    return _ABSOLUTE.sub(lambda found: last_name(found[0]), _shortened(text, known))
+
+
+def _shortened(text: str, public: Mapping[str, str]) -> str:
+    for path in sorted((path for path in public if "/" in path or "\\" in path), key=len, reverse=True):
+        text = text.replace(path, public[path])
+    return text
+
+
+def _public_names(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What the recipe says of local models and files, each with what may be told of it."""
+    rows = [task[split] for task in recipe["evaluation"]["tasks"] for split in ("source", "train", "dev", "test")
+            if task.get(split)]  # fmt: skip
+    sources = [*recipe["corpus"]["sources"], *rows]
+    public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
+    public |= {text: last_name(text) for text in _strings(recipe) if _ABSOLUTE.match(text)}
+    models = [recipe["teacher"]["model"], *recipe["evaluation"]["models"]]
+    folders = (model for model in models if not model.startswith(PACKAGE) and teacher_origin(model) != model)
+    return public | {folder: teacher_origin(folder) for folder in folders}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

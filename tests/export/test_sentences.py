@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distill.export.sentences import write_sentence_files
+from distill.recipe import TeacherSection
+from distill.teacher import Teacher, load_teacher
+from distill.teacher.pooling import pool
+from distill.teacher.saving import save_model
+from tests.conftest import swedish_sentences
+
+SENTENCES = swedish_sentences(4, seed=3)
+PREFIXES = {"query": "query: ", "passage": "passage: "}
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_teacher: Path) -> Teacher:
+    return load_teacher(str(tiny_teacher))
+
+
+def section(**changes: Any) -> TeacherSection:
+    return TeacherSection(model="a/b", **changes)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_sentence_transformers_gives_the_vectors_that_pooling_gives(teacher: Teacher, tmp_path: Path, pooling: str) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    save_model(teacher.model, teacher.tokenizer, tmp_path)
+    write_sentence_files(section(pooling=pooling, prefixes=PREFIXES), tmp_path, width=32, length=60)
+    model = sentence_transformers.SentenceTransformer(str(tmp_path), local_files_only=True, device="cpu")
+    for encode, prefix in ((model.encode_query, "query: "), (model.encode_document, "passage: "), (model.encode, "")):
+        for sentence in SENTENCES:
+            batch = teacher.tokenizer(prefix + sentence, return_tensors="pt")
+            with torch.inference_mode():
+                expected = pool(teacher.model(**batch).last_hidden_state, batch["attention_mask"], pooling)[0]
+            torch.testing.assert_close(torch.from_numpy(encode(sentence)), expected, atol=1e-5, rtol=0)
+
+
+def test_prompts_are_known_by_the_names_that_callers_use(tmp_path: Path) -> None:
+    write_sentence_files(section(prefixes=PREFIXES), tmp_path, width=32, length=60)
+    prompts = json.loads((tmp_path / "config_sentence_transformers.json").read_text())["prompts"]
+    assert prompts == {"query": "query: ", "passage": "passage: ", "document": "passage: "}
+
+
+def test_each_module_stands_where_its_list_says(tmp_path: Path) -> None:
+    write_sentence_files(section(), tmp_path, width=32, length=60)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    assert [(module["idx"], module["path"]) for module in modules] == [(0, ""), (1, "1_Pooling")]
+    pooling = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())
+    assert (pooling["word_embedding_dimension"], pooling["pooling_mode_mean_tokens"], pooling["pooling_mode_cls_token"]) == (
+        32,
+        True,
+        False,
+    )
+    assert json.loads((tmp_path / "sentence_bert_config.json").read_text())["max_seq_length"] == 60
