@@ -221,6 +221,7 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
                 "lengths": [8],
                 "seconds": 0.1,
             },
+            "export": {"onnx": False},
         }
         for key, value in changes.items():
             *sections, last = key.split(".")

@@ -143,6 +143,12 @@ def test_a_fingerprint_changes_with_the_code_of_its_room_alone(rooms, changed, d
     assert (fingerprint({"a": 1}, "corpus") != before) == differs
 
 
+def test_a_fingerprint_changes_with_the_code_of_a_room_that_is_borrowed(rooms):
+    before = fingerprint({}, "corpus", "student")
+    (rooms / "student/stage.py").write_text("two")
+    assert fingerprint({}, "corpus", "student") != before
+
+
 @pytest.mark.parametrize(
     ("parts", "same"),
     [({"b": 2, "a": 1}, True), ({"a": 1, "b": 3}, False), ({"a": 1}, False), ({"a": 1, "b": "2"}, False)],

@@ -219,8 +219,9 @@ def test_the_report_has_the_contracts_keys(finished, part):
 def test_the_report_agrees_with_the_files(finished):
     report = finished.report
     assert report["recipe"]["name"] == "tiny"
-    files = sorted(path.name for path in (finished.run / "export").iterdir() if path.name != "stage.json")
-    assert report["export"]["files"] == files
+    export = finished.run / "export"
+    files = {path.relative_to(export).as_posix() for path in export.rglob("*") if path.is_file()}
+    assert report["export"]["files"] == sorted(files - {"stage.json"})
     assert report["student"]["vocabulary_size"] == report["vocabulary"]["kept"] < report["vocabulary"]["original"]
     assert report["evaluation"][0]["model"] == "teacher"
     assert report["export"]["reason"]

@@ -16,7 +16,7 @@ from distill.run import Run
 
 
 def test_a_recipe_leaves_every_stage_its_report_and_a_student_that_stock_classes_load(write_recipe, distill, tmp_path):
-    done = distill("recipe", write_recipe())
+    done = distill("recipe", write_recipe(**{"export.onnx": True}))
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "tiny"
     for stage in ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export"):
@@ -24,6 +24,7 @@ def test_a_recipe_leaves_every_stage_its_report_and_a_student_that_stock_classes
     report = json.loads((run / "report.json").read_text())
     assert report["vocabulary"]["max_abs_hidden_difference"] == 0.0
     assert report["student"]["layers"] == 2
+    assert {"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_int8.onnx"} <= {*report["export"]["files"]}
 
     import torch
     from transformers import AutoModel, AutoTokenizer

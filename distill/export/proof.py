@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ _TOLERANCE = 1e-4
 """How far ONNX Runtime's sums in float32 may be from torch's."""
 _MASKED = 8
 """For how many sentences the head's logits are compared: each is a matrix as wide as the vocabulary."""
+_RAISED = re.compile(r"[\w.]*(Error|Exception): ")
+"""The first line of what an exception says, where advice can follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +103,8 @@ def _ask(folder: Path, expected: Path) -> dict[str, Any]:
     command = [sys.executable, "-P", str(stranger), str(folder), str(expected)]
     process = subprocess.run(command, cwd=expected, env=environment, capture_output=True, text=True, check=False)
     if process.returncode:
-        words = (process.stderr.strip() or "it said nothing").splitlines()[-1]
+        lines = process.stderr.strip().splitlines() or ["it said nothing"]
+        words = next((line for line in reversed(lines) if _RAISED.match(line)), lines[-1]).rstrip(".")
         raise ExportError(f"stock classes cannot load the exported folder ({words}); please report this")
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from distill.onnx.embedding import quantise_embedding, quantised_rows
 
@@ -44,5 +44,5 @@ def test_a_tokens_row_comes_out_as_it_was(scale: float) -> None:
     graph = helper.make_graph([node], "g", [ids], [out], [numpy_helper.from_array(matrix, "rows")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     assert quantise_embedding(model)
-    found = onnx.reference.ReferenceEvaluator(model).run(None, {"input_ids": np.array([4, 0])})[0]
+    found = ReferenceEvaluator(model).run(None, {"input_ids": np.array([4, 0])})[0]
     np.testing.assert_allclose(found, matrix[[4, 0]], atol=np.abs(matrix).max() / 250)
