@@ -178,6 +178,37 @@ def benchmark(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder of a finished run, such as runs/quickstart.")],
+    push: Annotated[str | None, typer.Option(help="Push it to this Hub repository.", metavar="ORG/NAME")] = None,
+    private: Annotated[bool, typer.Option("--private", help="If the repository is made, only its owner sees it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="The branch to push to (main).", metavar="BRANCH")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be sent, send nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace another model that the repository holds.")] = False,
+) -> None:
+    """Hand a finished run's student over: the export folder, made anew where it is stale, and pushed if asked."""
+    from distill.export_command import export_run
+    from distill.pushing import push_run
+    from distill.report.formats import format_bytes
+
+    if push is None and (private or revision or force):
+        raise UserError("--private, --revision and --force say how to push: name the repository with --push ORG/NAME.")
+    files = export_run(run, Progress(), dry_run=dry_run)
+    _out.print(f"student: {run / 'export'}: {', '.join(files)}", markup=False, soft_wrap=True)
+    if push is None:
+        return
+    done = push_run(run, push, private=private, revision=revision, force=force, dry_run=dry_run)
+    if dry_run:
+        made = f", a new {'private' if private else 'public'} repository" if done.created else ""
+        told = f"would go to {done.url}{made}, as {done.tag}; nothing was sent"
+        _out.print(f"{len(done.sizes)} files, {format_bytes(sum(done.sizes.values()))}, {told}", markup=False, soft_wrap=True)
+    else:
+        _out.print(f"pushed: {done.url} as {done.tag} (commit {done.commit})", markup=False, soft_wrap=True)
+    if done.removed:
+        _out.print(f"{'to go' if dry_run else 'gone'}: {', '.join(done.removed)}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that can be run by name."""
     from distill.recipe_file import list_recipes, load_recipe
@@ -269,6 +300,8 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
             f"{plan.operations:.2g} floating-point operations, about {format_seconds(min(seconds, limit))} here in {precision}",
             soft_wrap=True,
         )
+    if "export" in pending and run.recipe.export.push:
+        _out.print(f"export: pushed to {run.recipe.export.push} when the run is done", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -61,24 +61,21 @@ class StageFolder:
 
     def finish(self, record: Record) -> None:
         """Put the worked-in folder, with its record, in the stage's place."""
-        text = json.dumps(
-            {
-                "fingerprint": record.fingerprint,
-                "started": record.started,
-                "finished": record.finished,
-                "seconds": record.seconds,
-                "result": record.result,
-            },
-            ensure_ascii=False,
-            indent=2,
-        )
-        (self.partial / RECORD).write_text(text + "\n", encoding="utf-8")
+        (self.partial / RECORD).write_text(_record_text(record), encoding="utf-8")
         (self.partial / "fingerprint").unlink()
         shutil.rmtree(self._stale, ignore_errors=True)
         if self.final.exists():
             self.final.rename(self._stale)
         self.partial.rename(self.final)
         shutil.rmtree(self._stale, ignore_errors=True)
+
+    def amend(self, record: Record) -> None:
+        """Give the finished stage another record: of what was done with it since."""
+        write_whole(self.final / RECORD, _record_text(record))
+
+
+def _record_text(record: Record) -> str:
+    return json.dumps(asdict(record), ensure_ascii=False, indent=2) + "\n"
 
 
 def fingerprint(parts: Mapping[str, Any], *rooms: str) -> str:

@@ -51,6 +51,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     Raises UserError for what the user can mend and Interrupted after a signal; finished stages stay.
     """
     from distill.plan import check_space, check_surroundings, make_plan
+    from distill.pushing import push_obstacles
 
     try:
         pending = pending_stages(run, until=until, force=force)
@@ -59,6 +60,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         raise
     if not pending and _is_reported(run):
         run.progress.say(f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})")
+        _push(run)
         return
     for name in run.records:
         run.progress.say(f"{name}: up to date", "dim")
@@ -68,12 +70,16 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         silence_libraries()
+        if pending[-1].name == "export":
+            run.progress.warn(push_obstacles(run.recipe.export))
     parameters = {**run.recipe.model_dump(mode="json", exclude_none=True), "overrides": " ".join(run.file.overrides) or "none"}
     tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language}
     run.tracker.start(run.recipe.name, parameters, tags)
     try:
         for stage in pending:
-            _run_stage(run, stage, forced=stage.name == force)
+            with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
+                record = make_stage(run, stage, forced=stage.name == force)
+                run.tracker.log({**_figures(record.result), "seconds": record.seconds})
         _report(run)
     except Interrupted:
         run.tracker.finish("KILLED")
@@ -82,26 +88,26 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         run.tracker.finish("FAILED")
         raise
     run.tracker.finish("FINISHED")
+    _push(run)
 
 
-def _run_stage(run: Run, stage: Stage, *, forced: bool) -> None:
+def make_stage(run: Run, stage: Stage, *, forced: bool = False) -> Record:
     """Run one stage in a folder of its own and put it into place."""
     run.interruption.check()
     mark = stage_fingerprint(run, stage)
     folder = StageFolder(run.folder, stage.name)
     started, clock = now(), time.monotonic()
-    with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
-        # Forced work is its own: it doesn't go on from what was there, but after an interruption from itself.
-        partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
-        if stage.shared:
-            run.processes.share((stage.name, str(partial), {name: asdict(record) for name, record in run.records.items()}))
-        result = asdict(stage.execute(run, partial))
-        seconds = time.monotonic() - clock
-        run.tracker.log({**_figures(result), "seconds": seconds})
+    # Forced work is its own: it doesn't go on from what was there, but after an interruption from itself.
+    partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
+    if stage.shared:
+        run.processes.share((stage.name, str(partial), {name: asdict(record) for name, record in run.records.items()}))
+    result = asdict(stage.execute(run, partial))
+    seconds = time.monotonic() - clock
     record = Record(fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result)
     folder.finish(record)
     run.records[stage.name] = record
     run.progress.say(f"{stage.name}: done in {format_seconds(seconds)}")
+    return record
 
 
 def follow(run: Run) -> None:
@@ -123,10 +129,23 @@ def _is_reported(run: Run) -> bool:
     return current and (run.folder / "report.html").is_file()
 
 
-def _report(run: Run) -> None:
-    """Write report.json, report.html and the plots, and hand them to MLflow."""
+def _push(run: Run) -> None:
+    """Push the finished export where the recipe asks for it. Raises UserError; all that was run stays."""
+    from distill.pushing import is_to_be_pushed, push_run, run_is_kept
+
+    section, record = run.recipe.export, run.records.get("export")
+    if section.push is None or record is None or not is_to_be_pushed(section, record.result["pushed_to"]):
+        return
+    run.progress.say(f"export: pushing to {section.push}", "dim")
+    with run_is_kept(run.folder, section):
+        pushed = push_run(run.folder, section.push, private=section.private)
+    run.progress.say(f"export: pushed to {pushed.url} as {pushed.tag}")
+
+
+def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds, and the files to look at."""
     from distill.report.canvas import to_png
-    from distill.report.content import headline, report_content
+    from distill.report.content import report_content
     from distill.report.page import render_page
     from distill.report.plots import draw_plots
 
@@ -138,13 +157,22 @@ def _report(run: Run) -> None:
     figures = draw_plots(content, history)
     write_whole(run.folder / "report.html", render_page(content, figures))
     write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    write_whole(run.folder / "recipe.yaml", run.file.text)
     plots = run.folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir()
     for name, figure in figures.items():
         (plots / f"{name}.png").write_bytes(to_png(figure))
-        run.tracker.artifact(plots / f"{name}.png", "plots")
-    written = ["report.html", "report.json", *_write_tables(run.folder, content)]
+    return content, ["report.html", "report.json", *_write_tables(run.folder, content)]
+
+
+def _report(run: Run) -> None:
+    """Write the report and hand it to MLflow."""
+    from distill.report.content import headline
+
+    content, written = write_report(run)
+    for plot in sorted((run.folder / "plots").iterdir()):
+        run.tracker.artifact(plot, "plots")
     for name in written:
         run.tracker.artifact(run.folder / name)
     run.tracker.artifact(run.file.path)

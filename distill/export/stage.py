@@ -81,7 +81,7 @@ def run(
         runtimes=runtimes,
         proof=proof,
         pushed_to=None,
-        reason="pushing was not asked for",
+        reason="not pushed yet" if section.push else "pushing was not asked for",
         warnings=_warnings(section, runtimes, proof),
     )
     whole = {**report, "export": asdict(result) | {"path": "."}}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
-from distill.recipe.section import ENVIRONMENT_NAME, Section, parse_count
+from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
 from distill.recipe.tasks import (
@@ -68,6 +68,17 @@ class ExportSection(Section):
     """Whether onnx/model.onnx is written, for ONNX Runtime and transformers.js."""
     int8: bool = True
     """Whether onnx/model_int8.onnx is written too, a quarter of its size; without onnx there is none."""
+    push: str | None = None
+    """The Hub repository, ORG/NAME, that the folder is pushed to when the run is done."""
+    private: bool = False
+    """Whether that repository is private, where it is made."""
+
+    @field_validator("push")
+    @classmethod
+    def _is_repository(cls, push: str | None) -> str | None:
+        if push is not None and not is_repository(push):
+            raise ValueError(f"should be ORG/NAME, such as my-group/my-model; found {push!r}")
+        return push
 
 
 class Recipe(Section):

@@ -48,6 +48,18 @@ def filled_from_environment(path: str | None) -> str | None:
     return path and ENVIRONMENT_NAME.sub(lambda found: os.environ[found[1]], path)
 
 
+def is_repository(name: str) -> bool:
+    """Whether a name is a Hub repository's with its owner's: ORG/NAME."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return all(name.partition("/"))
+
+
 class Section(BaseModel):
     """A part of a recipe: fixed once read, and closed to keys it does not know."""
 

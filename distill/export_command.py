@@ -1,0 +1,77 @@
+"""The export of a finished run on its own: the run's folder goes in; its export, made anew where it is stale, comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from distill.errors import UserError
+from distill.folders import Record, StageFolder
+from distill.interruption import Interruption
+from distill.pipeline import make_stage, stage_fingerprint, write_report
+from distill.progress import Progress, silence_libraries
+from distill.recipe import Recipe
+from distill.recipe_file import RecipeFile
+from distill.run import Run
+from distill.stages import STAGES
+
+_EXPORT = next(stage for stage in STAGES if stage.name == "export")
+
+
+def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> list[str]:
+    """Make a finished run's export anew if it is missing, cut short or older than the run or this package; its files.
+
+    Raises UserError if the run is not finished, or with `dry_run`, if the export would have to be made.
+    """
+    run = open_run(folder, progress)
+    stage = StageFolder(folder, "export")
+    record = stage.record()
+    if record is None or record.fingerprint != stage_fingerprint(run, _EXPORT) or not _is_whole(stage.final, record):
+        if dry_run:
+            raise UserError(f"{stage.final} is missing or out of date; python -m distill export {folder} makes it.")
+        silence_libraries()
+        record = make_stage(run, _EXPORT)
+        write_report(run)
+    else:
+        progress.say("export: up to date", "dim")
+    files: list[str] = record.result["files"]
+    return files
+
+
+def open_run(folder: Path, progress: Progress) -> Run:
+    """A finished run as its folder tells it. Raises UserError if a stage before the export is missing or was redone since."""
+    try:
+        report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        executions, overrides = report["stages"], tuple(report["overrides"])
+        recipe = Recipe.model_validate(report["recipe"])
+    except FileNotFoundError:
+        what = "has no report.json: its run has not ended" if folder.is_dir() else "is not there"
+        raise UserError(f"{folder} {what}; name the folder of a finished run, such as runs/quickstart.") from None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise UserError(f"{folder / 'report.json'} is not one of this version of distill; run the recipe again.") from error
+    records = {name: StageFolder(folder, name).record() for name in _EXPORT.reads}
+    missing = [name for name, record in records.items() if record is None or record.identity != executions.get(name)]
+    if missing:
+        raise UserError(
+            f"{folder} is not finished: what it has of {', '.join(missing)} is missing or not of the same run; "
+            f"python -m distill recipe {recipe.name} goes on."
+        )
+    try:
+        text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = yaml.safe_dump(report["recipe"], allow_unicode=True, sort_keys=False)
+    return Run(
+        file=RecipeFile(path=folder / "recipe.yaml", text=text, recipe=recipe, overrides=overrides),
+        folder=folder,
+        progress=progress,
+        interruption=Interruption(),
+        records={name: record for name, record in records.items() if record is not None},
+    )
+
+
+def _is_whole(folder: Path, record: Record) -> bool:
+    return all((folder / name).is_file() for name in record.result["files"])
