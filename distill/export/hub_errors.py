@@ -40,10 +40,12 @@ def explain(error: BaseException, repository: str, endpoint: str) -> str | None:
     for one in causes:
         if isinstance(one, HfHubHTTPError):
             return _answer(one.response.status_code, _one_line(one.server_message), repository, endpoint)
-    for one in causes:
-        # Xet's failures are OSErrors too; one that names a file is of this machine's disk.
-        if isinstance(one, network_error) or (isinstance(one, OSError) and one.filename is None and one.errno is None):
-            return f"No connection to {endpoint} ({_one_line(str(one)) or type(one).__name__}); once there is one, {_AGAIN}."
+    # Of the network what the HTTP library says comes first; Xet's failures are OSErrors without a file or a number.
+    lost = [one for one in causes if isinstance(one, network_error)]
+    lost += [one for one in causes if isinstance(one, OSError) and one.filename is None and one.errno is None]
+    if lost:
+        reason = _one_line(str(lost[0])) or type(lost[0]).__name__
+        return f"No connection to {endpoint} ({reason}); once there is one, {_AGAIN}."
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
         return f"{endpoint} does not take the model card: {_one_line(str(error))}"
     return None
