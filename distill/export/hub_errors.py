@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distill.errors import UserError
 
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
 _AGAIN = "the same command goes on where it stopped"
 
 
@@ -40,10 +42,14 @@ def explain(error: BaseException, repository: str, endpoint: str) -> str | None:
     for one in causes:
         if isinstance(one, HfHubHTTPError):
             return _answer(one.response.status_code, _one_line(one.server_message), repository, endpoint)
-    # Of the network what the HTTP library says comes first; Xet's failures are OSErrors without a file or a number.
     lost = [one for one in causes if isinstance(one, network_error)]
+    # Xet's failures are OSErrors without a file or a number; an answer's status is in their text alone.
     lost += [one for one in causes if isinstance(one, OSError) and one.filename is None and one.errno is None]
     if lost:
+        if found := _XET_STATUS.search(str(lost[0])):
+            return _answer(
+                int(found[1]), "HF_HUB_DISABLE_XET=1 does without Xet" if found[1] == "404" else "", repository, endpoint
+            )
         reason = _one_line(str(lost[0])) or type(lost[0]).__name__
         return f"No connection to {endpoint} ({reason}); once there is one, {_AGAIN}."
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):

@@ -284,6 +284,18 @@ def test_an_export_that_lacks_a_file_is_not_pushed(hub: Hub, export: Any) -> Non
     assert hub.calls == []
 
 
+@pytest.mark.parametrize(("status", "said"), [(403, "this token has no right"), (404, "HF_HUB_DISABLE_XET=1 does without Xet")])
+def test_what_xet_is_refused_is_told_as_a_refusal(
+    hub: Hub, export: Any, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    hub.fault = lambda method, path: status if "/xet-write-token/" in path else None
+    with pytest.raises(UserError, match=said):
+        push(export(), "group/danish")
+    assert hub.repositories["group/danish"].files() == {}
+
+
 def test_what_is_nobodys_mistake_is_not_explained_away() -> None:
     assert explain(AssertionError("a bug"), "a/b", "https://hub") is None
     assert explain(FileNotFoundError(2, "no such file", "model.safetensors"), "a/b", "https://hub") is None
