@@ -143,7 +143,7 @@ def _push(run: Run) -> None:
 
 
 def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
-    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds, and the files to look at."""
+    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds, and the files' names."""
     from distill.report.canvas import to_png
     from distill.report.content import report_content
     from distill.report.page import render_page
