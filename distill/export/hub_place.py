@@ -15,7 +15,7 @@ from distill.errors import UserError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_NO_MODEL = {".gitattributes", ".gitignore", "LICENSE", "README.md"}
+_NO_MODEL = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "README.md"}
 """What a repository may hold and still be free for a first model."""
 _LARGEST_REPORT = 32 * 10**6
 

@@ -1,0 +1,99 @@
+"""Keeps a finished run's figures: what README.md quotes, with the machine, versions and commit they were taken at.
+
+    make quickstart && .venv/bin/python benchmarks/finished_run.py quickstart
+
+reads runs/quickstart/, writes benchmarks/results/quickstart.json and prints the tables of README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from provenance import commit
+
+from distill import __version__
+from distill.report.content import headline
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(name: str) -> None:
+    """Write the figures of the finished run of that name."""
+    run, result = Path("runs", name), RESULTS / f"{name}.json"
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted(run.glob("*/stage.json"))}
+    kept = {
+        "commit": commit(),
+        "version": __version__,
+        "overrides": report["overrides"],
+        "machine": report["machine"],
+        "seconds": {name: round(seconds, 1) for name, seconds in stages.items()},
+        "headline": headline(report),
+        "teacher": report["teacher"],
+        "student": report["student"],
+        "vocabulary": report["vocabulary"],
+        "distillation": {key: value for key, value in report["distillation"].items() if key != "fidelity"},
+        "fidelity": report["distillation"]["fidelity"][-1],
+        "evaluation": report["evaluation"],
+        "benchmark": report["benchmark"],
+    }
+    result.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(table(kept), "\n\n", curve(kept), sep="")
+    print(f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {result}")
+
+
+def curve(kept: dict[str, Any]) -> str:
+    """Sizes of vocabulary and what they leave, as README.md shows them."""
+    lines = [
+        "| seen | pieces | sentences as before | words as before | unknown characters | tokens a word | parameters |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    often = {1: "once", 2: "twice"}
+    for point in kept["vocabulary"]["curve"]:
+        seen = often.get(point["min_count"], f"{point['min_count']} times")
+        lines.append(
+            f"| {seen} | {point['pieces']:,} | {point['heldout_identical']:.1%} "
+            f"| {point['heldout_words_identical']:.1%} | {point['heldout_unknown_characters']:.3%} "
+            f"| {point['tokens_per_word']:.3f} | {point['parameters'] / 1e6:.1f}M |"
+        )
+    return "\n".join(lines)
+
+
+def table(kept: dict[str, Any]) -> str:
+    """The figures as README.md shows them: a row a model, each task by its first metric."""
+    tasks = dict.fromkeys(row["task"] for row in kept["evaluation"])
+    metric = {task: next(row["metric"] for row in kept["evaluation"] if row["task"] == task) for task in tasks}
+    scores = {(row["model"], row["task"]): row for row in kept["evaluation"] if row["metric"] == metric[row["task"]]}
+    speed = {row["model"]: row for row in kept["benchmark"] if (row["batch_size"], row["length"]) == (1, 128)}
+    heads = [f"{task}, {metric[task].replace('_', '-')}" for task in tasks]
+    lines = [
+        f"| | parameters | on disk | ms, 128 tokens | {' | '.join(heads)} | of the teacher's |",
+        f"|---|---:|---:|---:|{'---|' * len(heads)}---:|",
+    ]
+    for model in dict.fromkeys([*(row["model"] for row in kept["evaluation"]), *speed]):
+        rows = [scores.get((model, task)) for task in tasks]
+        shares = [row["retention"] for row in rows if row and row["retention"] is not None]
+        mean = f"{fmean(shares):.1%}" if shares and len(shares) == len(tasks) else ""
+        lines.append(f"| {model} | {_size(speed.get(model))} | {' | '.join(map(_score, rows))} | {mean} |")
+    return "\n".join(lines)
+
+
+def _size(fast: dict[str, Any] | None) -> str:
+    if fast is None:
+        return " | | "
+    return f"{fast['parameters'] / 1e6:.1f}M | {fast['bytes_on_disk'] / 1e6:.0f} MB | {fast['median_ms']:.0f}"
+
+
+def _score(row: dict[str, Any] | None) -> str:
+    if row is None or row["mean"] is None:
+        return ""
+    interval = f" ({row['low']:.3f} to {row['high']:.3f})" if row["low"] is not None else ""
+    return f"{row['mean']:.3f}{interval}"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2] or ["quickstart"])
