@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -90,3 +91,54 @@ def test_a_mistake_names_its_line_its_key_and_what_would_be_right(
     told: Callable[[str], str], evaluation: str, message: str
 ) -> None:
     assert message in told(evaluation)
+
+
+ABROAD = "- {name: nli, kind: KIND, train: {hub: a/b, config: TRAIN}, test: {hub: a/b, config: '{language}', split: test}REST}"
+
+
+def abroad(rest: str = "", kind: str = "classification", train: str = "'{language}'") -> dict[str, Any]:
+    task = ABROAD.replace("KIND", kind).replace("TRAIN", train).replace("REST", f", {rest}" if rest else "")
+    return {"tasks": yaml.safe_load(task)}
+
+
+def test_a_task_in_several_languages_names_a_source_for_each_that_its_settings_want() -> None:
+    def places(settings: str) -> list[tuple[str | None, str]]:
+        task = section(**abroad("cross_lingual: {languages: [en, sv, da], " + settings + "}")).tasks[0]
+        return [(source.config, source.split) for source in task.sources]
+
+    tests = [("en", "test"), ("sv", "test"), ("da", "test")]
+    assert places("settings: [transfer, translate_test]") == [("en", "train"), *tests]
+    assert places("settings: [translate_train]") == [("en", "train"), ("sv", "train"), ("da", "train"), *tests]
+    translated = "settings: [translate_test], translated: {hub: 'a/{language}-en'}"
+    assert places(translated)[-2:] == [(None, "train"), (None, "train")]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (abroad(), "train names {language}; say which languages there are in cross_lingual.languages"),
+        (abroad("cross_lingual: {languages: [en, sv]}", train="en"), "train lacks {language}, whose place each of"),
+        (
+            abroad("cross_lingual: {languages: [en, sv], translated: {path: mt.jsonl}}"),
+            "cross_lingual.translated lacks {language}",
+        ),
+        (abroad("cross_lingual: {languages: [sv, da]}"), "source_language en is none of the languages sv, da"),
+        (abroad("cross_lingual: {languages: [en, sv, en]}"), "names en twice"),
+        (abroad("cross_lingual: {languages: [en, ../sv]}"), "String should match pattern"),
+        (abroad("cross_lingual: {languages: [en, sv]}", "tokens"), "translate_test wants one label a text"),
+        (
+            abroad("cross_lingual: {languages: [en, sv], settings: [transfer], translated: {path: '{language}'}}"),
+            "translated goes with the setting translate_test",
+        ),
+    ],
+)
+def test_a_task_in_several_languages_that_cannot_be_is_refused(task: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        section(**task)
+
+
+def test_two_tasks_cannot_have_one_name_in_the_report() -> None:
+    task = abroad("cross_lingual: {languages: [en, sv]}")["tasks"]
+    other = yaml.safe_load("{name: nli.transfer.sv, kind: masked, source: {path: a}}")
+    with pytest.raises(ValueError, match=r"names nli\.transfer\.sv twice"):
+        section(tasks=[*task, other])

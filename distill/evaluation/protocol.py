@@ -7,8 +7,8 @@ difference between two models is one of pairs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -41,7 +41,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """A model on a task: for each metric one value a seed, at the learning rate that dev chose."""
+    """A model on a task: for each metric, of each test set, one value a seed, at the learning rate that dev chose."""
 
     values: dict[str, list[float]]
     learning_rate: float
@@ -57,6 +57,22 @@ def draw_rows(seed: int, task: str, number: int, *, train: int, test: int) -> Dr
         test=random.integers(test, size=test),
         torch_seed=int(random.integers(2**31)),
     )
+
+
+def draw_for(rows: TaskRows, seed: int, task: str, number: int) -> Draw:
+    """The seed's draw of a task's rows; of several test sets each its own, one after another.
+
+    These follow from their sizes alone, whatever was learnt from: the same rows of sets of the same size.
+    """
+    if not rows.tests:
+        return draw_rows(seed, task, number, train=len(rows.train), test=len(rows.test))
+    sets = [places.start + draw_rows(seed, task, number, train=1, test=len(places)).test for places in rows.tests.values()]
+    return replace(draw_rows(seed, task, number, train=len(rows.train), test=1), test=np.concatenate(sets))
+
+
+def metric_in(metric: str, test: str) -> str:
+    """What a metric of one of several test sets is called."""
+    return f"{metric} in {test}"
 
 
 def planned(section: EvaluationSection) -> int:
@@ -81,29 +97,32 @@ def measure_model(
     precision: str,
     device: torch.device,
     finished: Finished,
+    learnt_from: str | None = None,
     quantise: bool = False,
     scores: Literal["scores", "int8"] = "scores",
     advance: Callable[[float, str], object] = lambda share, detail: None,
 ) -> Measured:
     """The model's values on the task: those that `finished` has are taken from there, the others are measured and added.
 
-    The learning rate is the best on dev with the first seed. The model is loaded if something is missing. With `quantise`,
+    The learning rate is the best on dev with the first seed. The model is loaded if something is missing. `learnt_from`
+    tells apart the fine-tunes of a task that has several sets of training rows; they share their draws. With `quantise`,
     every fine-tune is scored in int8, too, and `scores` says which of both is wanted. Raises ConversionError if the model
     cannot be had in int8.
     """
     bench: _Bench | None = None
+    own = task.name if learnt_from is None else f"{task.name} from {learnt_from}"
 
     def value_of(number: int, rate: float) -> dict[str, Any]:
         nonlocal bench
-        found = finished.find(name, task.name, number, rate)
+        found = finished.find(name, own, number, rate)
         if found is not None:
             return found
         if bench is None:
             bench = _Bench(task, rows, load(), section, pooling, precision, device, quantise)
-        draw = draw_rows(seed, task.name, number, train=len(rows.train), test=len(rows.test))
-        detail = f"{name} on {task.name}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
+        draw = draw_for(rows, seed, task.name, number)
+        detail = f"{name} on {own}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
         measured = bench(draw, rate, lambda share: advance(share, detail))
-        return finished.add({"model": name, "task": task.name, "seed": number, "learning_rate": rate, **measured})
+        return finished.add({"model": name, "task": own, "seed": number, "learning_rate": rate, **measured})
 
     tried = {rate: value_of(0, rate) for rate in section.learning_rates}
     best = choose_learning_rate([(rate, entry["dev"]) for rate, entry in tried.items()])
@@ -111,7 +130,7 @@ def measure_model(
     if "reason" in entries[0][scores]:
         raise ConversionError(entries[0][scores]["reason"])
     return Measured(
-        values={metric: [entry[scores][metric] for entry in entries] for metric in task.metrics},
+        values={metric: [entry[scores][metric] for entry in entries] for metric in entries[0][scores]},
         learning_rate=best,
         cut=entries[0]["cut"],
     )
@@ -168,7 +187,7 @@ class _Bench:
             padding=self.padding,
             advance=advance,
         )
-        scores = self._measure(tuned.model, self.rows.test, self.test, draw.test)
+        scores = self._measure(tuned.model, self.rows.test, self.test, draw.test, self.rows.tests)
         return {
             "dev": tuned.dev,
             "scores": scores,
@@ -181,12 +200,25 @@ class _Bench:
         }
 
     def _measure(
-        self, model: HeadedEncoder, rows: Sequence[Row], encoded: Encoded, drawn: Sequence[int] | np.ndarray
+        self,
+        model: HeadedEncoder,
+        rows: Sequence[Row],
+        encoded: Encoded,
+        drawn: Sequence[int] | np.ndarray,
+        sets: Mapping[str, range] | None = None,
     ) -> dict[str, float]:
         precision = "float32" if isinstance(model.encoder, Int8Encoder) else self.precision
         found = predict(model, encoded, outputs=self.outputs, precision=precision, padding=self.padding)
         predictions = name_predictions(found, rows, self.rows)
-        return measure(self.task, [rows[i] for i in drawn], [predictions[i] for i in drawn])
+
+        def of(drawn: Sequence[int] | np.ndarray) -> dict[str, float]:
+            return measure(self.task, [rows[i] for i in drawn], [predictions[i] for i in drawn])
+
+        if not sets:
+            return of(drawn)
+        parts = np.split(np.asarray(drawn), np.cumsum([len(places) for places in sets.values()])[:-1])
+        found_in = {test: of(part) for test, part in zip(sets, parts, strict=True)}
+        return {metric_in(metric, test): value for test, own in found_in.items() for metric, value in own.items()}
 
     def _measure_int8(self, model: HeadedEncoder, drawn: np.ndarray) -> dict[str, Any]:
         """The test scores of `model`, whose encoder an int8 one takes the place of; or why there are none."""
@@ -194,7 +226,7 @@ class _Bench:
             model.encoder = Int8Encoder(model.encoder)
         except ConversionError as error:
             return {"reason": str(error)}
-        return self._measure(model.to("cpu"), self.rows.test, self.test, drawn)
+        return self._measure(model.to("cpu"), self.rows.test, self.test, drawn, self.rows.tests)
 
 
 def name_predictions(found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows) -> list[Prediction]:

@@ -35,6 +35,12 @@ class Score:
     """The one that dev chose."""
     reason: str | None = None
     """Why something is not measured."""
+    base_task: str | None = None
+    """Of a task in several languages, the task's name in the recipe;"""
+    setting: str | None = None
+    """how it is carried from language to language;"""
+    language: str | None = None
+    """and the language tested, None of the average over all."""
 
 
 def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:

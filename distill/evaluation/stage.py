@@ -11,16 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from distill.errors import UserError
+from distill.evaluation.comparing import no_scores, scores_of
+from distill.evaluation.cross_lingual import CrossLingualRows, read_cross_lingual
 from distill.evaluation.finished import Finished
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.masked import masked_hits, read_texts
 from distill.evaluation.protocol import Measured, measure_model, planned
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
-from distill.evaluation.scores import TEACHER, Score, no_score, query_score, seed_score, share_score
+from distill.evaluation.scores import Score
 from distill.evaluation.tasks import TaskRows, read_task
 from distill.interruption import Interruption
 from distill.onnx.conversion import ConversionError
@@ -31,7 +32,7 @@ from distill.recipe.evaluation import OWN_MODELS
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
 
-Rows = RetrievalRows | list[str] | TaskRows
+Rows = RetrievalRows | list[str] | TaskRows | CrossLingualRows
 STUDENT, INT8 = "student", "student_int8"
 
 
@@ -43,7 +44,8 @@ class EvaluationResult:
     rows: dict[str, int]
     """Test rows of each task."""
     counts: dict[str, dict[str, Any]]
-    """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long for it."""
+    """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long for it; of a task in
+    several languages that of each language learnt from, and of all."""
 
 
 class _NoModelError(Exception):
@@ -69,7 +71,7 @@ def run(
     Raises UserError for what the user can mend, and Interrupted after a signal.
     """
     rows = {task.name: _read(task, seed) for task in section.tasks}
-    counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
+    counts = _counts(rows)
     finished = Finished(output / "measured.jsonl", interruption or Interruption())
     bench = _Bench(section, teacher_section, seed, finished, load)
     # The reference comes first where it is among the models: the others are compared with it. In int8 the student is scored
@@ -90,14 +92,14 @@ def run(
                 try:
                     found = bench.measure(task, rows[task.name], advance)
                 except _NoModelError as error:
-                    own = [no_score(name, task.name, metric, str(error)) for metric in task.metrics]
+                    own = no_scores(name, task, str(error))
                     advance(_parts(name, task, section), f"{name}: {error}")
                 else:
                     if name == reference:
                         whole[task.name] = found
-                    own = [_score(name, task, metric, found, whole.get(task.name), reference, seed) for metric in task.metrics]
-                    if isinstance(found, Measured):
-                        counts[task.name].setdefault("cut", {})[name] = found.cut
+                    own = scores_of(name, task, found, whole.get(task.name), reference, seed)
+                    for at, measured in _fine_tunes(task.name, found).items():
+                        counts[at].setdefault("cut", {})[name] = measured.cut
                 scores += own
                 on_scores(name, task.name, own)
     (output / "scores.json").write_text(json.dumps([asdict(s) for s in scores], indent=2) + "\n", encoding="utf-8")
@@ -127,17 +129,21 @@ class _Bench:
         self._name, self._model, self._refused = name, None, ""
 
     def measure(self, task: Task, rows: Rows, advance: Callable[[float, str], object]) -> Any:
-        """What `_score` makes scores of. Raises _NoModelError if the model is a baseline that cannot be loaded."""
-        if isinstance(rows, TaskRows):
+        """What `scores_of` makes scores of. Raises _NoModelError if the model is a baseline that cannot be loaded."""
+        if isinstance(rows, CrossLingualRows | TaskRows):
             assert not isinstance(task, RetrievalTask | MaskedTask)
-            return self._fine_tuned(task, rows, advance)
+            if isinstance(rows, TaskRows):
+                return self._fine_tuned(task, rows, advance)
+            return {name: self._fine_tuned(task, own, advance, name) for name, own in rows.fine_tunes.items()}
         found = self._finished.find(self._name, task.name)
         if found is None:
             values = self._values(task, rows, advance)
             found = self._finished.add({"model": self._name, "task": task.name, "values": values})
         return found["values"]
 
-    def _fine_tuned(self, task: FineTunedTask, rows: TaskRows, advance: Callable[[float, str], object]) -> Measured:
+    def _fine_tuned(
+        self, task: FineTunedTask, rows: TaskRows, advance: Callable[[float, str], object], learnt_from: str | None = None
+    ) -> Measured:
         self._precision = self._precision or choose_precision(self._section.precision, self._device)
         try:
             return measure_model(
@@ -153,6 +159,7 @@ class _Bench:
                 finished=self._finished,
                 quantise=self._name in (STUDENT, INT8) and INT8 in self._section.models,
                 scores="int8" if self._name == INT8 else "scores",
+                learnt_from=learnt_from,
                 advance=advance,
             )
         except ConversionError as error:
@@ -210,31 +217,35 @@ class _Bench:
 def _read(task: Task, seed: int) -> Rows:
     if isinstance(task, RetrievalTask):
         return read_retrieval_rows(task)
-    return read_texts(task, seed) if isinstance(task, MaskedTask) else read_task(task, seed)
+    if isinstance(task, MaskedTask):
+        return read_texts(task, seed)
+    return read_task(task, seed) if task.cross_lingual is None else read_cross_lingual(task, seed)
+
+
+def _counts(rows: Mapping[str, Rows]) -> dict[str, dict[str, Any]]:
+    """Of each fine-tuned task, or of everything that it learns from, how many rows there are."""
+    counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
+    for name, found in rows.items():
+        if isinstance(found, CrossLingualRows):
+            counts |= {f"{name} from {learnt}": own.counts for learnt, own in found.fine_tunes.items()}
+    return counts
+
+
+def _fine_tunes(task: str, found: Any) -> dict[str, Measured]:
+    """What was fine-tuned, by its name in the counts."""
+    if isinstance(found, Measured):
+        return {task: found}
+    return {f"{task} from {name}": own for name, own in found.items() if isinstance(own, Measured)}
 
 
 def _size(rows: Rows) -> int:
+    if isinstance(rows, CrossLingualRows):
+        return rows.test
     return len(rows.queries) if isinstance(rows, RetrievalRows) else len(rows.test) if isinstance(rows, TaskRows) else len(rows)
 
 
 def _parts(model: str, task: Task, section: EvaluationSection) -> int:
     if isinstance(task, RetrievalTask | MaskedTask):
         return 1
-    return 0 if model == INT8 else planned(section)  # those of the student are its own
-
-
-def _score(model: str, task: Task, metric: str, found: Any, whole: Any, reference: str, seed: int) -> Score:
-    """A metric's score, compared with the reference's, `whole`, where it was evaluated."""
-    called = TEACHER if reference == "teacher" else reference
-    if isinstance(found, Measured):
-        values = whole.values[metric] if isinstance(whole, Measured) else None
-        return seed_score(model, task.name, metric, found.values[metric], values, found.learning_rate, called)
-    if "reason" in found:
-        return no_score(model, task.name, metric, found["reason"])
-    own, other = np.array(found[metric]), _array(whole, metric)
-    score = share_score if isinstance(task, MaskedTask) else query_score
-    return score(model, task.name, metric, own, other, seed, called)
-
-
-def _array(values: Mapping[str, Any] | None, metric: str) -> np.ndarray | None:
-    return np.array(values[metric]) if values and metric in values else None
+    fine_tunes = 1 if task.cross_lingual is None else len(task.cross_lingual.fine_tunes)
+    return 0 if model == INT8 else planned(section) * fine_tunes  # those of the student are its own

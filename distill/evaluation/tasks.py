@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,6 +56,8 @@ class TaskRows:
     """Rows without a label that counts, by split."""
     test_in_train: int
     """Test rows whose text also stands in the training rows."""
+    tests: dict[str, range] = field(default_factory=dict)
+    """Where there are several test sets, each one's place among the test rows; sets of the same rows share theirs."""
 
     @property
     def majority(self) -> str:
@@ -83,8 +85,10 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
     """
     left_out: dict[str, int] = {}
     splits = {"train": task.train, "dev": task.dev, "test": task.test}
-    rows = {name: _read_split(task, source, name, left_out) for name, source in splits.items() if source is not None}
-    classes = _check_numbers(task, rows) if isinstance(task, SimilarityTask) else _find_classes(task, rows)
+    rows = {
+        name: list(read_split(task, source, name, left_out).values()) for name, source in splits.items() if source is not None
+    }
+    classes = find_classes(task, rows)
     random = np.random.default_rng([seed, *task.name.encode()])
     if "dev" not in rows:
         rows["train"], rows["dev"] = carve_dev(rows["train"], task.dev_share, random)
@@ -101,6 +105,38 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
         left_out=left_out,
         test_in_train=sum(row.content in seen for row in rows["test"]),
     )
+
+
+def read_split(
+    task: FineTunedTask, source: Source, split: str, left_out: dict[str, int], id_column: str | None = None
+) -> dict[str, Row]:
+    """The rows that have a label that counts, in order, by their id or, without a column of ids, their number.
+
+    How many have none is put into `left_out`. Raises UserError if all have none, or two rows one id.
+    """
+    rows: dict[str, Row] = {}
+    absent = 0
+    for number, record in enumerate(read_source(source, Tally())):
+        row = _read_row(task, record, source)
+        name = column_value(record, id_column, source) if id_column else f"{number:09d}"
+        if row is None:
+            absent += 1
+        elif name in rows:
+            raise UserError(f"evaluation task {task.name}: two rows of {split} ({source.location}) have the id {name}.")
+        else:
+            rows[name] = row
+    left_out[split] = absent
+    if not rows:
+        raise UserError(f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts.")
+    return rows
+
+
+def find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
+    """The classes of the rows of `train`; none of a task of numbers.
+
+    Raises UserError if they are fewer than two, or rows of another split have one that is not among them.
+    """
+    return _check_numbers(task, rows) if isinstance(task, SimilarityTask) else _known_classes(task, rows)
 
 
 def carve_dev(rows: list[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:
@@ -129,15 +165,6 @@ def class_name(value: object) -> str | None:
 def is_iob2(classes: Iterable[str]) -> bool:
     """Whether every class is O or begins or continues an entity."""
     return all(name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2) for name in classes)
-
-
-def _read_split(task: FineTunedTask, source: Source, split: str, left_out: dict[str, int]) -> list[Row]:
-    rows = [_read_row(task, record, source) for record in read_source(source, Tally())]
-    whole = [row for row in rows if row is not None]
-    left_out[split] = len(rows) - len(whole)
-    if not whole:
-        raise UserError(f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts.")
-    return whole
 
 
 def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None:
@@ -199,7 +226,7 @@ def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[st
     return ()
 
 
-def _find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
+def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
     known = {split: {name for row in found for name in row.names} for split, found in rows.items()}
     classes = tuple(sorted(known["train"]))
     if len(classes) < 2:

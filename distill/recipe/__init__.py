@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, field_validator
 
 from distill.recipe.benchmark import BenchmarkSection
+from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
@@ -34,6 +35,7 @@ __all__ = [
     "BenchmarkSection",
     "ClassificationTask",
     "CorpusSection",
+    "CrossLingualSection",
     "DistillationSection",
     "EvaluationSection",
     "ExportSection",

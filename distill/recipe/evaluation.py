@@ -87,7 +87,7 @@ class EvaluationSection(Section):
     def _each_once(self) -> EvaluationSection:
         named = {
             "models": self.models,
-            "tasks": [task.name for task in self.tasks],
+            "tasks": [name for task in self.tasks for name in task.reported],
             "learning_rates": [str(rate) for rate in self.learning_rates],
         }
         for what, names in named.items():

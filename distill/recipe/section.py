@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -38,6 +38,13 @@ CountOrNone = Annotated[Natural, BeforeValidator(parse_count, json_schema_input_
 """The same, or 0."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def each_once(names: list[Any]) -> list[Any]:
+    """`names` if none stands there twice. Raises ValueError otherwise."""
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return names
 
 
 def filled_from_environment(path: str | None) -> str | None:

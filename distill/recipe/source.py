@@ -14,6 +14,10 @@ from pydantic import (
 
 from distill.recipe.section import ENVIRONMENT_NAME, Section
 
+LANGUAGE = "{language}"
+"""What each of a cross-lingual task's languages takes the place of, in whatever says where its rows are."""
+_PLACES = ("hub", "config", "split", "path", "files")
+
 
 class Source(Section):
     """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
@@ -74,3 +78,13 @@ class Source(Section):
     def filled_path(self) -> str:
         """`path` with its ${NAME}s filled from the environment."""
         return ENVIRONMENT_NAME.sub(lambda found: os.environ.get(found[1], ""), self.path or "")
+
+    @property
+    def names_language(self) -> bool:
+        """Whether it stands for a source in each of several languages."""
+        return any(LANGUAGE in (getattr(self, place) or "") for place in _PLACES)
+
+    def in_language(self, language: str) -> Source:
+        """The source in one language."""
+        named = {place: value.replace(LANGUAGE, language) for place in _PLACES if (value := getattr(self, place))}
+        return self.model_copy(update=named)

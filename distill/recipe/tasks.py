@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from distill.recipe.section import Count, Section, Share
-from distill.recipe.source import Source
+from distill.recipe.cross_lingual import CrossLingualSection
+from distill.recipe.section import Count, Section, Share, each_once
+from distill.recipe.source import LANGUAGE, Source
 
 ClassMetric = Literal["macro_f1", "accuracy", "mcc", "alpha"]
 """What classes are measured by; alpha is Krippendorff's for nominal values."""
@@ -22,16 +23,10 @@ def _with_text_items(value: object) -> object:
     return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
 
 
-def _each_once(names: list[Any]) -> list[Any]:
-    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
-        raise ValueError(f"names {', '.join(twice)} twice")
-    return names
-
-
 Chosen = Annotated[
     list[Annotated[str, Field(min_length=1)]],
     BeforeValidator(_with_text_items, json_schema_input_type=list[str | int]),
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
 ]
 Renamed = Annotated[dict[str, str | None], BeforeValidator(_with_text_keys)]
 
@@ -41,6 +36,11 @@ class _Task(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The task's name in the report."""
+
+    @property
+    def reported(self) -> list[str]:
+        """The names under which its scores stand in the report."""
+        return [self.name]
 
 
 class _FineTunedTask(_Task):
@@ -60,11 +60,35 @@ class _FineTunedTask(_Task):
     """At most so many dev rows."""
     max_test: Count | None = None
     """At most so many test rows."""
+    cross_lingual: CrossLingualSection | None = None
+    """The task in several languages: each takes the place of {language} in the sources, and has the numbers of rows above."""
+
+    @model_validator(mode="after")
+    def _languages_and_their_place(self) -> _FineTunedTask:
+        sources = {"train": self.train, "dev": self.dev, "test": self.test}
+        if self.cross_lingual is None:
+            if named := [name for name, source in sources.items() if source and source.names_language]:
+                raise ValueError(f"{named[0]} names {LANGUAGE}; say which languages there are in cross_lingual.languages")
+            return self
+        sources["cross_lingual.translated"] = self.cross_lingual.translated
+        if lacking := [name for name, source in sources.items() if source and not source.names_language]:
+            raise ValueError(f"{lacking[0]} lacks {LANGUAGE}, whose place each of cross_lingual.languages takes")
+        return self
+
+    @property
+    def reported(self) -> list[str]:
+        """The names under which its scores stand in the report."""
+        return [self.name] if self.cross_lingual is None else self.cross_lingual.reported(self.name)
 
     @property
     def sources(self) -> list[Source]:
         """Where its rows come from."""
-        return [self.train, *([self.dev] if self.dev else []), self.test]
+        if self.cross_lingual is None:
+            return [self.train, *([self.dev] if self.dev else []), self.test]
+        section = self.cross_lingual
+        learnt = [source.in_language(name) for source in (self.train, self.dev) if source for name in section.learnt]
+        translated = [section.translated.in_language(name) for name in section.foreign] if section.translated else []
+        return [*learnt, *(self.test.in_language(name) for name in section.languages), *translated]
 
 
 class _ClassTask(_FineTunedTask):
@@ -74,7 +98,7 @@ class _ClassTask(_FineTunedTask):
     """The column of the classes."""
     labels: Chosen | Renamed | None = None
     """The classes that count, as a list, or with other names as a mapping; a row of any other is left out."""
-    metrics: Annotated[list[ClassMetric], AfterValidator(_each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
+    metrics: Annotated[list[ClassMetric], AfterValidator(each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
     """What is measured; the first chooses on dev, and the report's plot uses it."""
 
 
@@ -109,7 +133,7 @@ class SimilarityTask(_FineTunedTask):
     """The column of the second texts; null where a text stands alone."""
     label: str = "label"
     """The column of the numbers."""
-    metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(_each_once)] = Field(
+    metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(each_once)] = Field(
         default=["pearson", "spearman"], min_length=1
     )
     """What is measured; the first chooses on dev. alpha is Krippendorff's for intervals."""
@@ -126,10 +150,16 @@ class TokensTask(_FineTunedTask):
     """The column of their classes, a list as long."""
     labels: Annotated[dict[str, str], BeforeValidator(_with_text_keys)] | None = None
     """Other names for classes, such as {B-MISC: O, I-MISC: O}; one that it does not name stays."""
-    metrics: Annotated[list[Literal["accuracy", "macro_f1", "entity_f1"]], AfterValidator(_each_once)] = Field(
+    metrics: Annotated[list[Literal["accuracy", "macro_f1", "entity_f1"]], AfterValidator(each_once)] = Field(
         default=["accuracy"], min_length=1
     )
     """What is measured; the first chooses on dev. entity_f1 counts whole entities, and wants IOB2."""
+
+    @model_validator(mode="after")
+    def _no_translated_words(self) -> TokensTask:
+        if self.cross_lingual is not None and "translate_test" in self.cross_lingual.settings:
+            raise ValueError("translate_test wants one label a text: the words of a translation have classes of their own")
+        return self
 
 
 class RetrievalTask(_Task):

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from distill.errors import Interrupted
 from distill.evaluation.tasks import Row, TaskRows
+from distill.progress import Progress
 from distill.recipe import EvaluationSection, RetrievalTask
 from distill.teacher import Teacher, load_teacher
 from tests.conftest import swedish_sentences
@@ -78,3 +80,17 @@ def task(tmp_path: Path) -> Callable[..., RetrievalTask]:
         return RetrievalTask.model_validate(keys | changes)
 
     return make
+
+
+class StopsAfter(Progress):
+    """Raises Interrupted, as a signal would, once so many percent are measured."""
+
+    def __init__(self, percent: float) -> None:
+        super().__init__(quiet=True)
+        self.percent, self.begun, self.ended = percent, -1.0, 0.0
+
+    def _show(self, task: Any) -> None:
+        self.begun = task.already if self.begun < 0 else self.begun
+        self.ended = task.done
+        if task.done > self.percent:
+            raise Interrupted

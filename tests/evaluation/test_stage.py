@@ -17,7 +17,7 @@ from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
 from distill.student.depth import untrained_copy
 from distill.teacher import Teacher, load_teacher
 from tests.conftest import swedish_sentences
-from tests.evaluation.conftest import PAIRS, toy_records
+from tests.evaluation.conftest import PAIRS, StopsAfter, toy_records
 
 Rows = list[dict[str, Any]]
 
@@ -201,20 +201,6 @@ def test_a_model_without_a_head_has_a_reason_under_masked_prediction(
     assert (bare.mean, bare.reason) == (None, "XLMRobertaModel has no masked-language-model head")
     assert measured.mean is not None and measured.low is not None and measured.low <= measured.mean
     assert (measured.retention, measured.reason) == (None, "the teacher was not evaluated")
-
-
-class StopsAfter(Progress):
-    """Raises Interrupted, as a signal would, once so many percent are measured."""
-
-    def __init__(self, percent: float) -> None:
-        super().__init__(quiet=True)
-        self.percent, self.begun, self.ended = percent, -1.0, 0.0
-
-    def _show(self, task: Any) -> None:
-        self.begun = task.already if self.begun < 0 else self.begun
-        self.ended = task.done
-        if task.done > self.percent:
-            raise Interrupted
 
 
 def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
