@@ -148,10 +148,10 @@ def _run_evaluation(run: Run, output: Path) -> Any:
     def on_scores(model: str, task: str, scores: Any) -> None:
         with run.tracker.child(f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}):
             for score in scores:
-                run.tracker.log(
-                    {score.metric: score.mean, f"{score.metric}/low": score.low, f"{score.metric}/high": score.high}
-                )
-                run.tracker.log({f"{score.metric}/retention": score.retention, f"{score.metric}/difference": score.difference})
+                place = (score.setting, score.language or "average") if score.setting else ()
+                name = "/".join((*place, score.metric))
+                run.tracker.log({name: score.mean, f"{name}/low": score.low, f"{name}/high": score.high})
+                run.tracker.log({f"{name}/retention": score.retention, f"{name}/difference": score.difference})
 
     return stage.run(
         run.recipe.evaluation,

@@ -14,7 +14,7 @@ from distill.export.licences import OTHER, licence_metadata, strictest_licence, 
 from distill.export.markdown import code_span, escape_markdown, python_literal
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
 from distill.progress import format_seconds
-from distill.report.content import latency_ratio
+from distill.report.content import latency_ratio, summary_scores
 from distill.report.formats import format_bytes, format_count
 from distill.report.grid import describe, runtime_of
 
@@ -25,7 +25,7 @@ def render_card(report: Mapping[str, Any], licence: str | None, contents: Conten
     `name` is what code loads it by: its id on the Hub, where that is known.
     """
     recipe, rows = report["recipe"], report["benchmark"] or []
-    scores = report["evaluation"] or []
+    scores = summary_scores(report)
     lines = prose.score_lines(scores)
     measured = dict.fromkeys(score["model"] for score in scores if score["mean"] is not None)
     text = (

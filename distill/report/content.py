@@ -49,13 +49,18 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
         figures["heldout_identical"] = content["vocabulary"]["heldout_identical"]
     if content["student"]:
         figures["student_parameters"] = content["student"]["parameters"]
-    for score in content["evaluation"] or []:
+    for score in summary_scores(content):
         if score["model"] == "student" and score["retention"] is not None:
             figures[f"retention/{score['task']}/{score['metric']}"] = score["retention"]
     ratio = latency_ratio(content)
     if ratio is not None:
         figures["latency_ratio_to_trimmed"] = ratio
     return figures
+
+
+def summary_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scores but those of single languages of a cross-lingual task, whose averages stand for them."""
+    return [score for score in content["evaluation"] or [] if score.get("language") is None]
 
 
 def is_plain(row: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from distill.progress import format_seconds
 from distill.report.canvas import to_svg
 from distill.report.content import latency_ratio
+from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
     format_bytes,
     format_count,
@@ -52,6 +53,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         published=list_protocols(content["published"]),
         kept=kept_of_teacher(board),
         plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items() if name != "trade-off"},
+        cross_lingual=cross_lingual_tables(content["evaluation"] or []),
         grid=build_grid(content["benchmark"] or []),
         measures=MEASURES,
         files=distinct_files(content["benchmark"] or []),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+from distill.report.content import summary_scores
 from distill.report.grid import place_of
 
 Row = Mapping[str, Any]
@@ -66,7 +67,7 @@ _UNKNOWN = "not measured"
 
 def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
     """The table of a report, models in the order in which they come; the reference is the teacher, or the one it names."""
-    scores: Sequence[Row] = content["evaluation"] or []
+    scores: Sequence[Row] = summary_scores(content)
     columns = _columns(scores)
     tasks = len({column.task for column in columns})
     found = {(row["model"], row["task"], row["metric"]): row for row in scores}
