@@ -200,7 +200,7 @@ def _task_rows(
         dev=dev,
         test=test,
         classes=classes,
-        left_out=left_out,
+        left_out={split: count for split, count in left_out.items() if count},
         test_in_train=sum(row.content in seen for row in test),
         tests=places,
     )
