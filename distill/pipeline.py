@@ -52,6 +52,8 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     """
     from distill.plan import check_space, check_surroundings, make_plan
     from distill.pushing import push_obstacles
+    from distill.tracking import send_what_was_kept
+    from distill.tracking.surroundings import describe_surroundings
 
     try:
         pending = pending_stages(run, until=until, force=force)
@@ -59,6 +61,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         check_surroundings(run.recipe)  # finds every problem, of which this was the first
         raise
     if not pending and _is_reported(run):
+        send_what_was_kept(run.recipe.name, run.folder, run.progress)
         run.progress.say(f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})")
         _push(run)
         return
@@ -73,11 +76,11 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         if pending[-1].name == "export":
             run.progress.warn(push_obstacles(run.recipe.export))
     parameters = {**run.recipe.model_dump(mode="json", exclude_none=True), "overrides": " ".join(run.file.overrides) or "none"}
-    tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language}
-    run.tracker.start(run.recipe.name, parameters, tags)
+    tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language, **describe_surroundings(run.file.path)}
+    run.tracker.start(" ".join([run.recipe.name, *run.file.overrides]), parameters, tags)
     try:
         for stage in pending:
-            with run.tracker.child(stage.name, {"stage": stage.name, "language": run.recipe.language}):
+            with run.tracker.child(stage.name, {"stage": stage.name}, with_system=stage.name == "distillation"):
                 record = make_stage(run, stage, forced=stage.name == force)
                 run.tracker.log({**_figures(record.result), "seconds": record.seconds})
         _report(run)
@@ -122,11 +125,12 @@ def follow(run: Run) -> None:
 def _is_reported(run: Run) -> bool:
     """Whether the report is of the stages as they are: a run may have been killed between its last stage and its report."""
     try:
-        reported = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))["stages"]
+        content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+        reported, tracking = content["stages"], content["recipe"]["tracking"]
     except (OSError, ValueError, KeyError):
         return False
     current = all(reported.get(name) == record.identity for name, record in run.records.items())
-    return current and (run.folder / "report.html").is_file()
+    return current and tracking == run.recipe.tracking.model_dump(mode="json") and (run.folder / "report.html").is_file()
 
 
 def _push(run: Run) -> None:
@@ -168,7 +172,8 @@ def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
 
 def _report(run: Run) -> None:
     """Write the report and hand it to MLflow."""
-    from distill.report.content import headline
+    from distill.report.content import headline, leading_retention, summary
+    from distill.tracking.model import registered_name
 
     content, written = write_report(run)
     for plot in sorted((run.folder / "plots").iterdir()):
@@ -177,9 +182,12 @@ def _report(run: Run) -> None:
         run.tracker.artifact(run.folder / name)
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))
+    run.tracker.describe(summary(content))
     if "export" in run.records:
         run.progress.say("tracking: logging the student as a model", "dim")
         run.tracker.model(run.folder / "export", "student")
+        if run.recipe.tracking.registered:
+            run.tracker.register(registered_name(run.recipe.language), leading_retention(content))
 
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,7 @@ class Run:
 
     @cached_property
     def tracker(self) -> Tracker:
-        """MLflow, opened when the first stage has something to say."""
+        """MLflow, reached when the first stage has something to say."""
         from distill.tracking import Tracker
 
         return Tracker(self.recipe.name, self.folder, self.progress)

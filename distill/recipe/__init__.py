@@ -28,6 +28,7 @@ from distill.recipe.tasks import (
     TokensTask,
 )
 from distill.recipe.teacher import Prefixes, TeacherSection
+from distill.recipe.tracking import TrackingSection
 from distill.recipe.vocabulary import CorpusSection, KeepSection, VocabularySection
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Task",
     "TeacherSection",
     "TokensTask",
+    "TrackingSection",
     "VocabularySection",
     "parse_count",
 ]
@@ -100,3 +102,4 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     export: ExportSection = ExportSection()
+    tracking: TrackingSection = TrackingSection()

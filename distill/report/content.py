@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from distill.recipe import Recipe
+from distill.report.formats import format_count
 from distill.report.published import published_scores
 
 _STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
@@ -43,24 +45,54 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def headline(content: Mapping[str, Any]) -> dict[str, float]:
-    """The few figures by which runs are compared: sizes, retention of each task, latency ratio, fidelity of trimming."""
+    """The few figures by which runs are compared: retention in all and of each score, sizes, latency, fidelity of trimming."""
     figures: dict[str, float] = {}
     if content["vocabulary"]:
         figures["heldout_identical"] = content["vocabulary"]["heldout_identical"]
+        figures["vocabulary_kept"] = content["vocabulary"]["kept"]
     if content["student"]:
         figures["student_parameters"] = content["student"]["parameters"]
     for score in summary_scores(content):
         if score["model"] == "student" and score["retention"] is not None:
             figures[f"retention/{score['task']}/{score['metric']}"] = score["retention"]
-    ratio = latency_ratio(content)
-    if ratio is not None:
-        figures["latency_ratio_to_trimmed"] = ratio
+    if leading := leading_retention(content):
+        figures["retention"] = fmean(leading.values())
+    latencies = _compared_latencies(content, "student", "trimmed")
+    if latencies is not None:
+        figures["latency_ms"] = latencies[0]
+        figures["latency_ratio_to_trimmed"] = latencies[0] / latencies[1]
     return figures
 
 
 def summary_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The scores but those of single languages of a cross-lingual task, whose averages stand for them."""
     return [score for score in content["evaluation"] or [] if score.get("language") is None]
+
+
+def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
+    """The student's retention in the first metric of each task that has one, by task and metric."""
+    found: dict[str, tuple[str, float]] = {}
+    for score in summary_scores(content):
+        if score["model"] == "student" and score["retention"] is not None:
+            found.setdefault(score["task"], (score["metric"], score["retention"]))
+    return {f"{task}/{metric}": retention for task, (metric, retention) in found.items()}
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """The headline as a sentence; nothing in it comes from a recipe, so that it is fit for Markdown."""
+    figures = headline(content)
+    parts = []
+    if "student_parameters" in figures:
+        of = content["teacher"]["parameters"]
+        parts.append(f"{format_count(figures['student_parameters'])} parameters of the teacher's {format_count(of)}")
+    if "retention" in figures:
+        tasks = len(leading_retention(content))
+        parts.append(f"{figures['retention']:.1%} of the teacher's scores" + (f" (mean of {tasks} tasks)" if tasks > 1 else ""))
+    if "latency_ratio_to_trimmed" in figures:
+        parts.append(f"{figures['latency_ratio_to_trimmed']:.2f} times the trimmed teacher's latency")
+    if "heldout_identical" in figures:
+        parts.append(f"{figures['heldout_identical']:.1%} of held-out sentences segmented as before")
+    return "; ".join([*parts, "tables and plots in report.html, under Artifacts"]) + "."
 
 
 def is_plain(row: Mapping[str, Any]) -> bool:
@@ -70,6 +102,12 @@ def is_plain(row: Mapping[str, Any]) -> bool:
 
 def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = "trimmed") -> float | None:
     """Median latency of `model` over that of `of` in torch's float32, at batch 1 and the longest length, with all threads."""
+    latencies = _compared_latencies(content, model, of)
+    return None if latencies is None else latencies[0] / latencies[1]
+
+
+def _compared_latencies(content: Mapping[str, Any], model: str, of: str) -> tuple[float, float] | None:
+    """The median milliseconds of both where `latency_ratio` compares them."""
     rows = [row for row in content["benchmark"] or [] if is_plain(row) and row["median_ms"] is not None]
     by_setting: dict[tuple[int, int, int], dict[str, float]] = {}
     for row in rows:
@@ -79,7 +117,7 @@ def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = 
     if not both:
         return None
     found = both[max(both)]
-    return found[model] / found[of]
+    return found[model], found[of]
 
 
 def _hub_ids(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill.report.content import headline, latency_ratio, report_content
+from distill.report.content import headline, latency_ratio, leading_retention, report_content, summary
 from tests.report.examples import STAGES, example_recipe, example_report, example_results, measurement
 
 # The contract of DESIGN.md: readers rely on these keys.
@@ -144,7 +144,37 @@ def test_the_headline_has_the_figures_by_which_runs_are_compared() -> None:
         "retention/faq/mrr@10": pytest.approx(0.81),
         "retention/faq/recall@1": pytest.approx(0.81),
         "latency_ratio_to_trimmed": 0.5,
+        "latency_ms": 6.0,
+        "retention": pytest.approx(0.81),
+        "vocabulary_kept": 400,
     }
+
+
+def test_retention_is_the_mean_over_tasks_of_each_ones_first_metric() -> None:
+    def score(task: str, metric: str, retention: float | None, model: str = "student") -> dict[str, Any]:
+        return {"model": model, "task": task, "metric": metric, "retention": retention}
+
+    rows = [
+        score("faq", "mrr@10", 1.0, "teacher"),
+        score("faq", "mrr@10", 0.6),
+        score("faq", "recall@1", 0.1),
+        score("unmeasured", "mcc", None),
+        score("topics", "macro_f1", 0.8),
+    ]
+    content = {**example_report(), "evaluation": rows}
+    assert leading_retention(content) == {"faq/mrr@10": 0.6, "topics/macro_f1": 0.8}
+    assert headline(content)["retention"] == pytest.approx(0.7)
+
+
+def test_the_summary_says_the_headline_in_words() -> None:
+    assert summary(example_report()) == (
+        "38.4k parameters of the teacher's 56.8k; 81.0% of the teacher's scores; 0.50 times the trimmed teacher's latency; "
+        "97.0% of held-out sentences segmented as before; tables and plots in report.html, under Artifacts."
+    )
+
+
+def test_the_summary_of_part_of_the_way_says_what_there_is() -> None:
+    assert summary(example_report("corpus")) == "tables and plots in report.html, under Artifacts."
 
 
 @pytest.mark.parametrize("until", STAGES)

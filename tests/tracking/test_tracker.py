@@ -1,15 +1,18 @@
-"""What MLflow keeps of a run, and that a store which cannot be reached stops nothing."""
+"""What MLflow keeps of a run in the project's own store, and that one which cannot be reached stops nothing."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distill import __version__
 from distill.progress import Progress
-from distill.tracking import Tracker, flatten, tracking_uri
+from distill.tracking import Tracker, tracking_uri
+from distill.tracking.tracker import flatten
 
 STAGES = {"corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export"}
 
@@ -25,7 +28,8 @@ def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict
     import mlflow
 
     if not shared:
-        done = distill("recipe", write_recipe(**{"distillation.tokens": 8000}))
+        recipe = write_recipe(**{"distillation.tokens": 8000, "tracking.register": True})
+        done = distill("recipe", recipe)
         assert done.returncode == 0, done.stderr
         client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("tiny")
@@ -33,6 +37,7 @@ def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict
         (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
         children = {run.info.run_name: run for run in runs if run is not parent}
         shared.update(folder=tmp_path, client=client, parent=parent, children=children, uri=client.tracking_uri)
+        shared.update(said=done.stderr)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(shared["uri"])
     yield shared
@@ -71,7 +76,42 @@ def test_the_recipe_is_the_parents_parameters(store):
     assert parameters["distillation.objectives.relations"] == "0.5"
     assert parameters["vocabulary.min_count"] == "1"
     assert parameters["overrides"] == "none"
-    assert store["parent"].data.tags["language"] == "sv"
+
+
+def test_the_parent_and_its_children_say_where_they_come_from(store):
+    for run in (store["parent"], store["children"]["distillation"], store["children"]["evaluation/student/faq"]):
+        tags = run.data.tags
+        assert (tags["language"], tags["distill_version"], tags["device"]) == ("sv", __version__, "cpu")
+        assert Path(tags["teacher"]).name.startswith("teacher")
+        assert "git_commit" not in tags  # the working folder is no repository
+    assert store["parent"].data.tags["mlflow.source.name"].endswith("tiny.yaml")
+
+
+def test_the_load_of_the_machine_is_logged_beside_the_losses(store):
+    run = store["children"]["distillation"]
+    assert run.data.metrics["system/system_memory_usage_megabytes"] > 0
+    assert {"system/cpu_utilization_percentage", "system/disk_usage_percentage"} <= set(run.data.metrics)
+    assert not [name for name in store["children"]["evaluation"].data.metrics if name.startswith("system/")]
+
+
+def test_the_view_that_the_ui_opens_sorts_by_retention_and_shows_the_headline(store):
+    experiment = store["client"].get_experiment(store["parent"].info.experiment_id)
+    view = json.loads(experiment.tags["mlflow.sharedViewState.distill"])
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`retention`", False)
+    shown = {column.split("`")[1] for column in view["selectedColumns"] if column.startswith("metrics.")}
+    assert shown <= set(store["parent"].data.metrics)
+
+
+def test_the_student_is_the_best_of_its_language_so_far(store):
+    best = store["client"].get_model_version_by_alias("distill-sv", "best")
+    assert int(best.version) == 1
+    assert best.run_id == store["parent"].info.run_id
+    assert float(best.tags["retention/faq/mrr_10"]) == pytest.approx(store["parent"].data.metrics["retention"])
+    assert "version 1 of distill-sv is the best so far" in store["said"]
+
+
+def test_a_finished_run_leaves_nothing_of_tracking_in_its_folder(store):
+    assert not list((store["folder"] / "runs" / "tiny").glob("tracking*"))
 
 
 def test_losses_are_logged_step_by_step(store):
@@ -85,7 +125,9 @@ def test_losses_are_logged_step_by_step(store):
 def test_the_headline_is_the_parents_metrics(store):
     metrics = store["parent"].data.metrics
     assert metrics["student_parameters"] == store["children"]["student"].data.metrics["parameters"]
-    assert {"heldout_identical", "retention/faq/mrr_10"} <= set(metrics)
+    assert metrics["retention"] == metrics["retention/faq/mrr_10"]
+    assert {"heldout_identical", "vocabulary_kept", "latency_ms"} <= set(metrics)
+    assert "of the teacher's scores" in store["parent"].data.tags["mlflow.note.content"]
 
 
 def test_report_recipe_and_plots_are_artifacts(store):
@@ -117,16 +159,34 @@ def test_the_logged_student_loads_from_the_store_and_computes_the_same(store):
     assert torch.equal(*states)
 
 
+def test_the_logged_student_predicts_without_anything_from_outside(store, monkeypatch):
+    import socket
+
+    import mlflow
+    import numpy
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing should be asked of a network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    best = mlflow.transformers.load_model("models:/distill-sv@best")
+    (states,) = best("Regeringen och fisken.")
+    assert numpy.array(states).shape[1] == best.model.config.hidden_size
+    assert numpy.isfinite(states).all()
+
+
 def test_a_store_that_cannot_be_reached_does_not_stop_or_hold_up_a_run(distill, write_recipe, tmp_path):
     uri = "http://127.0.0.1:9"
     done = distill("recipe", write_recipe(), "--until", "corpus", MLFLOW_TRACKING_URI=uri, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stderr.splitlines() if uri in line]
-    assert len(told) == 1
-    assert "going on without it" in told[0]
+    away, last = [line for line in done.stderr.splitlines() if uri in line]
+    assert "going on without it" in away
+    assert "did not come back" in last
     assert "Traceback" not in done.stderr
     assert (tmp_path / "runs" / "tiny" / "report.html").is_file()
     assert not (tmp_path / "mlruns").exists()
+    (kept,) = (tmp_path / "runs" / "tiny").glob("tracking-*/events.jsonl")
+    assert str(kept.parent.relative_to(tmp_path)) in last
 
 
 @pytest.fixture
@@ -144,7 +204,7 @@ def tracker(tmp_path, monkeypatch):
 
 def test_a_run_that_did_not_finish_is_gone_on_with_and_a_finished_one_is_not(tracker):
     def runs() -> dict[str, str]:
-        found = one._client.search_runs([one._experiment], order_by=["attributes.start_time ASC"])
+        found = one._store._client.search_runs([one._store._experiment], order_by=["attributes.start_time ASC"])
         return {run.info.run_id: run.info.status for run in found}
 
     one = tracker()
@@ -169,7 +229,7 @@ def test_what_mlflow_does_not_allow_in_a_name_is_replaced_and_a_long_value_cut(t
     one = tracker()
     one.start("tiny", {"list": ["x" * 600], "söurce@x": 1}, {})
     one.log({"mrr@10": 0.5}, step=3)
-    run = one._client.get_run(one._current)
+    run = one._store._client.get_run(one._store.runs[one._current])
     assert run.data.metrics == {"mrr_10": 0.5}
     assert len(run.data.params["list"]) == 500
     assert len(run.data.params) == 2
