@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -124,10 +125,13 @@ def base_models(report: Mapping[str, Any]) -> list[str]:
 
 
 def teacher_origin(model: str) -> str:
-    """The Hub id of a packaged teacher, the name of a local folder without its path, or the Hub id as it is."""
+    """The Hub id of a packaged teacher, the name of a local folder without its path, or the Hub id as it is.
+
+    A folder that is there wins over a Hub id of the same words, as it does in transformers.
+    """
     if model in _KNOWN_ORIGINS:
         return _KNOWN_ORIGINS[model]
-    return model if _is_hub_id(model) else last_name(model)
+    return model if _is_hub_id(model) and not Path(model).is_dir() else last_name(model)
 
 
 def last_name(path: str) -> str:

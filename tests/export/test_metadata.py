@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,3 +107,9 @@ def test_scores_of_several_languages_and_settings_stay_apart() -> None:
 )
 def test_a_teacher_is_known_by_its_hub_id_or_its_last_name(model: str, origin: str) -> None:
     assert teacher_origin(model) == origin
+
+
+def test_a_folder_of_the_user_is_not_taken_for_a_model_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert teacher_origin("models/mine") == "mine" and teacher_origin("models/other") == "models/other"
