@@ -172,7 +172,7 @@ def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None
     label = _value(record, task.label, source)
     if isinstance(task, TokensTask):
         return _sentence(task, _value(record, task.words, source), label, record.origin)
-    other = None if isinstance(task, ClassificationTask) else task.text_pair
+    other = None if isinstance(task, ClassificationTask) else task.text_pair or None
     pair = None if other is None else column_value(record, other, source).strip()
     text = column_value(record, task.text, source).strip()
     name = class_name(label)

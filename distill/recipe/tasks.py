@@ -31,6 +31,10 @@ Chosen = Annotated[
 Renamed = Annotated[dict[str, str | None], BeforeValidator(_with_text_keys)]
 
 
+ColumnOrNone = Annotated[str, BeforeValidator(lambda value: "" if value is None else value, json_schema_input_type=str | None)]
+"""A column, or null, which is kept as an empty name: a report leaves out what is null."""
+
+
 class _Task(Section):
     """What every task has."""
 
@@ -129,7 +133,7 @@ class SimilarityTask(_FineTunedTask):
     """The kind of task."""
     text: str = "text1"
     """The column of the first texts."""
-    text_pair: str | None = "text2"
+    text_pair: ColumnOrNone = "text2"
     """The column of the second texts; null where a text stands alone."""
     label: str = "label"
     """The column of the numbers."""
