@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from distill.errors import UserError
 from distill.folders import write_whole
 from distill.interruption import Interruption
-from distill.options import as_options, counts_of, section_of, words_of
+from distill.options import as_options, counts_of, model_name, section_of, words_of
 from distill.progress import Progress, silence_libraries
 from distill.recipe import BenchmarkSection
 from distill.recipe_file import TasksFile, load_tasks
@@ -67,7 +67,7 @@ def benchmark_to_folder(
     section = section_of(
         BenchmarkSection,
         {
-            "models": [_named(model) for model in models],
+            "models": [model_name(model) for model in models],
             "runtimes": words_of(runtimes, "--runtimes", list(RUNTIMES)),
             "devices": words_of(devices, "--devices", ["cpu", "cuda", "all"]),
             "threads": counts_of(threads, "--threads", word="all"),
@@ -150,15 +150,6 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
         times.add_row(escape(line.model), line.runtime, line.place, *cells)
     notes = [escape(f"[{number}] {note}.") for number, note in enumerate(grid.notes, 1)]
     return [sizes, "", times, "", *notes, *(escape(f"{remark}.") for remark in grid.remarks), escape(describe(result.machine))]
-
-
-def _named(model: str) -> str:
-    """A model's name as the section takes it: a folder of one word is a path. Raises UserError for any other single word."""
-    if "/" in model or model.startswith(("package:", ".", "~")):
-        return model
-    if Path(model).is_dir():
-        return f"./{model}"
-    raise UserError(f"MODEL: there is no folder {model}; a Hub id reads organisation/name.")
 
 
 def _tasks(name: str) -> TasksFile:

@@ -209,6 +209,50 @@ def export(
 
 
 @app.command()
+def inspect(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME; the others are held to the first."),
+    ],
+    sentences: Annotated[str, typer.Option(help="Parallel sentences: a file, or a folder with a file or folder a language.")],
+    output: Annotated[Path, typer.Option(help="The folder to write figures, tables and page to.")],
+    kept: Annotated[str | None, typer.Option(help="The language that the students are for.", metavar="LANGUAGE")] = None,
+    languages: Annotated[str | None, typer.Option(help="Languages, with commas (all).", metavar="en,sv,...")] = None,
+    max_sentences: Annotated[int | None, typer.Option(help="At most so many, drawn (all).")] = None,
+    prefix: Annotated[str, typer.Option(help='What the models want in front of a text, such as "query: ".')] = "",
+    pooling: Annotated[str | None, typer.Option(help="mean or cls (mean).")] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="The column of the ids that translations share (id).")] = None,
+    text_column: Annotated[str | None, typer.Option("--text", help="The column of the sentences (text).")] = None,
+    language_column: Annotated[str | None, typer.Option("--language", help="The column of the languages (language).")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16 (auto).")] = None,
+) -> None:
+    """Show what each layer of any models knows of language and meaning, on sentences that are translations of each other."""
+    from distill.inspect_command import inspect_to_folder, inspection_tables
+    from distill.inspection.writing import PAGE
+
+    result = inspect_to_folder(
+        models,
+        section={
+            "sentences": sentences,
+            "languages": None if languages is None else [code.strip() for code in languages.split(",") if code.strip()],
+            "max_sentences": max_sentences,
+            "id": id_column,
+            "text": text_column,
+            "language": language_column,
+            "precision": precision,
+        },
+        pooling=pooling,
+        prefix=prefix,
+        kept=kept,
+        output=output,
+        progress=Progress(),
+    )
+    for table in inspection_tables(result):
+        _out.print(table)
+    _out.print(f"page: {output / PAGE}; figures and tables beside it", markup=False, soft_wrap=True)
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that can be run by name."""
     from distill.recipe_file import list_recipes, load_recipe

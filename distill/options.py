@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -54,6 +55,15 @@ def counts_of(given: Sequence[str] | None, option: str, *, least: int = 1, word:
             raise UserError(f"{option}: {text!r} should be a whole number of at least {least}{other}.")
         counts.append(int(text))
     return counts or None
+
+
+def model_name(model: str) -> str:
+    """A model's name as sections take it: a folder of one word is a path. Raises UserError for any other single word."""
+    if "/" in model or model.startswith(("package:", ".", "~")):
+        return model
+    if Path(model).is_dir():
+        return f"./{model}"
+    raise UserError(f"MODEL: there is no folder {model}; a Hub id reads organisation/name.")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ them is for the caller to say.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -73,6 +74,18 @@ def read_jsonl(file: IO[bytes], tally: Tally) -> Iterator[Row]:
             tally.invalid("json", number)
 
 
+def read_csv(file: IO[bytes], tally: Tally, delimiter: str = ",") -> Iterator[Row]:
+    """A row a line, or several where a quoted cell has some; the first line names the columns."""
+    lines = (line + "\n" for _, line in read_lines(file, tally))
+    for row in csv.DictReader(lines, delimiter=delimiter):
+        yield {column: value for column, value in row.items() if column is not None}  # a row may have cells too many
+
+
+def read_tsv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+    """The same with tabs."""
+    return read_csv(file, tally, "\t")
+
+
 def read_parquet(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     """The rows of a parquet file, a batch in memory at a time."""
     import pyarrow.parquet as parquet
@@ -127,6 +140,8 @@ def read_conllu(file: IO[bytes], tally: Tally) -> Iterator[Row]:
 READERS: dict[str, Callable[[IO[bytes], Tally], Iterator[Row]]] = {
     "txt": read_txt,
     "jsonl": read_jsonl,
+    "csv": read_csv,
+    "tsv": read_tsv,
     "parquet": read_parquet,
     "srt": read_srt,
     "conllu": read_conllu,

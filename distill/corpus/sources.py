@@ -5,6 +5,7 @@ Every way in which a source can be wrong (missing, empty, unreadable, without th
 
 from __future__ import annotations
 
+import csv
 import fnmatch
 import gzip
 import zlib
@@ -126,7 +127,7 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
                     # name is its group where the whole file is one document.
                     group = name if form in SENTENCE_A_LINE else f"{name}#{number}"
                     yield Record(row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE)
-        except (OSError, EOFError, zlib.error, gzip.BadGzipFile, pyarrow.ArrowException) as error:
+        except (OSError, EOFError, zlib.error, gzip.BadGzipFile, csv.Error, pyarrow.ArrowException) as error:
             raise UserError(f"source {source.location}: {name} cannot be read as {form} ({_first_line(error)}).") from error
 
 

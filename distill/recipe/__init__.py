@@ -14,6 +14,7 @@ from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
+from distill.recipe.inspection import InspectionSection
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
@@ -41,6 +42,7 @@ __all__ = [
     "EvaluationSection",
     "ExportSection",
     "FineTunedTask",
+    "InspectionSection",
     "KeepSection",
     "MaskedTask",
     "ModelName",
@@ -101,5 +103,7 @@ class Recipe(Section):
     distillation: DistillationSection = DistillationSection()
     evaluation: EvaluationSection = EvaluationSection()
     benchmark: BenchmarkSection = BenchmarkSection()
+    inspection: InspectionSection | None = None
+    """The look inside; without it there is none."""
     export: ExportSection = ExportSection()
     tracking: TrackingSection = TrackingSection()

@@ -31,15 +31,15 @@ class Source(Section):
     revision: str | None = None
     """The Hub dataset's branch, tag or commit."""
     path: str | None = None
-    """Files: txt, jsonl, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any fsspec address work."""
+    """Files: txt, jsonl, csv, tsv, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any fsspec address work."""
     package: str | None = None
     """An installed Python distribution; `files` says which of its files."""
     files: str | None = None
     """Glob over the package's files, such as journal_digital/corpus/**/*.srt."""
-    format: Literal["txt", "jsonl", "parquet", "conllu", "srt"] | None = None
+    format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "conllu", "srt"] | None = None
     """The files' format, where their names don't tell."""
     column: str = "text"
-    """The column that holds the text (jsonl, parquet, hub)."""
+    """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""
     max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
     """Stop after this much text, such as 2GB."""
     licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))

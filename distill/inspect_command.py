@@ -1,0 +1,91 @@
+"""The look inside alone: the names of any models and parallel sentences go in; figures, tables and a page come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.errors import UserError
+from distill.options import as_options, model_name, section_of
+from distill.progress import Progress, silence_libraries
+from distill.recipe import InspectionSection, TeacherSection
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from distill.inspection.stage import InspectionResult
+
+_OPTIONS = {
+    "teacher.model": "MODEL",
+    "inspection.models": "MODEL",
+    "inspection.sentences": "--sentences",
+}
+"""What a recipe's keys are called on the command line."""
+
+
+def inspect_to_folder(
+    models: Sequence[str],
+    *,
+    section: Mapping[str, Any],
+    pooling: str | None,
+    prefix: str,
+    kept: str | None,
+    output: Path,
+    progress: Progress,
+) -> InspectionResult:
+    """Look into `models` on the sentences that `section` names, and write figures, tables and page to `output`.
+
+    `section` holds the keys of a recipe's `inspection:`. Hidden states that `output` keeps from an earlier call are taken
+    from there. Raises UserError for what a user can put right.
+    """
+    from distill.benchmark.subjects import location_of
+    from distill.inspection import stage
+    from distill.teacher import describe_teacher, load_config, load_teacher
+
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output: {output} is a file; name a folder.")
+    named = {name: location_of(name) for name in map(model_name, models)}
+    checked = section_of(InspectionSection, {"models": list(named), **section})
+    teacher_section = section_of(TeacherSection, {"model": models[0], "pooling": pooling, "prefixes": {"query": prefix}})
+    silence_libraries()
+    with as_options(_OPTIONS):
+        for location in named.values():
+            load_config(location)  # finds a slip of the pen before anything is computed
+        output.mkdir(parents=True, exist_ok=True)
+        return stage.run(
+            checked,
+            load=lambda name: load_teacher(named[name]),
+            identify=lambda name: describe_teacher(named[name], "main"),
+            teacher_section=teacher_section,
+            kept=kept,
+            seed=0,
+            output=output,
+            progress=progress,
+        )
+
+
+def inspection_tables(result: InspectionResult) -> list[Table]:
+    """What the command line prints: a line a layer, and of each model one a language."""
+    from dataclasses import asdict
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from distill.inspection.plots import short_name
+    from distill.inspection.writing import language_cells, language_titles, layer_cells, layer_titles
+
+    content = asdict(result)
+    tables = []
+    for title, titles, key, cells in (
+        ("layer by layer", layer_titles(), "layers", layer_cells),
+        ("language by language, in the last layer", language_titles(result.kept), "languages", language_cells),
+    ):
+        table = Table("model", titles[0], box=None, pad_edge=False, title=title, title_justify="left")
+        for column in titles[1:]:
+            table.add_column(column, justify="right")
+        for model in content["models"]:
+            for row in model[key]:
+                table.add_row(*map(escape, [short_name(model["model"]), *cells(row)]))
+        tables.append(table)
+    return tables

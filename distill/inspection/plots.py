@@ -1,0 +1,158 @@
+"""The inspection's plots: its figures go in; maps of every layer, curves over layers and CKA come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill.inspection.languages import by_family, colours, language_name
+from distill.inspection.projection import Projection
+from distill.report.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, SOFT
+from distill.report.trade_off import STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKS = "os^Dv*XphP<>"
+"""One for each sentence, as matplotlib calls them."""
+_CURVES = {
+    "retrieval": "translation nearest, of the other language",
+    "retrieval_centred": "the same, centred by language",
+    "neighbour_translation": "nearest vector of all: a translation",
+    "neighbour_language": "nearest vector of all: same language",
+    "language_accuracy": "language named by a linear probe",
+    "anisotropy": "anisotropy, the mean cosine",
+}
+_OTHERS = (BLUE, ORANGE, GREEN, "#CC79A7", GREY, BLACK)
+
+
+def short_name(model: str) -> str:
+    """A model's name on a figure: of a path the last parts."""
+    parts = model.rstrip("/").split("/")
+    return model if len(parts) <= 2 and not model.startswith((".", "/")) else "/".join(parts[-2:])
+
+
+def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: int) -> Figure:
+    """Every figure against depth, a curve a model: layers as a share of all, since students have fewer."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.4, 5.6), layout="constrained")
+    best = max(models[0]["layers"], key=lambda row: row["retrieval"])
+    title = (
+        f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in layer {best['layer']} of "
+        f"{len(models[0]['layers']) - 1}, {models[0]['layers'][-1]['retrieval']:.0%} in the last"
+    )
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK)
+    chance = {"retrieval": 1 / sentences, "retrieval_centred": 1 / sentences, "language_accuracy": 1 / languages}
+    for axes, (key, label) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
+        axes.set_title(label, loc="left", fontsize=9.5, color=BLACK)
+        for place, model in enumerate(models):
+            depth = len(model["layers"]) - 1
+            x, y = [row["layer"] / depth for row in model["layers"]], [row[key] for row in model["layers"]]
+            colour = STYLES[model["model"]][1] if model["model"] in STYLES else _OTHERS[place % len(_OTHERS)]
+            axes.plot(x, y, color=colour, marker=MARKS[place % len(MARKS)], markersize=3.5, linewidth=1.5,
+                      label=short_name(model["model"]))  # fmt: skip
+        if key in chance:
+            axes.axhline(chance[key], color=GREY, linewidth=0.8, linestyle=":")
+        axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.04)
+        axes.set_xticks([0, 0.5, 1], ["embeddings", "half way", "last layer"])
+        for tick, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
+            tick.set_ha(side)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#eeeeee")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=min(4, len(labels)), frameon=False, fontsize=9)
+    return figure
+
+
+def cka_plot(model: Mapping[str, Any], first: str) -> Figure:
+    """Which layer of the first model each layer became: CKA, the nearest one of each row framed."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    values = np.array(model["cka"])
+    rows, columns = values.shape
+    figure = Figure(figsize=(1.6 + 0.46 * columns, 1.5 + 0.4 * rows), layout="constrained")
+    own = short_name(model["model"])
+    title = f"{own}'s last layer is most like layer {int(values[-1].argmax())} of {short_name(first)}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold", color=BLACK)
+    axes = figure.subplots()
+    axes.imshow(values, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto")
+    for i, j in np.ndindex(rows, columns):
+        text = f"{values[i, j]:.2f}".replace("0.", ".", 1)
+        axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if values[i, j] < 0.6 else BLACK)
+    for i, nearest in enumerate(values.argmax(axis=1)):
+        axes.add_patch(Rectangle((nearest - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2))
+    axes.set_xticks(range(columns))
+    axes.set_yticks(range(rows))
+    axes.set_xlabel(f"layer of {short_name(first)} (0: embeddings)", color=BLACK)
+    axes.set_ylabel(f"layer of {own}", color=BLACK)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
+    """Every layer's map, small: colour is language, mark is sentence; written on it is what it clusters by."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    points = projection.points[model["model"]]
+    columns = min(5, len(points))
+    rows = -(-len(points) // columns)
+    families = by_family(projection.languages)
+    figure = Figure(figsize=(2.5 * columns, 2.65 * rows + 0.6 + 0.19 * max(map(len, families.values()))), layout="constrained")
+    figure.suptitle(
+        f"{short_name(model['model'])}: {len(projection.ids)} sentences in {len(projection.languages)} languages, "
+        "layer by layer (UMAP of each)",
+        x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK,
+    )  # fmt: skip
+    shades = colours(projection.languages)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for layer, axes in enumerate(panels.flat):
+        axes.set_axis_off()
+        if layer < len(points):
+            _draw_map(axes, points[layer], projection, shades)
+            figures = model["layers"][layer]
+            name = "embeddings" if layer == 0 else f"layer {layer}"
+            axes.set_title(name, loc="left", fontsize=10, weight="bold", color=BLACK, pad=14)
+            nearest = (
+                f"nearest: translation {figures['neighbour_translation']:.0%}, language {figures['neighbour_language']:.0%}"
+            )
+            axes.text(0, 1.02, nearest, transform=axes.transAxes, fontsize=7.2, color=SOFT)
+    handles: list[Any] = []
+    tallest = max(map(len, families.values()))
+    for members in families.values():  # a column a family
+        handles += [Line2D([], [], linestyle="", marker="o", markersize=6, color=shades[code],
+                           label=f"{code} {language_name(code)}") for code in members]  # fmt: skip
+        handles += [Line2D([], [], linestyle="", label=" ") for _ in range(tallest - len(members))]
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(families), frameon=False, fontsize=8, handletextpad=0.1,
+        columnspacing=1.2, labelspacing=0.25,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_map(axes: Any, points_LS2: np.ndarray, projection: Projection, shades: Mapping[str, str]) -> None:
+    for sentence in range(points_LS2.shape[1]):
+        axes.scatter(
+            *points_LS2[:, sentence].T, marker=MARKS[sentence], s=13, c=[shades[code] for code in projection.languages],
+            linewidths=0.25, edgecolors="white",
+        )  # fmt: skip
+    halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+    centres = points_LS2.mean(axis=1), points_LS2.mean(axis=0)
+    if clusters_by_language(points_LS2):
+        for code, centre in zip(projection.languages, centres[0], strict=True):
+            axes.text(*centre, code, fontsize=6.5, weight="bold", color=shades[code], ha="center", va="center", bbox=halo)
+    else:
+        for number, centre in enumerate(centres[1], 1):
+            axes.text(*centre, str(number), fontsize=7.5, weight="bold", color=BLACK, ha="center", va="center", bbox=halo)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.06)
+
+
+def clusters_by_language(points_LS2: np.ndarray) -> bool:
+    """Whether points lie nearer to the middle of their language than to that of their sentence."""
+    spread = [np.linalg.norm(points_LS2 - points_LS2.mean(axis=axis, keepdims=True), axis=-1).mean() for axis in (1, 0)]
+    return bool(spread[0] < spread[1])

@@ -1,0 +1,142 @@
+"""What an inspection leaves in its folder: data, tables, figures and the interactive page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill.folders import write_whole
+from distill.inspection.languages import language_name
+from distill.inspection.plots import cka_plot, layers_plot, projection_plot, short_name
+from distill.inspection.projection import Projection
+from distill.report.canvas import to_png
+from distill.report.formats import markdown_table
+from distill.report.grid import to_csv
+
+if TYPE_CHECKING:
+    from distill.inspection.measures import Matrices
+    from distill.inspection.stage import InspectionResult
+
+PAGE = "inspection.html"
+FILES = ("inspection.json", "inspection.md", "layers.csv", "languages.csv", "pairs.csv", PAGE)
+
+
+def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projection: Projection, folder: Path) -> None:
+    """Write FILES, and a figure of the curves, and for each model one of its projection and one of CKA."""
+    from distill.inspection.page import render_page
+
+    content = asdict(result)
+    models = content["models"]
+    for model in models:
+        found = matrices[model["model"]]
+        model["matrices"] = {"retrieval": _plain(found.plain), "retrieval_centred": _plain(found.centred)}
+    write_whole(folder / "inspection.json", json.dumps(content, ensure_ascii=False) + "\n")
+    write_whole(folder / "inspection.md", to_markdown(content))
+    write_whole(folder / "layers.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["layers"]]))
+    write_whole(folder / "languages.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["languages"]]))
+    write_whole(folder / "pairs.csv", to_csv(list(_pairs(content))))
+    write_whole(folder / PAGE, render_page(content, projection))
+    (folder / "layers.png").write_bytes(to_png(layers_plot(models, len(result.languages), result.sentences)))
+    for model, name in zip(models, file_names([model["model"] for model in models]), strict=True):
+        (folder / f"projection-{name}.png").write_bytes(to_png(projection_plot(projection, model)))
+        (folder / f"cka-{name}.png").write_bytes(to_png(cka_plot(model, models[0]["model"])))
+
+
+def to_markdown(content: Mapping[str, Any]) -> str:
+    """The figures of layers and of languages as tables, and what they mean."""
+    models = [(short_name(model["model"]), model) for model in content["models"]]
+    layers = [[name, *layer_cells(row)] for name, model in models for row in model["layers"]]
+    languages = [[name, *language_cells(row)] for name, model in models for row in model["languages"]]
+    note = (
+        f"{content['sentences']} sentences in {len(content['languages'])} languages; pooled states, {content['precision']}. "
+        "Retrieval: how often a sentence's translation is the nearest sentence of the other language by cosine, over all pairs "
+        "of languages in both directions, as it is and with the mean of each language taken out. Nearest: what the nearest of "
+        "all vectors is. Probe: how often a linear one names the language of sentences that it has not seen; chance is "
+        f"{1 / len(content['languages']):.1%}. Anisotropy: the mean cosine of two vectors. Layer 0 is the embeddings'."
+    )
+    parts = [
+        "# Layer by layer",
+        note,
+        markdown_table(["model", *layer_titles()], layers, words=2),
+        "# Language by language, in the last layer",
+        markdown_table(["model", *language_titles(content["kept"])], languages, words=2),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def layer_titles() -> list[str]:
+    """What `layer_cells` says."""
+    return ["layer", *_LAYER_COLUMNS.values(), "anisotropy"]
+
+
+def layer_cells(row: Mapping[str, Any]) -> list[str]:
+    """One layer's figures as text."""
+    return [str(row["layer"]), *(_share(row[key]) for key in _LAYER_COLUMNS), f"{row['anisotropy']:.3f}"]
+
+
+def language_titles(kept: str | None) -> list[str]:
+    """What `language_cells` says, where `kept` is the students' language."""
+    return ["language", *(title.format(kept=kept or "–") for title in _LANGUAGE_COLUMNS.values())]
+
+
+def language_cells(row: Mapping[str, Any]) -> list[str]:
+    """One language's figures as text."""
+    code = row["language"]
+    name = language_name(code)
+    return [code if name == code else f"{name} ({code})", *(_share(row[key]) for key in _LANGUAGE_COLUMNS)]
+
+
+_LAYER_COLUMNS = {
+    "retrieval": "retrieval",
+    "retrieval_centred": "centred",
+    "neighbour_translation": "nearest is a translation",
+    "neighbour_language": "nearest is of the language",
+    "language_accuracy": "probe",
+}
+_LANGUAGE_COLUMNS = {
+    "unknown_pieces": "unknown pieces",
+    "unknown_characters": "unknown characters",
+    "retrieval": "retrieval, all languages",
+    "retrieval_centred": "centred",
+    "retrieval_kept": "retrieval, {kept}",
+    "retrieval_kept_centred": "centred",
+}
+
+
+def file_names(models: Sequence[str]) -> list[str]:
+    """A distinct name for each model that a file can have."""
+    names: list[str] = []
+    for model in models:
+        name = "".join(c if c.isalnum() or c in "._-" else "-" for c in short_name(model)).strip("-.") or "model"
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return names
+
+
+def _pairs(content: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    languages = content["languages"]
+    for model in content["models"]:
+        plain, centred = model["matrices"]["retrieval"], model["matrices"]["retrieval_centred"]
+        for layer in range(len(plain)):
+            for i, source in enumerate(languages):
+                for j, target in enumerate(languages):
+                    if i != j:
+                        yield {
+                            "model": model["model"], "layer": layer, "from": source, "into": target,
+                            "retrieval": plain[layer][i][j], "retrieval_centred": centred[layer][i][j],
+                        }  # fmt: skip
+
+
+def _plain(matrix: np.ndarray) -> Any:
+    """Nested lists as JSON has them: null for what is no number."""
+    cells: np.ndarray = matrix.round(4).astype(object)
+    cells[np.isnan(matrix)] = None
+    return cells.tolist()
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
