@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +144,7 @@ def _run_distillation(run: Run, output: Path) -> Any:
 
 def _run_evaluation(run: Run, output: Path) -> Any:
     from distill.evaluation import stage
+    from distill.evaluation.scratch import read_record
 
     def on_scores(model: str, task: str, scores: Any) -> None:
         with run.tracker.child(f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}):
@@ -153,7 +154,7 @@ def _run_evaluation(run: Run, output: Path) -> Any:
                 run.tracker.log({name: score.mean, f"{name}/low": score.low, f"{name}/high": score.high})
                 run.tracker.log({f"{name}/retention": score.retention, f"{name}/difference": score.difference})
 
-    return stage.run(
+    result = stage.run(
         run.recipe.evaluation,
         load=lambda name: _scratch(run, output / "scratch") if name == "scratch" else run.load(name),
         teacher_section=run.recipe.teacher,
@@ -163,6 +164,7 @@ def _run_evaluation(run: Run, output: Path) -> Any:
         interruption=run.interruption,
         on_scores=on_scores,
     )
+    return replace(result, scratch=read_record(output / "scratch"))
 
 
 def _scratch(run: Run, output: Path) -> Teacher:
@@ -174,7 +176,9 @@ def _scratch(run: Run, output: Path) -> Teacher:
     return train_scratch(
         run.load("student"),
         run.recipe.distillation,
+        learning_rates=run.recipe.evaluation.scratch_learning_rates,
         texts=run.texts("train"),
+        heldout=run.texts("heldout"),
         tokens=run.records["distillation"].result["tokens"],
         seed=run.recipe.seed,
         output=output,

@@ -7,14 +7,18 @@ distillation took, by masked-language modelling alone (Devlin et al. 2019).
 from __future__ import annotations
 
 import copy
+import json
+import math
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from distill.batching import split_rows
 from distill.distillation.blocks import write_blocks
 from distill.distillation.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint, saved_precision
 from distill.distillation.chunks import Chunks, batch_stream, open_chunks
@@ -23,6 +27,7 @@ from distill.distillation.heads import language_head
 from distill.distillation.loop import learning_rate_at, parameter_groups
 from distill.distillation.objectives import mlm_loss
 from distill.errors import Interrupted
+from distill.folders import write_whole
 from distill.interruption import Interruption
 from distill.precision import choose_precision
 from distill.progress import Progress
@@ -34,12 +39,17 @@ from distill.teacher.saving import save_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+RECORD = "scratch.json"
+_HELDOUT_TOKENS, _BATCH_TOKENS = 50_000, 4096
+
 
 def train_scratch(
     student: Teacher,
     section: DistillationSection,
     *,
+    learning_rates: Sequence[float],
     texts: Iterable[str],
+    heldout: Iterable[str],
     tokens: int,
     seed: int,
     output: Path,
@@ -49,39 +59,87 @@ def train_scratch(
 ) -> Teacher:
     """The trained model, saved to `output`/model; one that is there already is loaded, and one half-way goes on.
 
-    Batches, learning rate and masking are those of `section`. Raises ValueError if the tokenizer has no mask, and Interrupted
-    after a signal, with a checkpoint written.
+    It is trained once at each of `learning_rates`, and the model with the lowest loss on `heldout` is kept: a rate that suits
+    imitation can be one at which masked-language modelling never leaves the pieces' frequencies. Batches, schedule and masking
+    are those of `section`. Raises ValueError if the tokenizer has no mask, and Interrupted after a signal, with a checkpoint
+    written.
     """
     tokenizer = student.tokenizer
     if (output / "model" / "config.json").is_file():
         return Teacher(model=load_model(output / "model"), tokenizer=tokenizer)
     if tokenizer.mask_token_id is None:
         raise ValueError("scratch is trained by masked-language modelling, and the teacher's tokenizer has no mask token")
-    model = random_language_model(student.model, seed)
-    folder = output / "train"
+    longest = min(section.block_tokens, tokenizer.model_max_length, position_limit(student.model))
+    train, unseen = (
+        _blocks(found, tokenizer, output / name, longest, progress) for name, found in (("train", texts), ("heldout", heldout))
+    )
+    masking = Masking.of(tokenizer, masked_section(section), student.model.config.vocab_size, seed)
+    losses: dict[float, float] = {}
+    for number, rate in enumerate(learning_rates, 1):
+        trial = output / f"rate-{rate:g}"
+        if not (trial / "loss.json").is_file():
+            model = random_language_model(student.model, seed).to(device)
+            train_masked(
+                model,
+                train,
+                masking,
+                section=section.model_copy(update={"learning_rate": rate}),
+                tokens=tokens,
+                seed=seed,
+                checkpoint=trial / "checkpoint",
+                interruption=interruption,
+                progress=progress,
+                detail=f"learning rate {rate:g} ({number} of {len(learning_rates)})",
+            )
+            loss = heldout_loss(model, unseen, masking)
+            save_model(model.to("cpu").eval(), tokenizer, trial / "model")
+            write_whole(trial / "loss.json", json.dumps(loss if math.isfinite(loss) else None))
+        found = json.loads((trial / "loss.json").read_text(encoding="utf-8"))
+        losses[rate] = math.inf if found is None else found
+    best = min(losses, key=lambda rate: losses[rate])
+    record = {
+        "tokens": tokens,
+        "learning_rate": best,
+        "heldout_loss": {f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in losses.items()},
+    }
+    write_whole(output / RECORD, json.dumps(record, indent=2) + "\n")
+    (output / f"rate-{best:g}" / "model").rename(output / "model")
+    for scaffold in ("train", "heldout", *(f"rate-{rate:g}" for rate in learning_rates)):
+        shutil.rmtree(output / scaffold, ignore_errors=True)
+    return Teacher(model=load_model(output / "model"), tokenizer=tokenizer)
+
+
+def read_record(output: Path) -> dict[str, Any] | None:
+    """What `train_scratch` wrote to `output`: tokens, the learning rate that was kept, and the held-out loss at each.
+
+    Losses are in nats a masked piece, null where one was not finite. None if nothing was trained.
+    """
+    if not (output / RECORD).is_file():
+        return None
+    found: dict[str, Any] = json.loads((output / RECORD).read_text(encoding="utf-8"))
+    return found
+
+
+def _blocks(texts: Iterable[str], tokenizer: Any, folder: Path, longest: int, progress: Progress) -> Chunks:
+    """The texts as blocks in `folder`, which are taken up if they are there."""
     if not (folder / "offsets.npy").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with progress.task("evaluation: encoding text for scratch", unit="documents") as task:
-            longest = min(section.block_tokens, tokenizer.model_max_length, position_limit(model))
             write_blocks(_advancing(texts, task.advance), tokenizer, folder, block_tokens=longest)
-    train_masked(
-        model.to(device),
-        open_chunks(folder),
-        Masking.of(tokenizer, masked_section(section), model.config.vocab_size, seed),
-        section=section,
-        tokens=tokens,
-        seed=seed,
-        checkpoint=output / "checkpoint",
-        interruption=interruption,
-        progress=progress,
-    )
-    fresh = output / "model.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    save_model(model.to("cpu").eval(), tokenizer, fresh)
-    fresh.rename(output / "model")
-    for scaffold in ("train", "checkpoint"):
-        shutil.rmtree(output / scaffold, ignore_errors=True)
-    return Teacher(model=model, tokenizer=tokenizer)
+    return open_chunks(folder)
+
+
+@torch.no_grad()
+def heldout_loss(model: PreTrainedModel, heldout: Chunks, masking: Masking) -> float:
+    """Mean cross-entropy of the masked pieces of the first held-out blocks, about 50,000 tokens, in nats; nan without any."""
+    count = min(len(heldout), int(np.searchsorted(np.cumsum(heldout.lengths), _HELDOUT_TOKENS)) + 1)
+    head, padding, device = language_head(model), model.config.pad_token_id or 0, model.device
+    total = pieces = 0.0
+    for rows in split_rows(np.arange(count), heldout.lengths, _BATCH_TOKENS):
+        batch = masking.batch(heldout, rows, padding, epoch=0).to(device)
+        found = int(batch.chosen.sum())
+        total, pieces = total + found * float(_masked_loss(model, head, batch, "float32")), pieces + found
+    return total / pieces if pieces else math.nan
 
 
 def random_language_model(model: PreTrainedModel, seed: int) -> PreTrainedModel:
@@ -113,6 +171,7 @@ def train_masked(
     checkpoint: Path,
     interruption: Interruption,
     progress: Progress,
+    detail: str = "",
 ) -> LoopState:
     """Train `model` in place on `tokens` tokens of `chunks`, going on from the checkpoint if there is one.
 
@@ -142,7 +201,7 @@ def train_masked(
             gained = int(batch.mask.sum())
             state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
             state.tokens, state.loss = state.tokens + gained, float(loss.detach())
-            task.advance(gained, f"loss {state.loss:.3f}")
+            task.advance(gained, f"loss {state.loss:.3f} · {detail}" if detail else f"loss {state.loss:.3f}")
             due = time.monotonic() - saved_at >= section.checkpoint_seconds
             if interruption.requested or due:
                 save_checkpoint(checkpoint, model, optimizer, state)

@@ -46,6 +46,8 @@ class EvaluationResult:
     counts: dict[str, dict[str, Any]]
     """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long for it; of a task in
     several languages that of each language learnt from, and of all."""
+    scratch: dict[str, Any] | None = None
+    """How scratch was trained, as `distill.evaluation.scratch.read_record` has it."""
 
 
 class _NoModelError(Exception):

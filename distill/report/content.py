@@ -29,6 +29,7 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
         "student": student or None,
         "distillation": results.get("distillation"),
         "evaluation": results["evaluation"]["scores"] if "evaluation" in results else None,
+        "scratch": results.get("evaluation", {}).get("scratch"),
         "published": published_scores(_hub_ids(recipe, results)),
         "benchmark": results["benchmark"]["measurements"] if "benchmark" in results else None,
         "machine": results["benchmark"]["machine"] if "benchmark" in results else None,

@@ -11,6 +11,7 @@ from math import sqrt
 from typing import Any
 
 from distill.report.content import summary_scores
+from distill.report.formats import format_count
 from distill.report.grid import place_of
 
 Row = Mapping[str, Any]
@@ -97,7 +98,20 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
         ),
         setting=setting,
         notes=tuple(dict.fromkeys(row["reason"] or _UNKNOWN for row in scores if row["mean"] is None)),
-        remarks=tuple(dict.fromkeys(row["reason"] for row in scores if row["mean"] is not None and row["reason"])),
+        remarks=(
+            *dict.fromkeys(row["reason"] for row in scores if row["mean"] is not None and row["reason"]),
+            *([_how_scratch_learnt(content["scratch"])] if content.get("scratch") else []),
+        ),
+    )
+
+
+def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
+    losses = ", ".join(
+        f"{'not finite' if loss is None else f'{loss:.2f}'} at {rate}" for rate, loss in scratch["heldout_loss"].items()
+    )
+    return (
+        f"scratch saw {format_count(scratch['tokens'])} tokens at a learning rate of {scratch['learning_rate']:g}, chosen by "
+        f"its loss on masked held-out pieces in nats: {losses}"
     )
 
 
