@@ -54,7 +54,7 @@ class EvaluationSection(Section):
     """Fine-tunes of each model and task; each draws its training and test rows anew, with replacement."""
     learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [3e-5, 1e-4, 3e-4]
     """The highest learning rates that are tried; the best on dev with the first seed serves every seed."""
-    scratch_learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [1e-4, 5e-4]
+    scratch_learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [1e-4, 3e-4]
     """The highest learning rates at which scratch is trained, once at each; the best on held-out text is fine-tuned."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; then it falls to zero."""
