@@ -318,7 +318,7 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
     from distill.pipeline import pending_stages
     from distill.plan import check_surroundings, make_plan, predict_seconds
     from distill.report.formats import format_bytes, format_count
-    from distill.stages import STAGES
+    from distill.stages import STAGES, is_wanted
 
     check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
@@ -327,6 +327,8 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
         f"[bold]{escape(run.recipe.name)}[/bold]: {escape(str(run.file.path))} into {escape(str(run.folder))}", soft_wrap=True
     )
     for stage in STAGES:
+        if not is_wanted(run.recipe, stage.name):
+            continue
         state = "to do" if stage.name in pending else "up to date" if stage.name in run.records else "not asked for"
         _out.print(f"  {stage.name:<14}{state}")
     about = "" if plan.vocabulary_is_measured else "about "

@@ -20,6 +20,7 @@ _OPTIONS = {
     "teacher.model": "MODEL",
     "inspection.models": "MODEL",
     "inspection.sentences": "--sentences",
+    "inspection.kept": "--kept",
 }
 """What a recipe's keys are called on the command line."""
 
@@ -66,7 +67,7 @@ def inspect_to_folder(
 
 
 def inspection_tables(result: InspectionResult) -> list[Table]:
-    """What the command line prints: a line a layer, and of each model one a language."""
+    """What the command line prints: of each model a line a layer, and one a language."""
     from dataclasses import asdict
 
     from rich.markup import escape
@@ -75,17 +76,17 @@ def inspection_tables(result: InspectionResult) -> list[Table]:
     from distill.inspection.plots import short_name
     from distill.inspection.writing import language_cells, language_titles, layer_cells, layer_titles
 
-    content = asdict(result)
     tables = []
-    for title, titles, key, cells in (
-        ("layer by layer", layer_titles(), "layers", layer_cells),
-        ("language by language, in the last layer", language_titles(result.kept), "languages", language_cells),
-    ):
-        table = Table("model", titles[0], box=None, pad_edge=False, title=title, title_justify="left")
-        for column in titles[1:]:
-            table.add_column(column, justify="right")
-        for model in content["models"]:
-            for row in model[key]:
-                table.add_row(*map(escape, [short_name(model["model"]), *cells(row)]))
-        tables.append(table)
+    for model in asdict(result)["models"]:
+        for title, titles, rows, cells in (
+            ("layer by layer", layer_titles(), model["layers"], layer_cells),
+            ("language by language, in the last layer", language_titles(result.kept), model["languages"], language_cells),
+        ):
+            table = Table(titles[0], box=None, pad_edge=False, title_justify="left")
+            table.title = f"\n{escape(short_name(model['model']))}, {title}"
+            for column in titles[1:]:
+                table.add_column(column, justify="right")
+            for row in rows:
+                table.add_row(*map(escape, cells(row)))
+            tables.append(table)
     return tables

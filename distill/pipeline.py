@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import Interrupted, UserError
-from distill.folders import Record, StageFolder, fingerprint, now, write_whole
+from distill.folders import RECORD, Record, StageFolder, fingerprint, now, write_whole
 from distill.progress import format_seconds, silence_libraries
 from distill.run import Run
-from distill.stages import STAGE_NAMES, STAGES, Stage
+from distill.stages import STAGE_NAMES, STAGES, Stage, is_wanted
 
 
 def stage_fingerprint(run: Run, stage: Stage) -> str:
@@ -33,7 +33,10 @@ def stage_fingerprint(run: Run, stage: Stage) -> str:
 
 def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[Stage]:
     """The stages that must run, in order; records of those that need not are put into `run`."""
-    wanted = STAGES[: STAGE_NAMES.index(until) + 1] if until else STAGES
+    for option, name in (("--until", until), ("--force", force)):
+        if name is not None and not is_wanted(run.recipe, name):
+            raise UserError(f"{option} {name}: {run.file.path} has no section {name}; add one, or leave the option out.")
+    wanted = [stage for stage in STAGES[: STAGE_NAMES.index(until) + 1 if until else None] if is_wanted(run.recipe, stage.name)]
     pending: list[Stage] = []
     for stage in wanted:
         stale = any(name in {other.name for other in pending} for name in stage.reads)
@@ -159,6 +162,10 @@ def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
     history_file = run.folder / "distillation" / "history.json"
     history = json.loads(history_file.read_text(encoding="utf-8")) if "distillation" in run.records else None
     figures = draw_plots(content, history)
+    if "inspection" in run.records:
+        from distill.inspection.writing import read_figures
+
+        figures |= {f"inspection-{name}": figure for name, figure in read_figures(run.folder / "inspection").items()}
     write_whole(run.folder / "report.html", render_page(content, figures))
     write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     write_whole(run.folder / "recipe.yaml", run.file.text)
@@ -180,6 +187,10 @@ def _report(run: Run) -> None:
         run.tracker.artifact(plot, "plots")
     for name in written:
         run.tracker.artifact(run.folder / name)
+    if "inspection" in run.records:
+        for path in sorted((run.folder / "inspection").iterdir()):
+            if path.is_file() and path.name != RECORD:
+                run.tracker.artifact(path, "inspection")
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))
     run.tracker.describe(summary(content))

@@ -43,6 +43,8 @@ def check_surroundings(recipe: Recipe) -> None:
     Raises UserError with every problem found.
     """
     from distill.benchmark.subjects import check_subject
+    from distill.inspection.sentences import read_sentences
+    from distill.teacher import load_config
 
     problems: list[str] = []
 
@@ -68,6 +70,11 @@ def check_surroundings(recipe: Recipe) -> None:
     for name in recipe.benchmark.models:
         if not is_own_model(name):
             collect(check_subject, name)
+    if (inspection := recipe.inspection) is not None:
+        collect(read_sentences, inspection, inspection.kept or recipe.language, recipe.seed)
+        for name in inspection.models:
+            if not is_own_model(name):
+                collect(load_config, name)
     if problems:
         raise UserError("\n".join(problems))
 

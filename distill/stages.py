@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from distill.run import Run
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from distill.recipe import Recipe
     from distill.teacher import Teacher
 
 
@@ -199,6 +200,34 @@ def _run_benchmark(run: Run, output: Path) -> Any:
     return stage.run(run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress)
 
 
+def _run_inspection(run: Run, output: Path) -> Any:
+    from distill.inspection import stage
+    from distill.teacher import describe_teacher
+
+    def identify(name: str) -> dict[str, Any]:
+        # Initial and untrained have one folder.
+        return {"name": name, "files": describe_teacher(str(run.model_folder(name)), "main")}
+
+    section = run.recipe.inspection
+    assert section is not None
+    result = stage.run(
+        section,
+        load=run.load,
+        identify=identify,
+        teacher_section=run.recipe.teacher,
+        kept=section.kept or run.recipe.language,
+        seed=run.recipe.seed,
+        output=output,
+        progress=run.progress,
+        interruption=run.interruption,
+    )
+    for model in result.models:
+        for row in model.layers:
+            measured = {name: value for name, value in asdict(row).items() if name != "layer"}
+            run.tracker.log({f"{model.model}/{name}": value for name, value in measured.items()}, row.layer)
+    return result
+
+
 def _run_export(run: Run, output: Path) -> Any:
     from itertools import islice
 
@@ -263,6 +292,21 @@ def _describe_baseline(name: str) -> dict[str, Any]:
         return describe_teacher(name, "main")
     except UserError:
         return {"missing": name}
+
+
+def _depends_on_inspected(run: Run) -> dict[str, Any]:
+    """The teacher, the sentences' files, and local baselines' files."""
+    from distill.inspection.sentences import describe_sentences
+
+    section = run.recipe.inspection
+    assert section is not None
+    return {
+        "seed": run.recipe.seed,
+        "language": run.recipe.language,
+        "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
+        "sentences": describe_sentences(section.sentences_path, section.languages),
+        "baselines": [_describe_baseline(name) for name in section.models if name not in OWN_MODELS],
+    }
 
 
 def _depends_on_tasks(run: Run) -> dict[str, Any]:
@@ -330,6 +374,13 @@ STAGES: tuple[Stage, ...] = (
         borrows=("onnx",),
     ),
     Stage(
+        name="inspection",
+        reads=("vocabulary", "student", "distillation"),
+        depends_on=_depends_on_inspected,
+        execute=_run_inspection,
+        resumable=True,
+    ),
+    Stage(
         name="export",
         reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark"),
         depends_on=lambda run: {"recipe": run.file.text, "overrides": run.file.overrides},
@@ -338,6 +389,11 @@ STAGES: tuple[Stage, ...] = (
     ),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
+
+
+def is_wanted(recipe: Recipe, stage: str) -> bool:
+    """Whether the recipe asks for the stage: only a section that has no defaults can be absent."""
+    return getattr(recipe, stage) is not None
 
 
 def stage_named(name: str | None, option: str) -> str | None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from distill.corpus.formats import Tally, format_of
-from distill.corpus.sources import Record, column_value, read_source
+from distill.corpus.sources import Record, column_value, describe_source, read_source
 from distill.errors import UserError
-from distill.recipe import Source
+from distill.recipe import InspectionSection, Source
 
 Texts = dict[str, dict[str, str]]
 """For each language the text of each id."""
+LEAST = 4
+"""Sentences without which centred kernel alignment has no unbiased estimate."""
 _SPLIT = "test"
 """Of a language's folder with several files the one of this name is taken."""
 
@@ -36,6 +39,25 @@ class Parallel:
         return [prefix + text for texts in self.texts for text in texts]
 
 
+def read_sentences(section: InspectionSection, kept: str | None, seed: int) -> Parallel:
+    """The sentences of a recipe, with the language `kept` among them. Raises UserError if they are not as they should be."""
+    parallel = read_parallel(
+        section.sentences_path,
+        id_column=section.id,
+        text_column=section.text,
+        language_column=section.language,
+        languages=section.languages,
+        most=section.max_sentences,
+        seed=seed,
+    )
+    if kept is not None and kept not in parallel.languages:
+        raise UserError(
+            f"inspection.kept: {section.sentences} has no {kept}, the language that the students are made for; "
+            f"its languages: {', '.join(parallel.languages)}."
+        )
+    return parallel
+
+
 def read_parallel(
     path: Path,
     *,
@@ -48,7 +70,8 @@ def read_parallel(
 ) -> Parallel:
     """The sentences that every one of the languages has, in the order in which the first one has them.
 
-    Of more than `most` as many are drawn by `seed`. Raises UserError if fewer than two languages or sentences are left.
+    Of more than `most` as many are drawn by `seed`. Raises UserError if fewer than two languages, or than LEAST sentences,
+    are left.
     """
     if not path.exists():
         raise UserError(f"inspection.sentences: there is no file or folder {path}.")
@@ -64,10 +87,10 @@ def read_parallel(
             of_language[key] = text
     chosen = _choose_languages(found, languages, path)
     ids = [key for key in found[chosen[0]] if all(key in found[language] for language in chosen)]
-    if len(ids) < 2:
+    if len(ids) < LEAST:
         counts = ", ".join(f"{language} {len(found[language])}" for language in chosen)
         raise UserError(
-            f"inspection.sentences: {path} has {len(ids)} of the ids in every language, and two are needed "
+            f"inspection.sentences: {path} has {len(ids)} of the ids in every language, and {LEAST} are needed "
             f"(rows: {counts}); translations of a sentence share its id."
         )
     if most is not None and len(ids) > most:
@@ -75,6 +98,15 @@ def read_parallel(
     return Parallel(
         languages=chosen, ids=tuple(ids), texts=tuple(tuple(found[language][key] for key in ids) for language in chosen)
     )
+
+
+def describe_sentences(path: Path, languages: Sequence[str] | None = None) -> dict[str, Any]:
+    """What identifies the sentences without reading them: for fingerprints. Raises UserError if there is no file."""
+    if not path.exists():
+        raise UserError(f"inspection.sentences: there is no file or folder {path}.")
+    files = language_files(path) if path.is_dir() else {"": path}
+    wanted = {name: file for name, file in files.items() if languages is None or name in languages or not name}
+    return {name: describe_source(Source(path=str(file))) for name, file in wanted.items()}
 
 
 def language_files(folder: Path) -> dict[str, Path]:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.errors import UserError
 from distill.inspection.cka import cka_map
 from distill.inspection.languages import spread_over_families
 from distill.inspection.measures import LanguageFigures, LayerFigures, Matrices, measure_languages, measure_layers
 from distill.inspection.projection import Projection, project_layers
-from distill.inspection.sentences import Parallel, read_parallel
+from distill.inspection.sentences import Parallel, read_sentences
 from distill.inspection.states import kept_vectors, layer_vectors, states_name
 from distill.inspection.unknown import Spelling, spell
 from distill.inspection.writing import write_all
@@ -38,7 +37,8 @@ class InspectedModel:
     layers: list[LayerFigures]
     languages: list[LanguageFigures]
     cka: list[list[float]]
-    """Linear CKA, [its layers][layers of the first model]."""
+    """Linear CKA, [its layers][layers of the first model], on the sentences of the language that students were made for, or
+    on all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,22 +71,11 @@ def run(
     `kept` is the language that the students were made for. Takes up the states that `output` already holds. Raises UserError
     for what the user can mend, and Interrupted after a signal.
     """
-    parallel = read_parallel(
-        Path(section.sentences),
-        id_column=section.id,
-        text_column=section.text,
-        language_column=section.language,
-        languages=section.languages,
-        most=section.max_sentences,
-        seed=seed,
-    )
-    if kept is not None and kept not in parallel.languages:
-        raise UserError(
-            f"inspection.sentences: {section.sentences} has no {kept}; its languages: {', '.join(parallel.languages)}."
-        )
+    parallel = read_sentences(section, kept, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = choose_precision(section.precision, device)
     drawn = Drawn(parallel, section, kept, seed)
+    compared = _rows_of(kept, parallel)
     models: list[InspectedModel] = []
     matrices: dict[str, Matrices] = {}
     maps: dict[str, np.ndarray] = {}
@@ -111,7 +100,7 @@ def run(
                     model=name,
                     layers=layers,
                     languages=measure_languages(parallel.languages, spellings, matrices[name], kept),
-                    cka=cka_map(vectors, first).round(4).tolist(),
+                    cka=cka_map(vectors[:, compared], first[:, compared]).round(4).tolist(),
                 )
             )
     result = InspectionResult(
@@ -174,6 +163,17 @@ class _States:
 
         vectors = kept_vectors(self._folder / states_name(texts, settings), compute)
         return [spell(model.tokenizer, of_language) for of_language in self._parallel.texts], vectors
+
+
+def _rows_of(language: str | None, parallel: Parallel) -> slice:
+    """Where the sentences of a language stand, or all of them without one.
+
+    What a student makes of languages that it cannot spell would hide which layer it imitates.
+    """
+    if language is None:
+        return slice(None)
+    at, count = parallel.languages.index(language), len(parallel.ids)
+    return slice(at * count, (at + 1) * count)
 
 
 def _share_of(bar: Task, percent: float, detail: str) -> Callable[[float], object]:

@@ -19,15 +19,17 @@ from distill.report.formats import markdown_table
 from distill.report.grid import to_csv
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from distill.inspection.measures import Matrices
     from distill.inspection.stage import InspectionResult
 
 PAGE = "inspection.html"
-FILES = ("inspection.json", "inspection.md", "layers.csv", "languages.csv", "pairs.csv", PAGE)
+_DATA, _PROJECTION = "inspection.json", "projection.json"
 
 
 def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projection: Projection, folder: Path) -> None:
-    """Write FILES, and a figure of the curves, and for each model one of its projection and one of CKA."""
+    """Write data, tables, the page, and every figure of `draw_figures`."""
     from distill.inspection.page import render_page
 
     content = asdict(result)
@@ -35,16 +37,34 @@ def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projec
     for model in models:
         found = matrices[model["model"]]
         model["matrices"] = {"retrieval": _plain(found.plain), "retrieval_centred": _plain(found.centred)}
-    write_whole(folder / "inspection.json", json.dumps(content, ensure_ascii=False) + "\n")
+    drawn = {**asdict(projection), "points": {name: found.round(3).tolist() for name, found in projection.points.items()}}
+    write_whole(folder / _DATA, json.dumps(content, ensure_ascii=False) + "\n")
+    write_whole(folder / _PROJECTION, json.dumps(drawn, ensure_ascii=False) + "\n")
     write_whole(folder / "inspection.md", to_markdown(content))
     write_whole(folder / "layers.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["layers"]]))
     write_whole(folder / "languages.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["languages"]]))
     write_whole(folder / "pairs.csv", to_csv(list(_pairs(content))))
     write_whole(folder / PAGE, render_page(content, projection))
-    (folder / "layers.png").write_bytes(to_png(layers_plot(models, len(result.languages), result.sentences)))
+    for name, figure in draw_figures(content, projection).items():
+        (folder / f"{name}.png").write_bytes(to_png(figure))
+
+
+def draw_figures(content: Mapping[str, Any], projection: Projection) -> dict[str, Figure]:
+    """The curves, and of each model its projection and its likeness to the first, by the names of their files."""
+    models = content["models"]
+    figures = {"layers": layers_plot(models, len(content["languages"]), content["sentences"])}
     for model, name in zip(models, file_names([model["model"] for model in models]), strict=True):
-        (folder / f"projection-{name}.png").write_bytes(to_png(projection_plot(projection, model)))
-        (folder / f"cka-{name}.png").write_bytes(to_png(cka_plot(model, models[0]["model"])))
+        figures[f"projection-{name}"] = projection_plot(projection, model)
+        figures[f"cka-{name}"] = cka_plot(model, models[0]["model"])
+    return figures
+
+
+def read_figures(folder: Path) -> dict[str, Figure]:
+    """The figures of an inspection that `write_all` left in `folder`, drawn anew."""
+    content = json.loads((folder / _DATA).read_text(encoding="utf-8"))
+    drawn = json.loads((folder / _PROJECTION).read_text(encoding="utf-8"))
+    points = {name: np.array(found, dtype=np.float32) for name, found in drawn.pop("points").items()}
+    return draw_figures(content, Projection(**drawn, points=points))
 
 
 def to_markdown(content: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -11,7 +12,11 @@ from distill.recipe.section import Count, Section, filled_from_environment
 
 
 def _known(name: str) -> str:
-    """`name` if it can be a model's."""
+    """`name` if it can be a model's whose layers can be read."""
+    if name in ("student_int8", "scratch"):
+        raise ValueError(
+            f"{name} is not looked into; models: teacher, trimmed, student, initial, untrained, a Hub id, a folder"
+        )
     return name if name.startswith(("package:", ".", "~")) else check_model_name(name)
 
 
@@ -29,7 +34,9 @@ class InspectionSection(Section):
     """The column of the languages; a folder says them by its names."""
     languages: Annotated[list[str], Field(min_length=2)] | None = None
     """Which languages, in this order; all without it."""
-    max_sentences: Annotated[Count, Field(ge=2)] | None = None
+    kept: str | None = None
+    """What the sentences call the language that the students are made for; the recipe's code by default."""
+    max_sentences: Annotated[Count, Field(ge=4)] | None = None
     """At most so many sentences, drawn by the recipe's seed, each in every language."""
     models: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1)] = ["teacher", "trimmed", "student"]
     """Which models; the layers of each are compared with those of the first."""
@@ -40,7 +47,16 @@ class InspectionSection(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
 
-    _filled = field_validator("sentences")(filled_from_environment)
+    @property
+    def sentences_path(self) -> Path:
+        """`sentences` with its ${NAME}s filled from the environment; a report keeps those as they are."""
+        return Path(filled_from_environment(self.sentences) or "").expanduser()
+
+    @field_validator("sentences")
+    @classmethod
+    def _can_be_filled(cls, path: str) -> str:
+        filled_from_environment(path)
+        return path
 
     @field_validator("languages", "models")
     @classmethod

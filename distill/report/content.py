@@ -10,7 +10,7 @@ from distill.recipe import Recipe
 from distill.report.formats import format_count
 from distill.report.published import published_scores
 
-_STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
+_STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection", "export")
 
 
 def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -33,13 +33,14 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
         "published": published_scores(_hub_ids(recipe, results)),
         "benchmark": results["benchmark"]["measurements"] if "benchmark" in results else None,
         "machine": results["benchmark"]["machine"] if "benchmark" in results else None,
+        "inspection": results.get("inspection"),
         "export": results.get("export"),
     }
     if vocabulary and vocabulary["max_abs_hidden_difference"] is None:
         vocabulary["reason"] = "no held-out sentence keeps its segmentation"
     elif vocabulary and vocabulary["max_abs_logit_difference"] is None:
         vocabulary["reason"] = "max_abs_logit_difference: the teacher has no head over the vocabulary"
-    missing = [stage for stage in _STAGES if stage not in results]
+    missing = [stage for stage in _STAGES if stage not in results and getattr(recipe, stage) is not None]
     if missing:
         content["reason"] = f"not run yet: {', '.join(missing)}"
     return content
