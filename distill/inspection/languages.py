@@ -20,19 +20,14 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "other": ("#555555", ""),
 }
 """Each family, or group of families, with its colour and its languages."""
-_NAMES = {
-    "ar": "Arabic", "bg": "Bulgarian", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
-    "es": "Spanish", "et": "Estonian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian",
-    "is": "Icelandic", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nb": "Bokmål", "nl": "Dutch", "nn": "Nynorsk",
-    "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "sw": "Swahili",
-    "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
-}  # fmt: skip
 _LIGHTEST, _DARKEST = 0.66, 0.24
 
 
 def language_name(code: str) -> str:
-    """The language's English name where it is known here, else its code."""
-    return _NAMES.get(code, code)
+    """The language's English name where it has one, else its code."""
+    from babel import Locale
+
+    return str(Locale("en").languages.get(code.replace("-", "_").split("_", 1)[0].lower(), code))
 
 
 def family_of(code: str) -> str:
