@@ -74,16 +74,20 @@ def read_jsonl(file: IO[bytes], tally: Tally) -> Iterator[Row]:
             tally.invalid("json", number)
 
 
-def read_csv(file: IO[bytes], tally: Tally, delimiter: str = ",") -> Iterator[Row]:
+def read_csv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     """A row a line, or several where a quoted cell has some; the first line names the columns."""
-    lines = (line + "\n" for _, line in read_lines(file, tally))
-    for row in csv.DictReader(lines, delimiter=delimiter):
-        yield {column: value for column, value in row.items() if column is not None}  # a row may have cells too many
+    return _read_delimited(file, tally, delimiter=",")
 
 
 def read_tsv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
-    """The same with tabs."""
-    return read_csv(file, tally, "\t")
+    """A row a line, cells between tabs; a quotation mark is one (IANA, text/tab-separated-values)."""
+    return _read_delimited(file, tally, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read_delimited(file: IO[bytes], tally: Tally, **dialect: Any) -> Iterator[Row]:
+    lines = (line + "\n" for _, line in read_lines(file, tally))
+    for row in csv.DictReader(lines, **dialect):
+        yield {column: value for column, value in row.items() if column is not None}  # a row may have cells too many
 
 
 def read_parquet(file: IO[bytes], tally: Tally) -> Iterator[Row]:

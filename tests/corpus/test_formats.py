@@ -207,3 +207,20 @@ def test_a_conllu_sentence_without_its_text_is_put_together_from_its_words():
 def test_an_srt_entry_that_follows_without_a_blank_line_leaves_no_number_in_the_text():
     rows = b"1\n00:00:01,000 --> 00:00:02,000\nEtt.\n2\n00:00:02,000 --> 00:00:03,000\n1939\n"
     assert [row["text"] for row in READERS["srt"](io.BytesIO(rows), Tally())] == ["Ett.\n1939"]
+
+
+def test_csv_has_its_columns_in_the_first_line_and_quoted_cells() -> None:
+    content = '﻿id,text\r\n1,"Ett, två"\r\n2,"sade ""hej""\noch gick"\r\n3\r\n4,a,b\r\n'
+    assert read("csv", content.encode()) == [
+        {"id": "1", "text": "Ett, två"},
+        {"id": "2", "text": 'sade "hej"\noch gick'},
+        {"id": "3", "text": None},
+        {"id": "4", "text": "a"},
+    ]
+
+
+def test_tsv_takes_quotation_marks_as_they_are() -> None:
+    assert read("tsv", 'id\ttext\n1\t"Ett\n2\ttvå" sade han\n'.encode()) == [
+        {"id": "1", "text": '"Ett'},
+        {"id": "2", "text": 'två" sade han'},
+    ]

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from distill.inspection.similarity import anisotropy, centred_by_language, cosines, neighbour_shares, translation_accuracy
 
