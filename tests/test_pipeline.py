@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import distill_command, distill_environment
+from tests.conftest import distill_command, distill_environment, swedish_sentences
 from tests.evaluation.conftest import toy_records
 
 STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
@@ -364,3 +364,57 @@ def test_an_evaluation_that_was_killed_goes_on_to_the_same_scores(copied, tmp_pa
     assert after[: len(before)] == before and len(after) == 2 * (2 + 2)
     assert place.report["evaluation"] == whole.report["evaluation"]
     assert [len(row["scores"]) for row in place.report["evaluation"]] == [3] * 4
+
+
+def _parallel(folder: Path) -> Path:
+    folder.mkdir()
+    for language, at in (("sv", 0), ("da", 1), ("no", 2)):
+        texts = [swedish_sentences(3, seed)[at] for seed in range(8)]  # of the documents that the run learns from
+        rows = [json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)]
+        (folder / f"{language}.jsonl").write_text("".join(rows), encoding="utf-8")
+    return folder
+
+
+def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp_path):
+    place, sentences = copied(), _parallel(tmp_path / "sentences")
+    assert place.report["inspection"] is None and "inspection" not in place.report.get("reason", "")
+    asked = ("--set", f"inspection.sentences={sentences}", "--set", "inspection.drawn_sentences=3")
+    place.distill(*asked)
+    assert _redone(place, finished) == {"inspection", "export"}
+    inspected = place.report["inspection"]
+    assert [model["model"] for model in inspected["models"]] == ["teacher", "trimmed", "student"] and inspected["kept"] == "sv"
+    trimmed = inspected["models"][1]
+    assert [row[layer] for layer, row in enumerate(trimmed["cka"])] == pytest.approx([1] * 5, abs=1e-3)
+    page = (place.run / "report.html").read_text()
+    assert "The look inside" in page and page.count("<svg") > (finished.run / "report.html").read_text().count("<svg")
+    assert (place.run / "inspection" / "inspection.html").is_file() and (
+        place.run / "plots" / "inspection-layers.png"
+    ).is_file()
+    before = place.started()
+    place.distill(*asked)
+    assert place.started() == before
+    (sentences / "no.jsonl").unlink()
+    place.distill(*asked)
+    assert place.report["inspection"]["languages"] == ["da", "sv"]
+
+
+def test_an_inspection_without_its_language_is_refused_before_anything_runs(finished, fresh, tmp_path):
+    sentences = _parallel(tmp_path / "sentences")
+    (sentences / "sv.jsonl").unlink()
+    command = distill_command("recipe", finished.recipe, "--set", f"inspection.sentences={sentences}")
+    done = subprocess.run(command, cwd=fresh.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    assert (
+        done.returncode == 2 and "inspection.kept" in done.stderr and "its languages: da, no" in " ".join(done.stderr.split())
+    )
+    assert not (fresh.run / "corpus").exists()
+
+
+@pytest.mark.parametrize("option", ["--until", "--force"])
+def test_a_stage_that_the_recipe_does_not_ask_for_cannot_be_named(finished, option):
+    command = distill_command("recipe", finished.recipe, option, "inspection")
+    done = subprocess.run(command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    assert (
+        done.returncode == 2
+        and f"{option} inspection" in done.stderr
+        and "no section inspection" in " ".join(done.stderr.split())
+    )

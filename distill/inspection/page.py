@@ -49,18 +49,22 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
 
 
 def _data(content: Mapping[str, Any], projection: Projection, shades: Mapping[str, str]) -> dict[str, Any]:
-    widest = max(float(np.abs(points).max()) for points in projection.points.values()) or 1.0
     return {
         "languages": [{"code": code, "name": language_name(code), "colour": shades[code]} for code in projection.languages],
         "texts": projection.texts,
         "models": [
             {
-                "points": (projection.points[model["model"]] * (_SIDE / widest)).round().astype(int).tolist(),
+                "points": [_whole_numbers(layer) for layer in projection.points[model["model"]]],
                 "figures": [[round(row[key], 4) for key in _MEASURES] for row in model["layers"]],
             }
             for model in content["models"]
         ],
     }
+
+
+def _whole_numbers(points: np.ndarray) -> Any:
+    """A layer's map, as large as the frame takes."""
+    return (points * (_SIDE / (float(np.abs(points).max()) or 1.0))).round().astype(int).tolist()
 
 
 def _as_script(data: Any) -> str:

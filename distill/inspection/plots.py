@@ -39,11 +39,10 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.4, 5.6), layout="constrained")
-    best = max(models[0]["layers"], key=lambda row: row["retrieval"])
-    title = (
-        f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in layer {best['layer']} of "
-        f"{len(models[0]['layers']) - 1}, {models[0]['layers'][-1]['retrieval']:.0%} in the last"
-    )
+    layers = models[0]["layers"]
+    best = max(layers, key=lambda row: row["retrieval"])
+    title = f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in layer {best['layer']}"
+    title += ", its last" if best is layers[-1] else f" of {len(layers) - 1}, {layers[-1]['retrieval']:.0%} in the last"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK)
     chance = {"retrieval": 1 / sentences, "retrieval_centred": 1 / sentences, "language_accuracy": 1 / languages}
     for axes, (key, label) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
@@ -136,20 +135,22 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
 
 def _draw_map(axes: Any, points_LS2: np.ndarray, projection: Projection, shades: Mapping[str, str]) -> None:
     for sentence in range(points_LS2.shape[1]):
+        mark = MARKS[sentence]
         axes.scatter(
-            *points_LS2[:, sentence].T, marker=MARKS[sentence], s=13, c=[shades[code] for code in projection.languages],
-            linewidths=0.25, edgecolors="white",
+            *points_LS2[:, sentence].T, marker=mark, s=30 if mark == "*" else 14, linewidths=0.25, edgecolors="white",
+            c=[shades[code] for code in projection.languages],
         )  # fmt: skip
-    halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+    halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.6}
+    label: dict[str, Any] = {"textcoords": "offset points", "weight": "bold", "ha": "center", "va": "center", "bbox": halo}
     centres = points_LS2.mean(axis=1), points_LS2.mean(axis=0)
     if clusters_by_language(points_LS2):
         for code, centre in zip(projection.languages, centres[0], strict=True):
-            axes.text(*centre, code, fontsize=6.5, weight="bold", color=shades[code], ha="center", va="center", bbox=halo)
+            axes.annotate(code, centre, (0, 7), color=shades[code], fontsize=6.5, **label)
     else:
         for number, centre in enumerate(centres[1], 1):
-            axes.text(*centre, str(number), fontsize=7.5, weight="bold", color=BLACK, ha="center", va="center", bbox=halo)
+            axes.annotate(str(number), centre, (0, 8), color=BLACK, fontsize=7.5, **label)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.margins(0.06)
+    axes.margins(0.09)
 
 
 def clusters_by_language(points_LS2: np.ndarray) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _NEIGHBOURS = 15
+_APART, _SPREAD = 1.0, 1.5
+"""UMAP's min_dist and spread: a group of a few points is to be seen as points, not as one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,9 @@ def _umap(rows: np.ndarray, seed: int) -> np.ndarray:
     neighbours = min(_NEIGHBOURS, len(rows) - 1)
     # A spectral start needs more rows than dimensions, and distinct ones: of a layer that sees nothing all are equal.
     start = "spectral" if len(np.unique(rows, axis=0)) > neighbours else "random"
-    fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", init=start, random_state=seed, n_jobs=1)
+    fitted = umap.UMAP(
+        n_neighbors=neighbours, metric="cosine", init=start, min_dist=_APART, spread=_SPREAD, random_state=seed, n_jobs=1
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on rows without a neighbour, which are drawn like any other
         return np.nan_to_num(np.asarray(fitted.fit_transform(rows), dtype=np.float64))
