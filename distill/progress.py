@@ -43,6 +43,10 @@ class Task:
         if self._display is not None:
             self._display._show(self)
 
+    def rest(self, seconds: float) -> None:
+        """So much time went into something else, which says nothing of this task's pace."""
+        self.started += seconds
+
     @property
     def seconds_left(self) -> float | None:
         """The time left at the pace so far, or None while nothing can be said."""

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import distill.progress
-from distill.progress import LOG_SECONDS, Progress, format_seconds
+from distill.progress import LOG_SECONDS, Progress, Task, format_seconds
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,11 @@ def test_a_message_is_shown_as_it_is(shown):
     told = shown()
     assert told.startswith("source [bold]x[/bold]: long")
     assert told.count("\n") == 1
+
+
+def test_time_spent_on_something_else_does_not_slow_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(name="work", unit="", total=10, started=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    task.rest(90)
+    task.advance(5)
+    assert task.seconds_left == pytest.approx(10)

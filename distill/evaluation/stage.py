@@ -6,6 +6,7 @@ What was measured stands line by line in measured.jsonl, so that an interrupted 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +76,6 @@ def run(
     rows = {task.name: _read(task, seed) for task in section.tasks}
     counts = _counts(rows)
     finished = Finished(output / "measured.jsonl", interruption or Interruption())
-    bench = _Bench(section, teacher_section, seed, finished, load)
     # The reference comes first where it is among the models: the others are compared with it. In int8 the student is scored
     # in the student's own fine-tunes.
     names = sorted(section.models, key=lambda name: (name != reference, name == INT8)) if section.tasks else []
@@ -88,6 +88,14 @@ def run(
         def advance(share: float, detail: str) -> None:
             bar.advance(percent * share, detail)
 
+        def load_resting(name: str) -> Teacher:
+            began = time.monotonic()
+            try:
+                return load(name)  # scratch is trained by this, with a progress of its own
+            finally:
+                bar.rest(time.monotonic() - began)
+
+        bench = _Bench(section, teacher_section, seed, finished, load_resting)
         for name in names:
             bench.take(name)
             for task in section.tasks:

@@ -1,0 +1,107 @@
+"""Keeps what a look inside a finished run found, and whether three observations on multilingual encoders hold there.
+
+    DISTILL_DATA=... .venv/bin/python -m distill recipe swedish-small
+    .venv/bin/python benchmarks/inspection.py swedish-small
+
+reads runs/swedish-small/inspection/, writes benchmarks/results/inspection.json with the run's figures beside it, and prints
+the tables of README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from provenance import provenance
+
+from distill.inspection.writing import read_figures
+from distill.report.canvas import to_png
+
+RESULTS = Path(__file__).parent / "results"
+FIGURES = ("layers", "projection-teacher", "projection-student", "cka-student")
+
+
+def main(name: str) -> None:
+    """Keep the inspection of the finished run of that name."""
+    folder = Path("runs", name, "inspection")
+    found = json.loads((folder / "inspection.json").read_text(encoding="utf-8"))
+    seconds = json.loads((folder / "stage.json").read_text(encoding="utf-8"))["seconds"]
+    models = [{key: value for key, value in model.items() if key != "matrices"} for model in found["models"]]
+    kept = {**provenance(), "seconds": round(seconds, 1), **found, "models": models}
+    (RESULTS / "inspection.json").write_text(json.dumps(kept) + "\n", encoding="utf-8")
+    figures = read_figures(folder)
+    for figure in FIGURES:
+        (RESULTS / f"inspection-{figure}.png").write_bytes(_fewer_colours(to_png(figures[figure])))
+    print(layer_table(kept), "\n", languages_table(kept), "\n", observations(kept["models"][0]), sep="\n")
+    print(f"\n{kept['seconds']} s; kept in {RESULTS / 'inspection.json'}")
+
+
+def layer_table(kept: Mapping[str, Any]) -> str:
+    """The teacher, layer by layer."""
+    lines = [
+        "| layer | retrieval | centred | nearest is a translation | nearest is of the language | probe | anisotropy |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in kept["models"][0]["layers"]:
+        shares = (
+            row[key]
+            for key in ("retrieval", "retrieval_centred", "neighbour_translation", "neighbour_language", "language_accuracy")
+        )
+        name = "embeddings" if row["layer"] == 0 else row["layer"]
+        lines.append(f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} | {row['anisotropy']:.2f} |")
+    return "\n".join(lines)
+
+
+def languages_table(kept: Mapping[str, Any]) -> str:
+    """Each model's last layer in a few groups of languages, by how the kept one's vocabulary spells them."""
+    trimmed = {row["language"]: row["unknown_characters"] for row in kept["models"][1]["languages"]}
+    abroad = [language for language in trimmed if language != kept["kept"]]
+    groups = {
+        "spelled with its pieces": [language for language in abroad if trimmed[language] < 0.05],
+        "in part": [language for language in abroad if 0.05 <= trimmed[language] < 0.5],
+        "in other scripts": [language for language in abroad if trimmed[language] >= 0.5],
+    }
+    names = [model["model"] for model in kept["models"]]
+    lines = [f"| | {' | '.join(names)} | unknown characters |", f"|---|{'---:|' * (len(names) + 1)}"]
+    for group, members in groups.items():
+        if members:
+            rows = [{row["language"]: row for row in model["languages"]} for model in kept["models"]]
+            found = [f"{fmean(of[language]['retrieval_kept'] for language in members):.1%}" for of in rows]
+            unknown = fmean(trimmed[language] for language in members)
+            lines.append(f"| {group}: {' '.join(members)} | {' | '.join(found)} | {unknown:.1%} |")
+    return "\n".join(lines)
+
+
+def observations(model: Mapping[str, Any]) -> str:
+    """The figures by which three observations stand or fall: languages first, meanings in the middle, languages at the end."""
+    layers = model["layers"]
+    apart, together = (
+        max(layers, key=lambda row: row["neighbour_language"]), max(layers, key=lambda row: row["neighbour_translation"])
+    )  # fmt: skip
+    last = layers[-1]
+    return (
+        f"{model['model']}: the nearest vector is of the same language most often in layer {apart['layer']} "
+        f"({apart['neighbour_language']:.1%}) and a translation most often in layer {together['layer']} "
+        f"({together['neighbour_translation']:.1%}); in the last layer {last['neighbour_language']:.1%} and "
+        f"{last['neighbour_translation']:.1%}. A linear probe names the language in "
+        f"{layers[0]['language_accuracy']:.1%} of the embeddings' and {last['language_accuracy']:.1%} of the last layer's vectors."
+    )
+
+
+def _fewer_colours(png: bytes) -> bytes:
+    """The picture in 128 colours, a third of its size."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    kept = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").quantize(128).save(kept, "PNG", optimize=True)
+    return kept.getvalue()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2] or ["swedish-small"])
