@@ -88,7 +88,8 @@ def observations(model: Mapping[str, Any]) -> str:
         f"({apart['neighbour_language']:.1%}) and a translation most often in layer {together['layer']} "
         f"({together['neighbour_translation']:.1%}); in the last layer {last['neighbour_language']:.1%} and "
         f"{last['neighbour_translation']:.1%}. A linear probe names the language in "
-        f"{layers[0]['language_accuracy']:.1%} of the embeddings' and {last['language_accuracy']:.1%} of the last layer's vectors."
+        f"{layers[0]['language_accuracy']:.1%} of the embeddings' and {last['language_accuracy']:.1%} of the last layer's "
+        "vectors."
     )
 
 
