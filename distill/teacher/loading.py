@@ -45,12 +45,17 @@ def describe_teacher(model: str, revision: str) -> dict[str, Any]:
 
 
 def load_config(model: str, revision: str = "main") -> PretrainedConfig:
-    """The model's configuration; nothing else is fetched. Raises UserError if there is none."""
+    """The model's configuration; nothing else is fetched. Raises UserError if there is none, or if it has a decoder besides."""
     from transformers import AutoConfig
 
     location = _resolve(model)
     with _Explained(model, "config.json"):
-        return AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
+    if getattr(config, "is_encoder_decoder", False):
+        raise UserError(
+            f"teacher.model: {model} is of type {config.model_type}, which has a decoder besides; an encoder is needed."
+        )
+    return config
 
 
 def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBase:
