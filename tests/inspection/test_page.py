@@ -44,8 +44,8 @@ def test_every_sentence_is_there_in_every_language_to_the_letter() -> None:
 
 def test_every_layer_of_every_model_has_a_place_for_each_sentence_within_the_frame() -> None:
     models = json.loads(SEEN.scripts[0])["models"]
-    assert [len(model["points"]) for model in models] == [5, 3] == [len(model["figures"]) for model in models]
-    for layer in (layer for model in models for layer in model["points"]):
+    assert [len(model["places"]) for model in models] == [5, 3] == [len(model["figures"]) for model in models]
+    for layer in (layer for model in models for layer in model["places"]):
         assert [len(of_language) for of_language in layer] == [3, 3, 3]
         assert max(abs(value) for of_language in layer for point in of_language for value in point) == 1000
 
@@ -70,4 +70,7 @@ def test_languages_sentences_and_models_can_be_chosen() -> None:
     buttons = [attributes for tag, attributes in SEEN.found if tag == "button"]
     assert {a["data-language"] for a in buttons if "data-language" in a} == {"0", "1", "2"}
     assert {a["data-sentence"] for a in buttons if "data-sentence" in a} == {"0", "1", "2"}
-    assert sum(tag == "input" and attributes["type"] == "radio" for tag, attributes in SEEN.found) == 2
+    assert (
+        sum(tag == "input" and "value" in attributes and attributes["type"] == "checkbox" for tag, attributes in SEEN.found)
+        == 2
+    )
