@@ -39,6 +39,7 @@ def main(name: str) -> None:
         "distillation": {key: value for key, value in report["distillation"].items() if key != "fidelity"},
         "fidelity": report["distillation"]["fidelity"][-1],
         "evaluation": report["evaluation"],
+        "scratch": report.get("scratch"),
         "benchmark": report["benchmark"],
     }
     result.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
