@@ -84,8 +84,12 @@ class Page:
         return found
 
     async def scroll(self) -> None:
-        """Down to the end of everything that scrolls, where what is drawn when it is seen gets drawn."""
-        await self.evaluate("document.querySelectorAll('*').forEach((e) => { e.scrollTop = e.scrollHeight })")
+        """A little further down in all that scrolls, or from its end to its top: some is drawn only when it is seen."""
+        await self.evaluate(
+            "document.querySelectorAll('*').forEach((e) => {"
+            " const end = e.scrollTop + e.clientHeight >= e.scrollHeight - 2;"
+            " if (e.scrollHeight > e.clientHeight) e.scrollTop = end ? 0 : e.scrollTop + 250; })"
+        )
 
     async def wait_for(self, pattern: str, seconds: float = 180, *, scrolling: bool = False) -> str:
         """The page's text once the pattern is in it. Raises TimeoutError with the text as it is."""

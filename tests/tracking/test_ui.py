@@ -60,7 +60,7 @@ def test_the_ui_shows_the_run_its_losses_and_its_report(address: str, tmp_path: 
             await page.wait_for(r"\btiny\b[\s\S]*\bretention\b|\bretention\b[\s\S]*\btiny\b")
             await page.picture(tmp_path / "experiment.png")
             await page.go(f"{base}/{runs['distillation']}/model-metrics")
-            await page.wait_for("learning_rate", scrolling=True)
+            await page.wait_for(r"distillation \((loss/)?hidden\)", scrolling=True)  # the legend of a curve
             assert await page.count("svg.main-svg, canvas") > 0, "no curve is drawn"
             await page.picture(tmp_path / "losses.png")
             await page.go(f"{base}/{runs['tiny']}/artifacts/report.html")
