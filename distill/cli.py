@@ -284,13 +284,16 @@ def new(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port to serve on.")] = 5000) -> None:
     """Open MLflow on the project's own runs."""
-    from distill.tracking import tracking_uri
+    from distill.tracking import experiment_views, tracking_uri
 
-    uri = tracking_uri()
+    uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
         raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
-    _out.print(f"MLflow on {uri}: http://127.0.0.1:{port} (Ctrl-C stops it)", markup=False, soft_wrap=True)
+    _out.print(f"MLflow on {uri}: {address} (Ctrl-C stops it)", markup=False, soft_wrap=True)
+    if uri.startswith("sqlite:///"):
+        for name, view in experiment_views(uri, address).items():
+            _out.print(f"  {name}, the best first: {view}", markup=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
     try:
         code = subprocess.run(command, check=False).returncode

@@ -55,6 +55,18 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE / 'mlflow.db'}"
 
 
+def experiment_views(uri: str, address: str) -> dict[str, str]:
+    """By its name, where a UI at `address` shows each experiment's runs by what matters."""
+    from mlflow import MlflowClient
+
+    query = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
+    return {
+        experiment.name: f"{address}/#/experiments/{experiment.experiment_id}/runs?{query}"
+        for experiment in MlflowClient(uri).search_experiments()
+        if f"mlflow.sharedViewState.{VIEW}" in experiment.tags
+    }
+
+
 def without_password(text: str) -> str:
     """The text with what stands before the @ of an address left out."""
     return re.sub(r"://[^/@\s]+@", "://", text)

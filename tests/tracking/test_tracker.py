@@ -11,7 +11,7 @@ import pytest
 
 from distill import __version__
 from distill.progress import Progress
-from distill.tracking import Tracker, tracking_uri
+from distill.tracking import Tracker, experiment_views, tracking_uri
 from distill.tracking.tracker import flatten
 
 STAGES = {"corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export"}
@@ -244,3 +244,15 @@ def test_the_environment_names_the_store(monkeypatch):
     assert tracking_uri() == "http://tracking"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert tracking_uri() == "sqlite:///mlruns/mlflow.db"
+
+
+def test_the_ui_is_told_where_it_shows_an_experiment_by_what_matters(tmp_path: Path) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = mlflow.MlflowClient(uri)
+    client.create_experiment("another's")
+    own = client.create_experiment("tiny", tags={"mlflow.sharedViewState.distill": "{}"})
+    assert experiment_views(uri, "http://here") == {
+        "tiny": f"http://here/#/experiments/{own}/runs?viewStateShareKey=distill&workflowType=machine_learning"
+    }
