@@ -21,6 +21,8 @@ _OPTIONS = {
     "inspection.models": "MODEL",
     "inspection.sentences": "--sentences",
     "inspection.kept": "--kept",
+    "inspection.max_sentences:": "--max-sentences",
+    "inspection.languages": "--languages",
 }
 """What a recipe's keys are called on the command line."""
 

@@ -21,6 +21,8 @@ Texts = dict[str, dict[str, str]]
 """For each language the text of each id."""
 LEAST = 4
 """Sentences without which centred kernel alignment has no unbiased estimate."""
+MOST_VECTORS = 30_000
+"""Their cosines take 3.6 GB, a few times over."""
 _SPLIT = "test"
 """Of a language's folder with several files the one of this name is taken."""
 
@@ -54,6 +56,12 @@ def read_sentences(section: InspectionSection, kept: str | None, seed: int) -> P
         raise UserError(
             f"inspection.kept: {section.sentences} has no {kept}, the language that the students are made for; "
             f"its languages: {', '.join(parallel.languages)}."
+        )
+    if len(parallel.ids) * len(parallel.languages) > MOST_VECTORS:
+        raise UserError(
+            f"inspection.sentences: {len(parallel.ids):,} sentences in {len(parallel.languages)} languages are more than "
+            f"{MOST_VECTORS:,} vectors, every two of which are compared; say inspection.max_sentences: "
+            f"{MOST_VECTORS // len(parallel.languages)}, or name fewer inspection.languages."
         )
     return parallel
 

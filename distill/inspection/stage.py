@@ -74,7 +74,7 @@ def run(
     parallel = read_sentences(section, kept, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = choose_precision(section.precision, device)
-    drawn = Drawn(parallel, section, kept, seed)
+    drawn = _Drawn(parallel, section, kept, seed)
     compared = _rows_of(kept, parallel)
     models: list[InspectedModel] = []
     matrices: dict[str, Matrices] = {}
@@ -110,7 +110,7 @@ def run(
     return result
 
 
-class Drawn:
+class _Drawn:
     """The few sentences in the languages that the projection shows."""
 
     def __init__(self, parallel: Parallel, section: InspectionSection, kept: str | None, seed: int) -> None:
