@@ -161,6 +161,6 @@ def test_a_description_changes_with_the_files_of_the_languages_that_are_read(tmp
 def test_more_than_memory_holds_is_refused_with_what_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distill.inspection.sentences.MOST_VECTORS", 15)
     section = InspectionSection(sentences=str(write(tmp_path / "a.jsonl", ROWS)))
-    with pytest.raises(UserError, match=r"6 sentences in 3 languages are more than 15 vectors.* max_sentences: 5, or"):
+    with pytest.raises(UserError, match=r"6 sentences in 3 languages are more than 15 vectors.*max_sentences: 5, or"):
         read_sentences(section, None, 0)
     assert len(read_sentences(section.model_copy(update={"max_sentences": 5}), None, 0).ids) == 5
