@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -282,24 +281,25 @@ def new(
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port to serve on.")] = 5000) -> None:
+def ui(port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000) -> None:
     """Open MLflow on the project's own runs."""
-    from distill.tracking import experiment_views, tracking_uri
+    from distill.tracking import experiment_views, is_taken, serve, tracking_uri, without_password
 
     uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
+    if uri.startswith(("http://", "https://")):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: open {without_password(uri)} in a browser."
+        )
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
         raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
-    _out.print(f"MLflow on {uri}: {address} (Ctrl-C stops it)", markup=False, soft_wrap=True)
+    if is_taken(port):
+        raise UserError(f"Something else answers at {address}; name another port with --port.")
+    _out.print(f"MLflow on {without_password(uri)}: {address} (Ctrl-C stops it)", markup=False, soft_wrap=True)
     if uri.startswith("sqlite:///"):
         for name, view in experiment_views(uri, address).items():
             _out.print(f"  {name}, the best first: {view}", markup=False, soft_wrap=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
-    try:
-        code = subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    raise typer.Exit(min(code, 1))
+    serve(uri, port)
 
 
 def main() -> None:

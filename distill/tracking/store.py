@@ -5,7 +5,6 @@ A store that gives no answer raises AwayError; one that answers no, RefusedError
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -16,20 +15,11 @@ from typing import Any
 
 from distill.errors import is_disk_full
 from distill.tracking.outbox import Event
+from distill.tracking.ui import EXPERIMENT_TAGS
 
 DEFAULT_STORE = Path("mlruns")
-VIEW = "distill"
-"""The name of the view of an experiment that shows what matters: the UI takes it as viewStateShareKey."""
 _PARENT = "mlflow.parentRunId"
 _HANDLE = "mlflow.distill.handle"  # the UI shows no tags that begin with mlflow.
-# The UI then opens on runs and their curves instead of on the traces of a language-model application.
-_KIND = {"mlflow.experimentKind": "custom_model_development"}
-_COLUMNS = ("retention", "student_parameters", "latency_ms", "vocabulary_kept", "heldout_identical")
-_VIEW = {
-    "orderByKey": "metrics.`retention`",
-    "orderByAsc": False,
-    "selectedColumns": ["attributes.`Models`", *(f"metrics.`{name}`" for name in _COLUMNS), "tags.`teacher`", "tags.`device`"],
-}
 # By default MLflow tries eight times two minutes, with doubling pauses. What one try loses here, the outbox keeps.
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -53,18 +43,6 @@ class RefusedError(Exception):
 def tracking_uri() -> str:
     """$MLFLOW_TRACKING_URI, else the project's own SQLite store."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE / 'mlflow.db'}"
-
-
-def experiment_views(uri: str, address: str) -> dict[str, str]:
-    """By its name, where a UI at `address` shows each experiment's runs by what matters."""
-    from mlflow import MlflowClient
-
-    query = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
-    return {
-        experiment.name: f"{address}/#/experiments/{experiment.experiment_id}/runs?{query}"
-        for experiment in MlflowClient(uri).search_experiments()
-        if f"mlflow.sharedViewState.{VIEW}" in experiment.tags
-    }
 
 
 def without_password(text: str) -> str:
@@ -140,15 +118,14 @@ class Store:
             location = (DEFAULT_STORE / "artifacts" / self._name).resolve().as_uri()
         mlflow.set_tracking_uri(self.uri)
         client = mlflow.MlflowClient(tracking_uri=self.uri)
-        tags = {**_KIND, f"mlflow.sharedViewState.{VIEW}": json.dumps(_VIEW)}
         found = client.get_experiment_by_name(self._name)
         if found is None:
-            self._experiment = client.create_experiment(self._name, artifact_location=location, tags=tags)
+            self._experiment = client.create_experiment(self._name, artifact_location=location, tags=EXPERIMENT_TAGS)
         else:
             self._experiment = found.experiment_id
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(self._experiment)
-            for key, value in tags.items():
+            for key, value in EXPERIMENT_TAGS.items():
                 if found.tags.get(key) != value:
                     client.set_experiment_tag(self._experiment, key, value)
         self._client = client

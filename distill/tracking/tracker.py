@@ -55,6 +55,7 @@ class Tracker:
         runs = self._memory.pop("runs", {})
         self._store = Store(uri, experiment, runs, is_doubtful=self._memory_file.is_file())
         self._children: list[str] = []
+        self._done: list[str] = []
         self._tags: dict[str, str] = {}
         self._system: SystemMetrics | None = None
         self._is_away = not self._outbox.is_empty
@@ -106,7 +107,11 @@ class Tracker:
         yield
         self._system = None
         self._end(self._children.pop(), "FINISHED")
-        self._memory["children"].pop(name)
+        self._done.append(name)
+        if not self._children:  # until then: a stage that is gone on with logs its finished children once more
+            for done in self._done:
+                self._memory["children"].pop(done, None)
+            self._done.clear()
         self._remember()
 
     def log(self, metrics: Mapping[str, float | int | None], step: int = 0) -> None:

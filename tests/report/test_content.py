@@ -150,6 +150,10 @@ def test_the_headline_has_the_figures_by_which_runs_are_compared() -> None:
     }
 
 
+def test_the_headline_begins_with_what_runs_are_told_apart_by() -> None:
+    assert list(headline(example_report()))[:3] == ["retention", "student_parameters", "latency_ms"]
+
+
 def test_retention_is_the_mean_over_tasks_of_each_ones_first_metric() -> None:
     def score(task: str, metric: str, retention: float | None, model: str = "student") -> dict[str, Any]:
         return {"model": model, "task": task, "metric": metric, "retention": retention}

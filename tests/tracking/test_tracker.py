@@ -94,12 +94,16 @@ def test_the_load_of_the_machine_is_logged_beside_the_losses(store):
     assert not [name for name in store["children"]["evaluation"].data.metrics if name.startswith("system/")]
 
 
-def test_the_view_that_the_ui_opens_sorts_by_retention_and_shows_the_headline(store):
-    experiment = store["client"].get_experiment(store["parent"].info.experiment_id)
-    view = json.loads(experiment.tags["mlflow.sharedViewState.distill"])
+def test_the_view_that_the_ui_opens_has_each_run_once_by_retention_with_the_headline(store):
+    client, experiment = store["client"], store["client"].get_experiment(store["parent"].info.experiment_id)
+    tag = json.loads(experiment.tags["mlflow.sharedViewState.distill"])
+    view = json.loads(tag["state"])
+    assert tag == {"name": "best first", "createdAt": 0, "state": tag["state"], **view}
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`retention`", False)
     shown = {column.split("`")[1] for column in view["selectedColumns"] if column.startswith("metrics.")}
     assert shown <= set(store["parent"].data.metrics)
+    (found,) = client.search_runs([experiment.experiment_id], view["searchFilter"])
+    assert found.info.run_id == store["parent"].info.run_id
 
 
 def test_the_student_is_the_best_of_its_language_so_far(store):
@@ -223,6 +227,27 @@ def test_a_run_that_did_not_finish_is_gone_on_with_and_a_finished_one_is_not(tra
     third = tracker()
     third.start("tiny", {}, {})
     assert len(runs()) == 3
+
+
+def test_a_stage_that_is_gone_on_with_has_each_of_its_children_once(tracker):
+    def score(one: Tracker, *, is_killed: bool) -> list[str]:
+        one.start("tiny", {}, {})
+        with one.child("evaluation"):
+            with one.child("evaluation/teacher/faq"):
+                one.log({"mrr": 0.5})
+            if is_killed:
+                raise KeyboardInterrupt
+        one.finish("FINISHED")
+        found = one._store._client.search_runs([one._store._experiment], "attributes.run_name LIKE 'evaluation%'")
+        assert {run.info.status for run in found} == {"FINISHED"}
+        return sorted(run.info.run_name for run in found)
+
+    killed = tracker()
+    with pytest.raises(KeyboardInterrupt):
+        score(killed, is_killed=True)
+    killed.finish("KILLED")
+    assert score(tracker(), is_killed=False) == ["evaluation", "evaluation/teacher/faq"]
+    assert len(score(tracker(), is_killed=False)) == 4  # the next run's are its own
 
 
 def test_what_mlflow_does_not_allow_in_a_name_is_replaced_and_a_long_value_cut(tracker):
