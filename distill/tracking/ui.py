@@ -50,6 +50,9 @@ def is_taken(port: int) -> bool:
 
 def serve(uri: str, port: int) -> NoReturn:
     """Become MLflow's UI on a store: whatever stops this process stops the UI, and none is left behind."""
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    where = ["--backend-store-uri", uri, "--port", str(port)]
+    # A line for each request would push out of sight what was said before.
+    quietly = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command = [sys.executable, "-m", "mlflow", "ui", *where, *quietly]
     sys.stdout.flush()
     os.execve(sys.executable, command, _ENVIRONMENT | os.environ)
