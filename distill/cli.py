@@ -48,10 +48,11 @@ def recipe(
     from distill.processes import Processes
     from distill.recipe_file import load_recipe
     from distill.run import Run
-    from distill.stages import stage_named
+    from distill.stages import check_name
 
     file = load_recipe(name, overrides or [])
-    until, force = stage_named(until, "--until"), stage_named(force, "--force")
+    check_name("--until", until)
+    check_name("--force", force)
     processes = Processes()
     run = Run(
         file=file,
@@ -321,7 +322,6 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
     from distill.pipeline import pending_stages
     from distill.plan import check_surroundings, make_plan, predict_seconds
     from distill.report.formats import format_bytes, format_count
-    from distill.stages import STAGES, is_wanted
 
     check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
@@ -329,11 +329,9 @@ def _print_plan(run: Run, until: str | None, force: str | None) -> None:
     _out.print(
         f"[bold]{escape(run.recipe.name)}[/bold]: {escape(str(run.file.path))} into {escape(str(run.folder))}", soft_wrap=True
     )
-    for stage in STAGES:
-        if not is_wanted(run.recipe, stage.name):
-            continue
-        state = "to do" if stage.name in pending else "up to date" if stage.name in run.records else "not asked for"
-        _out.print(f"  {stage.name:<14}{state}")
+    for stage in run.recipe.stages:
+        state = "to do" if stage in pending else "up to date" if stage in run.records else "not asked for"
+        _out.print(f"  {stage:<14}{state}")
     about = "" if plan.vocabulary_is_measured else "about "
     _out.print(f"teacher: {format_count(plan.teacher_parameters)} parameters")
     _out.print(

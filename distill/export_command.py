@@ -17,9 +17,9 @@ from distill.progress import Progress, silence_libraries
 from distill.recipe import Recipe
 from distill.recipe_file import RecipeFile
 from distill.run import Run
-from distill.stages import STAGES
+from distill.stages import stage_named
 
-_EXPORT = next(stage for stage in STAGES if stage.name == "export")
+_EXPORT = stage_named("export")
 
 
 def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> list[str]:
@@ -53,7 +53,7 @@ def open_run(folder: Path, progress: Progress) -> Run:
         raise UserError(f"{folder} {what}; name the folder of a finished run, such as runs/quickstart.") from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{folder / 'report.json'} is not one of this version of distill; run the recipe again.") from error
-    records = {name: StageFolder(folder, name).record() for name in _EXPORT.reads}
+    records = {name: StageFolder(folder, name).record() for name in _EXPORT.reads if name in recipe.stages}
     missing = [name for name, record in records.items() if record is None or record.identity != executions.get(name)]
     if missing:
         raise UserError(

@@ -18,14 +18,14 @@ from distill.errors import Interrupted, UserError
 from distill.folders import RECORD, Record, StageFolder, fingerprint, now, write_whole
 from distill.progress import format_seconds, silence_libraries
 from distill.run import Run
-from distill.stages import STAGE_NAMES, STAGES, Stage, is_wanted
+from distill.stages import Stage, stage_named
 
 
 def stage_fingerprint(run: Run, stage: Stage) -> str:
     """The fingerprint that the stage's record would have if it ran now; the stages it reads must have records."""
     parts = {
         "section": getattr(run.recipe, stage.name).model_dump(mode="json"),
-        "reads": {name: run.records[name].identity for name in stage.reads},
+        "reads": {name: run.records[name].identity for name in stage.reads if name in run.recipe.stages},
         **stage.depends_on(run),
     }
     return fingerprint(parts, stage.name, *stage.borrows)
@@ -34,11 +34,11 @@ def stage_fingerprint(run: Run, stage: Stage) -> str:
 def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[Stage]:
     """The stages that must run, in order; records of those that need not are put into `run`."""
     for option, name in (("--until", until), ("--force", force)):
-        if name is not None and not is_wanted(run.recipe, name):
+        if name is not None and name not in run.recipe.stages:
             raise UserError(f"{option} {name}: {run.file.path} has no section {name}; add one, or leave the option out.")
-    wanted = [stage for stage in STAGES[: STAGE_NAMES.index(until) + 1 if until else None] if is_wanted(run.recipe, stage.name)]
+    wanted = run.recipe.stages
     pending: list[Stage] = []
-    for stage in wanted:
+    for stage in map(stage_named, wanted[: wanted.index(until) + 1 if until else None]):
         stale = any(name in {other.name for other in pending} for name in stage.reads)
         record = None if stale or stage.name == force else StageFolder(run.folder, stage.name).record()
         if record is None or record.fingerprint != stage_fingerprint(run, stage):
@@ -122,7 +122,7 @@ def follow(run: Run) -> None:
     while (call := run.processes.share(None)) is not None:
         name, folder, records = call
         run.records = {stage: Record(**record) for stage, record in records.items()}
-        next(stage for stage in STAGES if stage.name == name).execute(run, Path(folder))
+        stage_named(name).execute(run, Path(folder))
 
 
 def _is_reported(run: Run) -> bool:

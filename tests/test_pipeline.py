@@ -398,6 +398,18 @@ def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp
     assert place.report["inspection"]["languages"] == ["da", "sv"]
 
 
+def test_an_export_made_anew_after_an_inspection_keeps_it_in_both_reports(finished, copied, tmp_path):
+    place = copied()
+    place.distill("--set", f"inspection.sentences={_parallel(tmp_path / 'sentences')}", "--set", "inspection.drawn_sentences=3")
+    before, exported = place.report, place.run / "export" / "report.json"
+    shutil.rmtree(place.run / "export")
+    command = distill_command("export", place.run)
+    done = subprocess.run(command, cwd=place.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert before["inspection"] is not None and place.report["inspection"] == before["inspection"]
+    assert "reason" not in place.report and json.loads(exported.read_text())["inspection"] == before["inspection"]
+
+
 def test_an_inspection_without_its_language_is_refused_before_anything_runs(finished, fresh, tmp_path):
     sentences = _parallel(tmp_path / "sentences")
     (sentences / "sv.jsonl").unlink()

@@ -107,3 +107,9 @@ class Recipe(Section):
     """The look inside; without it there is none."""
     export: ExportSection = ExportSection()
     tracking: TrackingSection = TrackingSection()
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages that the recipe asks for, in order: a section that has no defaults can be absent."""
+        names = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection", "export")
+        return tuple(name for name in names if getattr(self, name) is not None)

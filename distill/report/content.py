@@ -10,8 +10,6 @@ from distill.recipe import Recipe
 from distill.report.formats import format_count
 from distill.report.published import published_scores
 
-_STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection", "export")
-
 
 def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The report of a run from its stages' results; what no stage has measured is null, with a reason beside it.
@@ -40,7 +38,7 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
         vocabulary["reason"] = "no held-out sentence keeps its segmentation"
     elif vocabulary and vocabulary["max_abs_logit_difference"] is None:
         vocabulary["reason"] = "max_abs_logit_difference: the teacher has no head over the vocabulary"
-    missing = [stage for stage in _STAGES if stage not in results and getattr(recipe, stage) is not None]
+    missing = [stage for stage in recipe.stages if stage not in results]
     if missing:
         content["reason"] = f"not run yet: {', '.join(missing)}"
     return content

@@ -1,4 +1,4 @@
-"""The stages in order, each with what it reads, what it depends on, and how its room's `run` is called.
+"""How each stage's room is called: a run and the folder to write to go in; the room's result comes out.
 
 Rooms are imported when their stage runs: what is up to date costs no import of torch.
 """
@@ -7,42 +7,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.errors import UserError
 from distill.processes import Processes
-from distill.recipe.evaluation import OWN_MODELS
 from distill.run import Run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.recipe import Recipe
     from distill.teacher import Teacher
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """One step of the way."""
-
-    name: str
-    reads: tuple[str, ...]
-    """The stages whose folders it reads."""
-    depends_on: Callable[[Run], dict[str, Any]]
-    """What it depends on besides: parts of the recipe, and the identity of what it reads from outside."""
-    execute: Callable[[Run, Path], Any]
-    """Does it, in the folder given, and returns its result."""
-    borrows: tuple[str, ...] = ()
-    """The rooms besides its own whose code its results come from."""
-    resumable: bool = False
-    shared: bool = False
-    """Whether all processes of a launch work on it; the others are the first one's alone."""
-
-
-def _run_corpus(run: Run, output: Path) -> Any:
+def run_corpus(run: Run, output: Path) -> Any:
+    """Texts into training and held-out documents."""
     from distill.corpus import stage
 
     result = stage.run(
@@ -52,7 +31,8 @@ def _run_corpus(run: Run, output: Path) -> Any:
     return result
 
 
-def _run_vocabulary(run: Run, output: Path) -> Any:
+def run_vocabulary(run: Run, output: Path) -> Any:
+    """The teacher with the language's pieces alone, and the proof."""
     from distill.corpus.documents import document_batches
     from distill.vocabulary import stage
     from distill.vocabulary.counting import available_workers
@@ -79,7 +59,8 @@ def _run_vocabulary(run: Run, output: Path) -> Any:
     return result
 
 
-def _run_student(run: Run, output: Path) -> Any:
+def run_student(run: Run, output: Path) -> Any:
+    """The smaller model, before it learns."""
     from distill.student import stage
     from distill.teacher import load_teacher
 
@@ -123,7 +104,8 @@ def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[
     shutil.rmtree(folder)
 
 
-def _run_distillation(run: Run, output: Path) -> Any:
+def run_distillation(run: Run, output: Path) -> Any:
+    """The student, taught by the trimmed teacher."""
     from distill.distillation import stage
 
     return stage.run(
@@ -143,7 +125,8 @@ def _run_distillation(run: Run, output: Path) -> Any:
     )
 
 
-def _run_evaluation(run: Run, output: Path) -> Any:
+def run_evaluation(run: Run, output: Path) -> Any:
+    """Every model's scores on the tasks."""
     from distill.evaluation import stage
     from distill.evaluation.scratch import read_record
 
@@ -189,7 +172,8 @@ def _scratch(run: Run, output: Path) -> Teacher:
     )
 
 
-def _run_benchmark(run: Run, output: Path) -> Any:
+def run_benchmark(run: Run, output: Path) -> Any:
+    """Every model's size and latency."""
     from distill.benchmark import stage
     from distill.benchmark.subjects import Subject, open_subject, subject_of
     from distill.recipe.benchmark import is_own_model
@@ -200,7 +184,8 @@ def _run_benchmark(run: Run, output: Path) -> Any:
     return stage.run(run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress)
 
 
-def _run_inspection(run: Run, output: Path) -> Any:
+def run_inspection(run: Run, output: Path) -> Any:
+    """What each layer knows of language and meaning."""
     from distill.inspection import stage
     from distill.teacher import describe_teacher
 
@@ -228,7 +213,8 @@ def _run_inspection(run: Run, output: Path) -> Any:
     return result
 
 
-def _run_export(run: Run, output: Path) -> Any:
+def run_export(run: Run, output: Path) -> Any:
+    """The folder that is handed over."""
     from itertools import islice
 
     from distill.export import stage
@@ -247,161 +233,3 @@ def _run_export(run: Run, output: Path) -> Any:
     )
     run.progress.warn(result.warnings)
     return result
-
-
-def _depends_on_teacher(run: Run) -> dict[str, Any]:
-    from distill.teacher import describe_teacher
-
-    return describe_teacher(run.recipe.teacher.model, run.recipe.teacher.revision)
-
-
-def _depends_on_student(run: Run) -> dict[str, Any]:
-    """An existing model's files, and what pruning draws and recovers by."""
-    from distill.teacher import describe_teacher
-
-    section = run.recipe.student
-    needed: dict[str, Any] = {}
-    if section.model:
-        needed["model"] = describe_teacher(section.model, section.revision)
-    if section.config is not None or section.hidden_size is not None or section.intermediate_size is not None:
-        needed["seed"] = run.recipe.seed
-        if section.pruning.recover_tokens:
-            needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
-    return needed
-
-
-def _depends_on_benchmarked(run: Run) -> dict[str, Any]:
-    """The models that the run does not make itself."""
-    from distill.benchmark.subjects import describe_subject
-    from distill.recipe.benchmark import is_own_model
-
-    return {name: describe_subject(name) for name in run.recipe.benchmark.models if not is_own_model(name)}
-
-
-def _depends_on_sources(sources: list[Any]) -> list[dict[str, Any]]:
-    from distill.corpus.sources import describe_source
-
-    return [describe_source(source) for source in sources]
-
-
-def _describe_baseline(name: str) -> dict[str, Any]:
-    """A local folder's files; one that is not there is scored so, not refused."""
-    from distill.teacher import describe_teacher
-
-    try:
-        return describe_teacher(name, "main")
-    except UserError:
-        return {"missing": name}
-
-
-def _depends_on_inspected(run: Run) -> dict[str, Any]:
-    """The teacher, the sentences' files, and local baselines' files."""
-    from distill.inspection.sentences import describe_sentences
-
-    section = run.recipe.inspection
-    assert section is not None
-    return {
-        "seed": run.recipe.seed,
-        "language": run.recipe.language,
-        "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
-        "sentences": describe_sentences(section.sentences_path, section.languages),
-        "baselines": [_describe_baseline(name) for name in section.models if name not in OWN_MODELS],
-    }
-
-
-def _depends_on_tasks(run: Run) -> dict[str, Any]:
-    """Teacher and rows, local baselines' files, and what scratch is trained by."""
-    section = run.recipe.evaluation
-    needed: dict[str, Any] = {
-        "seed": run.recipe.seed,
-        "teacher": run.recipe.teacher.model_dump(exclude={"licence"}),
-        "sources": _depends_on_sources([source for task in section.tasks for source in task.sources]),
-        "baselines": [_describe_baseline(name) for name in section.models if name not in OWN_MODELS],
-    }
-    if "scratch" in section.models:
-        needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
-    return needed
-
-
-STAGES: tuple[Stage, ...] = (
-    Stage(
-        name="corpus",
-        reads=(),
-        depends_on=lambda run: {
-            "seed": run.recipe.seed,
-            "language": run.recipe.language,
-            "sources": _depends_on_sources(run.recipe.corpus.sources),
-        },
-        execute=_run_corpus,
-    ),
-    Stage(
-        name="vocabulary",
-        reads=("corpus",),
-        depends_on=lambda run: {
-            "teacher": _depends_on_teacher(run),
-            "lists": _depends_on_sources(run.recipe.vocabulary.word_lists),
-        },
-        execute=_run_vocabulary,
-    ),
-    Stage(
-        name="student",
-        reads=("corpus", "vocabulary"),
-        depends_on=_depends_on_student,
-        execute=_run_student,
-        resumable=True,
-    ),
-    Stage(
-        name="distillation",
-        reads=("corpus", "vocabulary", "student"),
-        depends_on=lambda run: {"seed": run.recipe.seed, "teacher": run.recipe.teacher.model_dump(exclude={"licence"})},
-        execute=_run_distillation,
-        resumable=True,
-        shared=True,
-    ),
-    Stage(
-        name="evaluation",
-        reads=("corpus", "vocabulary", "student", "distillation"),
-        depends_on=_depends_on_tasks,
-        execute=_run_evaluation,
-        borrows=("onnx",),
-        resumable=True,
-    ),
-    Stage(
-        name="benchmark",
-        reads=("vocabulary", "student", "distillation"),
-        depends_on=_depends_on_benchmarked,
-        execute=_run_benchmark,
-        borrows=("onnx",),
-    ),
-    Stage(
-        name="inspection",
-        reads=("vocabulary", "student", "distillation"),
-        depends_on=_depends_on_inspected,
-        execute=_run_inspection,
-        resumable=True,
-    ),
-    Stage(
-        name="export",
-        reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark"),
-        depends_on=lambda run: {"recipe": run.file.text, "overrides": run.file.overrides},
-        execute=_run_export,
-        borrows=("onnx",),
-    ),
-)
-STAGE_NAMES = tuple(stage.name for stage in STAGES)
-
-
-def is_wanted(recipe: Recipe, stage: str) -> bool:
-    """Whether the recipe asks for the stage: only a section that has no defaults can be absent."""
-    return getattr(recipe, stage) is not None
-
-
-def stage_named(name: str | None, option: str) -> str | None:
-    """`name` if it is a stage's. Raises UserError otherwise."""
-    if name is not None and name not in STAGE_NAMES:
-        import difflib
-
-        near = difflib.get_close_matches(name, STAGE_NAMES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"stages: {', '.join(STAGE_NAMES)}."
-        raise UserError(f"{option} {name}: there is no such stage; {hint}")
-    return name
