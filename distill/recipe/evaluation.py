@@ -42,7 +42,7 @@ ModelName = Annotated[str, AfterValidator(check_model_name)]
 class EvaluationSection(Section):
     """What the models can do, and how they are fine-tuned for it: by the same code, with the same budget."""
 
-    models: list[ModelName] = ["teacher", "trimmed", "student", "initial", "untrained"]
+    models: list[ModelName] = ["teacher", "trimmed", "student", "student_int8", "initial", "untrained"]
     """Which models: initial is the student before distillation, untrained its architecture with random weights, scratch
     the same trained by masked-language modelling on as many tokens as the student, student_int8 the student after each of
     its fine-tunes in ONNX Runtime with 8-bit weights; others by Hub id or folder."""
