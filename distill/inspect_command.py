@@ -75,7 +75,7 @@ def inspection_tables(result: InspectionResult) -> list[Table]:
     from rich.markup import escape
     from rich.table import Table
 
-    from distill.inspection.plots import short_name
+    from distill.inspection.wording import short_name
     from distill.inspection.writing import language_cells, language_titles, layer_cells, layer_titles
 
     tables = []

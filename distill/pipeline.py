@@ -189,7 +189,7 @@ def _report(run: Run) -> None:
         run.tracker.artifact(run.folder / name)
     if "inspection" in run.records:
         for path in sorted((run.folder / "inspection").iterdir()):
-            if path.is_file() and path.name != RECORD:
+            if path.is_file() and path.name != RECORD and path.suffix != ".png":  # figures are among the plots
                 run.tracker.artifact(path, "inspection")
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))

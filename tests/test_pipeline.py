@@ -225,7 +225,14 @@ def test_the_report_agrees_with_the_files(finished):
     assert report["student"]["vocabulary_size"] == report["vocabulary"]["kept"] < report["vocabulary"]["original"]
     assert report["evaluation"][0]["model"] == "teacher"
     assert report["export"]["reason"]
-    assert {row["model"] for row in report["evaluation"]} == {"teacher", "trimmed", "student", "student_int8", "initial", "untrained"}
+    assert {row["model"] for row in report["evaluation"]} == {
+        "teacher",
+        "trimmed",
+        "student",
+        "student_int8",
+        "initial",
+        "untrained",
+    }
     for row in report["evaluation"]:
         assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
     for row in report["benchmark"]:

@@ -11,17 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from distill.inspection.languages import by_family, colours, language_name
-from distill.inspection.plots import short_name
 from distill.inspection.projection import Projection
+from distill.inspection.wording import LAYER_LABELS, short_name
 
-_MEASURES = {
-    "retrieval": "translation is the nearest sentence of the other language",
-    "retrieval_centred": "the same, centred by language",
-    "neighbour_translation": "nearest vector of all is a translation",
-    "neighbour_language": "nearest vector of all is of the same language",
-    "language_accuracy": "a linear probe names the language",
-    "anisotropy": "anisotropy (mean cosine)",
-}
 _SIDE = 1000
 """The maps' coordinates are whole numbers up to this, either way."""
 
@@ -48,7 +40,7 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
         sentences=[_shortened(texts) for texts in zip(*projection.texts, strict=True)],
         ids=projection.ids,
         order=order,
-        measures=list(_MEASURES.values()),
+        measures=list(LAYER_LABELS.values()),
         counts=(content["sentences"], len(content["languages"])),
         data=Markup(_as_script(_data(content, projection, shades))),
     )  # fmt: skip
@@ -61,7 +53,7 @@ def _data(content: Mapping[str, Any], projection: Projection, shades: Mapping[st
         "models": [
             {
                 "places": [_whole_numbers(layer) for layer in projection.points[model["model"]]],
-                "figures": [[round(row[key], 4) for key in _MEASURES] for row in model["layers"]],
+                "figures": [[round(row[key], 4) for key in LAYER_LABELS] for row in model["layers"]],
             }
             for model in content["models"]
         ],

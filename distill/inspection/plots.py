@@ -9,6 +9,7 @@ import numpy as np
 
 from distill.inspection.languages import by_family, colours, language_name
 from distill.inspection.projection import Projection
+from distill.inspection.wording import LAYER_LABELS, short_name
 from distill.report.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, SOFT
 from distill.report.trade_off import STYLES
 
@@ -17,21 +18,7 @@ if TYPE_CHECKING:
 
 MARKS = "os^Dv*XphP<>"
 """One for each sentence, as matplotlib calls them."""
-_CURVES = {
-    "retrieval": "translation nearest, of the other language",
-    "retrieval_centred": "the same, centred by language",
-    "neighbour_translation": "nearest vector of all: a translation",
-    "neighbour_language": "nearest vector of all: same language",
-    "language_accuracy": "language named by a linear probe",
-    "anisotropy": "anisotropy, the mean cosine",
-}
 _OTHERS = (BLUE, ORANGE, GREEN, "#CC79A7", GREY, BLACK)
-
-
-def short_name(model: str) -> str:
-    """A model's name on a figure: of a path the last parts."""
-    parts = model.rstrip("/").split("/")
-    return model if len(parts) <= 2 and not model.startswith((".", "/")) else "/".join(parts[-2:])
 
 
 def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: int) -> Figure:
@@ -45,7 +32,7 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
     title += ", its last" if best is layers[-1] else f" of {len(layers) - 1}, {layers[-1]['retrieval']:.0%} in the last"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK)
     chance = {"retrieval": 1 / sentences, "retrieval_centred": 1 / sentences, "language_accuracy": 1 / languages}
-    for axes, (key, label) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
+    for axes, (key, label) in zip(figure.subplots(2, 3).flat, LAYER_LABELS.items(), strict=True):
         axes.set_title(label, loc="left", fontsize=9.5, color=BLACK)
         for place, model in enumerate(models):
             depth = len(model["layers"]) - 1

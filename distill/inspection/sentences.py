@@ -81,8 +81,7 @@ def read_parallel(
     Of more than `most` as many are drawn by `seed`. Raises UserError if fewer than two languages, or than LEAST sentences,
     are left.
     """
-    if not path.exists():
-        raise UserError(f"inspection.sentences: there is no file or folder {path}.")
+    _check_there(path)
     found: Texts = {}
     for language, record, source in _rows(path, languages, language_column):
         text, key = column_value(record, text_column, source).strip(), column_value(record, id_column, source).strip()
@@ -110,8 +109,7 @@ def read_parallel(
 
 def describe_sentences(path: Path, languages: Sequence[str] | None = None) -> dict[str, Any]:
     """What identifies the sentences without reading them: for fingerprints. Raises UserError if there is no file."""
-    if not path.exists():
-        raise UserError(f"inspection.sentences: there is no file or folder {path}.")
+    _check_there(path)
     files = language_files(path) if path.is_dir() else {"": path}
     wanted = {name: file for name, file in files.items() if languages is None or name in languages or not name}
     return {name: describe_source(Source(path=str(file))) for name, file in wanted.items()}
@@ -133,6 +131,11 @@ def language_files(folder: Path) -> dict[str, Path]:
             )
         found[language] = file
     return found
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"inspection.sentences: there is no file or folder {path}.")
 
 
 def _rows(path: Path, languages: Sequence[str] | None, language_column: str) -> Iterator[tuple[str, Record, Source]]:

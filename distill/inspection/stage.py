@@ -74,6 +74,7 @@ def run(
     parallel = read_sentences(section, kept, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = choose_precision(section.precision, device)
+    states = _States(parallel, teacher_section, precision, device, output / "states")
     drawn = _Drawn(parallel, section, kept, seed)
     compared = _rows_of(kept, parallel)
     models: list[InspectedModel] = []
@@ -85,7 +86,6 @@ def run(
         for name in section.models:
             if interruption is not None:
                 interruption.check()
-            states = _States(parallel, teacher_section, precision, device, output / "states")
             spellings, vectors = states.of(
                 load(name), identify(name), _share_of(bar, 0.6 * percent, f"hidden states of {name}")
             )

@@ -12,10 +12,11 @@ import numpy as np
 
 from distill.folders import write_whole
 from distill.inspection.languages import language_name
-from distill.inspection.plots import cka_plot, layers_plot, projection_plot, short_name
+from distill.inspection.plots import cka_plot, layers_plot, projection_plot
 from distill.inspection.projection import Projection
+from distill.inspection.wording import LANGUAGE_TITLES, LAYER_TITLES, short_name
 from distill.report.canvas import to_png
-from distill.report.formats import markdown_table
+from distill.report.formats import format_score, format_share, markdown_table
 from distill.report.grid import to_csv
 
 if TYPE_CHECKING:
@@ -91,41 +92,25 @@ def to_markdown(content: Mapping[str, Any]) -> str:
 
 def layer_titles() -> list[str]:
     """What `layer_cells` says."""
-    return ["layer", *_LAYER_COLUMNS.values(), "anisotropy"]
+    return ["layer", *LAYER_TITLES.values()]
 
 
 def layer_cells(row: Mapping[str, Any]) -> list[str]:
     """One layer's figures as text."""
-    return [str(row["layer"]), *(_share(row[key]) for key in _LAYER_COLUMNS), f"{row['anisotropy']:.3f}"]
+    *shares, cosine = (row[key] for key in LAYER_TITLES)
+    return [str(row["layer"]), *map(format_share, shares), format_score(cosine)]
 
 
 def language_titles(kept: str | None) -> list[str]:
     """What `language_cells` says, where `kept` is the students' language."""
-    return ["language", *(title.format(kept=kept or "–") for title in _LANGUAGE_COLUMNS.values())]
+    return ["language", *(title.format(kept=kept or "–") for title in LANGUAGE_TITLES.values())]
 
 
 def language_cells(row: Mapping[str, Any]) -> list[str]:
     """One language's figures as text."""
     code = row["language"]
     name = language_name(code)
-    return [code if name == code else f"{name} ({code})", *(_share(row[key]) for key in _LANGUAGE_COLUMNS)]
-
-
-_LAYER_COLUMNS = {
-    "retrieval": "retrieval",
-    "retrieval_centred": "centred",
-    "neighbour_translation": "nearest is a translation",
-    "neighbour_language": "nearest is of the language",
-    "language_accuracy": "probe",
-}
-_LANGUAGE_COLUMNS = {
-    "unknown_pieces": "unknown pieces",
-    "unknown_characters": "unknown characters",
-    "retrieval": "retrieval, all languages",
-    "retrieval_centred": "centred",
-    "retrieval_kept": "retrieval, {kept}",
-    "retrieval_kept_centred": "centred",
-}
+    return [code if name == code else f"{name} ({code})", *(format_share(row[key]) for key in LANGUAGE_TITLES)]
 
 
 def file_names(models: Sequence[str]) -> list[str]:
@@ -156,7 +141,3 @@ def _plain(matrix: np.ndarray) -> Any:
     cells: np.ndarray = matrix.round(4).astype(object)
     cells[np.isnan(matrix)] = None
     return cells.tolist()
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from distill.inspection.plots import MARKS, cka_plot, clusters_by_language, layers_plot, projection_plot, short_name
+from distill.inspection.plots import MARKS, cka_plot, clusters_by_language, layers_plot, projection_plot
+from distill.inspection.wording import short_name
 from distill.report.canvas import to_svg
 from tests.inspection.examples import example
 
