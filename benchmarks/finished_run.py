@@ -17,6 +17,7 @@ from provenance import commit
 
 from distill import __version__
 from distill.report.content import headline, is_plain
+from distill.report.formats import format_interval, format_metric, format_share, markdown_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -49,19 +50,23 @@ def main(name: str) -> None:
 
 def curve(kept: dict[str, Any]) -> str:
     """Sizes of vocabulary and what they leave, as README.md shows them."""
-    lines = [
-        "| seen | pieces | sentences as before | words as before | unknown characters | tokens a word | parameters |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    titles = [
+        "seen", "pieces", "sentences as before", "words as before", "unknown characters", "tokens a word", "parameters",
+    ]  # fmt: skip
     often = {1: "once", 2: "twice"}
-    for point in kept["vocabulary"]["curve"]:
-        seen = often.get(point["min_count"], f"{point['min_count']} times")
-        lines.append(
-            f"| {seen} | {point['pieces']:,} | {point['heldout_identical']:.1%} "
-            f"| {point['heldout_words_identical']:.1%} | {point['heldout_unknown_characters']:.3%} "
-            f"| {point['tokens_per_word']:.3f} | {point['parameters'] / 1e6:.1f}M |"
-        )
-    return "\n".join(lines)
+    rows = [
+        [
+            often.get(point["min_count"], f"{point['min_count']} times"),
+            f"{point['pieces']:,}",
+            format_share(point["heldout_identical"]),
+            format_share(point["heldout_words_identical"]),
+            f"{point['heldout_unknown_characters']:.3%}",
+            f"{point['tokens_per_word']:.3f}",
+            f"{point['parameters'] / 1e6:.1f}M",
+        ]
+        for point in kept["vocabulary"]["curve"]
+    ]
+    return markdown_table(titles, rows, words=1)
 
 
 def table(kept: dict[str, Any]) -> str:
@@ -72,30 +77,28 @@ def table(kept: dict[str, Any]) -> str:
     timed = [row for row in kept["benchmark"] if (row["batch_size"], row["length"]) == (1, 128)]
     # What everybody runs, on most threads; a model that has int8 alone by that.
     speed = {row["model"]: row for row in sorted(timed, key=lambda row: (is_plain(row), row["threads"] or 0))}
-    heads = [f"{task}, {metric[task].replace('_', '-')}" for task in tasks]
-    lines = [
-        f"| | parameters | on disk | ms, 128 tokens | {' | '.join(heads)} | of the teacher's |",
-        f"|---|---:|---:|---:|{'---|' * len(heads)}---:|",
-    ]
+    heads = [f"{task}, {format_metric(metric[task])}" for task in tasks]
+    titles = ["", "parameters", "on disk", "ms, 128 tokens", *heads, "of the teacher's"]
+    rows = []
     for model in dict.fromkeys([*(row["model"] for row in kept["evaluation"]), *speed]):
-        rows = [scores.get((model, task)) for task in tasks]
-        shares = [row["retention"] for row in rows if row and row["retention"] is not None]
-        mean = f"{fmean(shares):.1%}" if shares and len(shares) == len(tasks) else ""
-        lines.append(f"| {model} | {_size(speed.get(model))} | {' | '.join(map(_score, rows))} | {mean} |")
-    return "\n".join(lines)
+        found = [scores.get((model, task)) for task in tasks]
+        shares = [row["retention"] for row in found if row and row["retention"] is not None]
+        mean = format_share(fmean(shares)) if shares and len(shares) == len(tasks) else ""
+        rows.append([model, *_size(speed.get(model)), *map(_score, found), mean])
+    return markdown_table(titles, rows, words=1)
 
 
-def _size(fast: dict[str, Any] | None) -> str:
+def _size(fast: dict[str, Any] | None) -> list[str]:
     if fast is None:
-        return " | | "
-    return f"{fast['parameters'] / 1e6:.1f}M | {fast['bytes_on_disk'] / 1e6:.0f} MB | {fast['median_ms']:.0f}"
+        return ["", "", ""]
+    return [f"{fast['parameters'] / 1e6:.1f}M", f"{fast['bytes_on_disk'] / 1e6:.0f} MB", f"{fast['median_ms']:.0f}"]
 
 
 def _score(row: dict[str, Any] | None) -> str:
     if row is None or row["mean"] is None:
         return ""
-    interval = f" ({row['low']:.3f} to {row['high']:.3f})" if row["low"] is not None else ""
-    return f"{row['mean']:.3f}{interval}"
+    interval = format_interval(row["low"], row["high"])
+    return f"{row['mean']:.3f} ({interval})" if interval else f"{row['mean']:.3f}"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from distill.evaluation.scores import student_interval
 from distill.interruption import Interruption
 from distill.progress import Progress, silence_libraries
 from distill.recipe_file import TasksFile, load_recipe
+from distill.report.formats import markdown_table
 from distill.score_command import score_models
 from distill.teacher import load_config
 
@@ -139,13 +140,20 @@ def verdict(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def table(content: Mapping[str, Any]) -> str:
     """Macro-F1 in per cent: a row a model and k."""
-    lines = ["| | frozen layers | English | other languages | difference from none frozen | learning rate |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
-    for name, model in content["models"].items():
-        for row in model["rows"]:
-            cells = [_per_cent(row["english"]), _per_cent(row["others"]), _per_cent(row["difference"], sign=True)]
-            lines.append(f"| {name} | {row['frozen']} | {' | '.join(cells)} | {row['learning_rate']:g} |")
-    return "\n".join(lines)
+    titles = ["", "frozen layers", "English", "other languages", "difference from none frozen", "learning rate"]
+    rows = [
+        [
+            name,
+            str(row["frozen"]),
+            _per_cent(row["english"]),
+            _per_cent(row["others"]),
+            _per_cent(row["difference"], sign=True),
+            f"{row['learning_rate']:g}",
+        ]
+        for name, model in content["models"].items()
+        for row in model["rows"]
+    ]
+    return markdown_table(titles, rows, words=1)
 
 
 def _per_cent(cell: Mapping[str, float | None] | None, sign: bool = False) -> str:

@@ -20,6 +20,7 @@ from provenance import provenance
 
 from distill.inspection.writing import read_figures
 from distill.report.canvas import to_png
+from distill.report.formats import format_share, markdown_table
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = ("layers", "projection-teacher", "projection-student", "cka-student")
@@ -42,18 +43,19 @@ def main(name: str) -> None:
 
 def layer_table(kept: Mapping[str, Any]) -> str:
     """The teacher, layer by layer."""
-    lines = [
-        "| layer | retrieval | centred | nearest is a translation | nearest is of the language | probe | anisotropy |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+    titles = [
+        "layer", "retrieval", "centred", "nearest is a translation", "nearest is of the language", "probe", "anisotropy",
+    ]  # fmt: skip
+    shares = ("retrieval", "retrieval_centred", "neighbour_translation", "neighbour_language", "language_accuracy")
+    rows = [
+        [
+            "embeddings" if row["layer"] == 0 else str(row["layer"]),
+            *(format_share(row[key]) for key in shares),
+            f"{row['anisotropy']:.2f}",
+        ]
+        for row in kept["models"][0]["layers"]
     ]
-    for row in kept["models"][0]["layers"]:
-        shares = (
-            row[key]
-            for key in ("retrieval", "retrieval_centred", "neighbour_translation", "neighbour_language", "language_accuracy")
-        )
-        name = "embeddings" if row["layer"] == 0 else row["layer"]
-        lines.append(f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} | {row['anisotropy']:.2f} |")
-    return "\n".join(lines)
+    return markdown_table(titles, rows, words=1)
 
 
 def languages_table(kept: Mapping[str, Any]) -> str:
@@ -66,14 +68,14 @@ def languages_table(kept: Mapping[str, Any]) -> str:
         "in other scripts": [language for language in abroad if trimmed[language] >= 0.5],
     }
     names = [model["model"] for model in kept["models"]]
-    lines = [f"| | {' | '.join(names)} | unknown characters |", f"|---|{'---:|' * (len(names) + 1)}"]
+    lines = []
     for group, members in groups.items():
         if members:
             rows = [{row["language"]: row for row in model["languages"]} for model in kept["models"]]
-            found = [f"{fmean(of[language]['retrieval_kept'] for language in members):.1%}" for of in rows]
-            unknown = fmean(trimmed[language] for language in members)
-            lines.append(f"| {group}: {' '.join(members)} | {' | '.join(found)} | {unknown:.1%} |")
-    return "\n".join(lines)
+            found = [format_share(fmean(of[language]["retrieval_kept"] for language in members)) for of in rows]
+            unknown = format_share(fmean(trimmed[language] for language in members))
+            lines.append([f"{group}: {' '.join(members)}", *found, unknown])
+    return markdown_table(["", *names, "unknown characters"], lines, words=1)
 
 
 def observations(model: Mapping[str, Any]) -> str:

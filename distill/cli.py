@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from distill.errors import Interrupted, UserError, is_disk_full
-from distill.progress import Progress, format_seconds
-
-if TYPE_CHECKING:
-    from distill.run import Run
+from distill.progress import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -43,6 +39,7 @@ def recipe(
     runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
 ) -> None:
     """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
+    from distill.dry_run import dry_run_lines
     from distill.interruption import Interruption
     from distill.pipeline import follow, run_recipe
     from distill.processes import Processes
@@ -63,7 +60,8 @@ def recipe(
     )
     if dry_run:
         if processes.is_first:
-            _print_plan(run, until, force)
+            for line in dry_run_lines(run, until=until, force=force):
+                _out.print(line, markup=False, soft_wrap=True)
         return
     with run.interruption.handled(), _goes_on(quiet=not processes.is_first):
         if processes.is_first:
@@ -284,18 +282,9 @@ def new(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000) -> None:
     """Open MLflow on the project's own runs."""
-    from distill.tracking import experiment_views, is_taken, serve, tracking_uri, without_password
+    from distill.tracking import experiment_views, find_store, serve, without_password
 
-    uri, address = tracking_uri(), f"http://127.0.0.1:{port}"
-    if uri.startswith(("http://", "https://")):
-        raise UserError(
-            f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: open {without_password(uri)} in a browser."
-        )
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.is_file():
-        raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
-    if is_taken(port):
-        raise UserError(f"Something else answers at {address}; name another port with --port.")
+    uri, address = find_store(port), f"http://127.0.0.1:{port}"
     _out.print(f"MLflow on {without_password(uri)}: {address} (Ctrl-C stops it)", markup=False, soft_wrap=True)
     if uri.startswith("sqlite:///"):
         for name, view in experiment_views(uri, address).items():
@@ -316,39 +305,6 @@ def main() -> None:
         if is_disk_full(error):
             _fail("No space left on the device; what is done is kept. Free some and run the same command again.")
         raise
-
-
-def _print_plan(run: Run, until: str | None, force: str | None) -> None:
-    from distill.pipeline import pending_stages
-    from distill.plan import check_surroundings, make_plan, predict_seconds
-    from distill.report.formats import format_bytes, format_count
-
-    check_surroundings(run.recipe)
-    pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
-    plan = make_plan(run.recipe, run.kept_pieces)
-    _out.print(
-        f"[bold]{escape(run.recipe.name)}[/bold]: {escape(str(run.file.path))} into {escape(str(run.folder))}", soft_wrap=True
-    )
-    for stage in run.recipe.stages:
-        state = "to do" if stage in pending else "up to date" if stage in run.records else "not asked for"
-        _out.print(f"  {stage:<14}{state}")
-    about = "" if plan.vocabulary_is_measured else "about "
-    _out.print(f"teacher: {format_count(plan.teacher_parameters)} parameters")
-    _out.print(
-        f"student: {about}{format_count(plan.student_parameters)} parameters, {about}{format_bytes(plan.student_bytes)}, "
-        f"{about}{plan.vocabulary:,} pieces",
-        soft_wrap=True,
-    )
-    if "distillation" in pending:
-        seconds, precision = predict_seconds(plan.operations, run.recipe.distillation.precision)
-        limit = 60 * (run.recipe.distillation.minutes or math.inf)
-        _out.print(
-            f"distillation: {'at most ' if seconds > limit else ''}{plan.tokens:,} tokens, "
-            f"{plan.operations:.2g} floating-point operations, about {format_seconds(min(seconds, limit))} here in {precision}",
-            soft_wrap=True,
-        )
-    if "export" in pending and run.recipe.export.push:
-        _out.print(f"export: pushed to {run.recipe.export.push} when the run is done", markup=False, soft_wrap=True)
 
 
 @contextmanager

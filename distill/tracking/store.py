@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from distill.errors import is_disk_full
+from distill.tracking.address import DEFAULT_STORE, DEFAULT_URI, is_server, without_password
 from distill.tracking.outbox import Event
 from distill.tracking.ui import EXPERIMENT_TAGS
 
-DEFAULT_STORE = Path("mlruns")
 _PARENT = "mlflow.parentRunId"
 _HANDLE = "mlflow.distill.handle"  # the UI shows no tags that begin with mlflow.
 # By default MLflow tries eight times two minutes, with doubling pauses. What one try loses here, the outbox keeps.
@@ -40,16 +39,6 @@ class RefusedError(Exception):
     """The store does not take this event, now or later."""
 
 
-def tracking_uri() -> str:
-    """$MLFLOW_TRACKING_URI, else the project's own SQLite store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE / 'mlflow.db'}"
-
-
-def without_password(text: str) -> str:
-    """The text with what stands before the @ of an address left out."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
-
-
 class Store:
     """One experiment of a store, and which of its runs go by which handle.
 
@@ -60,7 +49,7 @@ class Store:
         self.uri = uri
         self.runs = dict(runs)
         """The store's own ids of the runs by handle; and of a run's model by its handle and `/model`."""
-        self.is_remote = uri.startswith(("http://", "https://"))
+        self.is_remote = is_server(uri)
         self.is_doubtful = is_doubtful
         """Whether the store may have runs of which this process does not know, so that it must be asked."""
         self._name = experiment
@@ -113,7 +102,7 @@ class Store:
         for noisy in ("mlflow", "mlflow.transformers", "mlflow.store", "alembic", "alembic.runtime.migration", "git"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         location = None
-        if self.uri == f"sqlite:///{DEFAULT_STORE / 'mlflow.db'}":
+        if self.uri == DEFAULT_URI:
             DEFAULT_STORE.mkdir(exist_ok=True)
             location = (DEFAULT_STORE / "artifacts" / self._name).resolve().as_uri()
         mlflow.set_tracking_uri(self.uri)

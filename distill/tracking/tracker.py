@@ -18,8 +18,9 @@ from uuid import uuid4
 
 from distill.folders import write_whole
 from distill.progress import Progress
+from distill.tracking.address import tracking_uri, without_password
 from distill.tracking.outbox import Event, Outbox
-from distill.tracking.store import AwayError, RefusedError, Store, tracking_uri, without_password
+from distill.tracking.store import AwayError, RefusedError, Store
 from distill.tracking.system import SystemMetrics
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0  # seconds between two looks whether the store is back

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from socket import socket
 from typing import NoReturn
+
+from distill.errors import UserError
+from distill.tracking.address import is_server, tracking_uri, without_password
 
 VIEW = "distill"
 """The name of the view of an experiment that shows what matters: the UI takes it as viewStateShareKey."""
@@ -30,6 +34,22 @@ _ENVIRONMENT = {
 }
 
 
+def find_store(port: int) -> str:
+    """The store that a UI on this port is to show. Raises UserError if it has a UI, is not there, or the port is taken."""
+    uri = tracking_uri()
+    if is_server(uri):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: open {without_password(uri)} in a browser."
+        )
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():
+        raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
+    with socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UserError(f"Something else answers at http://127.0.0.1:{port}; name another port with --port.")
+    return uri
+
+
 def experiment_views(uri: str, address: str) -> dict[str, str]:
     """By its name, where a UI at `address` shows each experiment's runs by what matters."""
     from mlflow import MlflowClient
@@ -40,12 +60,6 @@ def experiment_views(uri: str, address: str) -> dict[str, str]:
         for experiment in MlflowClient(uri).search_experiments()
         if _VIEW_TAG in experiment.tags
     }
-
-
-def is_taken(port: int) -> bool:
-    """Whether something listens on a port of this machine already."""
-    with socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def serve(uri: str, port: int) -> NoReturn:
