@@ -14,7 +14,7 @@ from distill.recipe import InspectionSection, TeacherSection
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from distill.inspection.stage import InspectionResult
+    from distill.inspection.result import InspectionResult
 
 _OPTIONS = {
     "teacher.model": "MODEL",

@@ -14,6 +14,7 @@ import pytest
 from distill.errors import Interrupted, UserError
 from distill.inspect_command import inspect_to_folder
 from distill.inspection import stage
+from distill.inspection.result import InspectionResult
 from distill.interruption import Interruption
 from distill.progress import Progress
 from distill.recipe import InspectionSection, TeacherSection
@@ -103,7 +104,7 @@ def test_cut_off_it_goes_on_with_the_states_that_are_there(
 
     monkeypatch.setattr(stage, "layer_vectors", counting)
 
-    def look() -> stage.InspectionResult:
+    def look() -> InspectionResult:
         models = {"teacher": teacher, "untrained": Teacher(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)}
         return stage.run(
             InspectionSection(sentences=str(sentences), models=list(models), precision="float32"),

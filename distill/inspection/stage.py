@@ -6,7 +6,6 @@ Hidden states are computed once for each model and kept in states/; everything e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ import torch
 
 from distill.inspection.cka import cka_map
 from distill.inspection.languages import spread_over_families
-from distill.inspection.measures import LanguageFigures, LayerFigures, Matrices, measure_languages, measure_layers
+from distill.inspection.measures import Matrices, measure_languages, measure_layers
 from distill.inspection.projection import Projection, project_layers
+from distill.inspection.result import InspectedModel, InspectionResult
 from distill.inspection.sentences import Parallel, read_sentences
 from distill.inspection.states import kept_vectors, layer_vectors, states_name
 from distill.inspection.unknown import Spelling, spell
@@ -27,31 +27,6 @@ from distill.progress import Progress, Task
 from distill.recipe import InspectionSection, TeacherSection
 from distill.teacher import Teacher
 from distill.teacher.loading import position_limit
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InspectedModel:
-    """One model's figures."""
-
-    model: str
-    layers: list[LayerFigures]
-    languages: list[LanguageFigures]
-    cka: list[list[float]]
-    """Linear CKA, [its layers][layers of the first model], on the sentences of the language that students were made for, or
-    on all."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InspectionResult:
-    """Every model's figures, the first model's first, and what they were measured on."""
-
-    sentences: int
-    """Of each language."""
-    languages: list[str]
-    kept: str | None
-    """The language that the students were made for."""
-    precision: str
-    models: list[InspectedModel]
 
 
 def run(

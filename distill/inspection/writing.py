@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from distill.inspection.measures import Matrices
-    from distill.inspection.stage import InspectionResult
+    from distill.inspection.result import InspectionResult
 
 PAGE = "inspection.html"
 _DATA, _PROJECTION = "inspection.json", "projection.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from distill.tracking.store import clean_key
+from distill.tracking.keys import clean_key
 
 BEST = "best"
 _RETENTION = "retention/"

@@ -14,6 +14,7 @@ from typing import Any
 
 from distill.errors import is_disk_full
 from distill.tracking.address import DEFAULT_STORE, DEFAULT_URI, is_server, without_password
+from distill.tracking.keys import clean_key
 from distill.tracking.outbox import Event
 from distill.tracking.ui import EXPERIMENT_TAGS
 
@@ -210,8 +211,3 @@ def _is_away(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError):
         return False
     return isinstance(error, (OSError, SQLAlchemyError))
-
-
-def clean_key(key: str) -> str:
-    """The key with the characters that MLflow allows alone."""
-    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in key)
