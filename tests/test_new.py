@@ -15,7 +15,27 @@ from distill.recipe.schema import recipe_schema
 from distill.recipe_file import load_recipe
 from tests.conftest import ROOT, distill_command, distill_environment
 
-LANGUAGES = ["sv", "da", "fi", "no", "is", "de", "en", "zh", "ar", "fa", "ja", "ko", "sw", "ur", "mt", "ceb", "sme", "qu"]
+LANGUAGES = [
+    "sv",
+    "da",
+    "fi",
+    "no",
+    "is",
+    "de",
+    "en",
+    "zh",
+    "ar",
+    "fa",
+    "ja",
+    "ko",
+    "sw",
+    "ur",
+    "mt",
+    "ceb",
+    "sme",
+    "qu",
+    "sr-Latn",
+]
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
@@ -42,6 +62,9 @@ def test_a_new_recipe_validates_here_and_in_an_editor(code: str, tmp_path: Path)
         ("ro", "ro", "ron_Latn"),
         ("ko", "ko", "kor_Hang"),
         ("ceb", "ceb", "ceb_Latn"),
+        ("sr_Latn", "sr", "srp_Latn"),
+        ("zh-Hant-TW", "zh", "cmn_Hani"),
+        ("sv-Latn", "sv", "swe_Latn"),
     ],
 )
 def test_a_language_goes_by_code_or_name_and_is_found_in_fineweb(given: str, code: str, fineweb: str) -> None:
@@ -65,7 +88,16 @@ def test_a_language_that_xlm_r_did_not_learn_has_another_teacher() -> None:
     assert "model: FacebookAI/xlm-roberta-base" in texts["sv"] and "model: jhu-clsp/mmBERT-base" in texts["mt"]
 
 
-@pytest.mark.parametrize(("code", "name"), [("sv", "swedish"), ("nb", "norwegian-bokmal"), ("zh", "chinese")])
+def test_what_is_known_of_a_language_in_its_usual_script_is_not_offered_in_another() -> None:
+    text = recipe_text(find_language("sr-Latn"), "new", "schema.json")
+    assert "A small Serbian (Latin) encoder" in text
+    assert "language_filter" not in text and "wikiann" not in text and "sib200" not in text
+    assert find_language("zh-Hant").sib200 == "zho_Hant"
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("sv", "swedish"), ("nb", "norwegian-bokmal"), ("zh", "chinese"), ("sr-Latn", "serbian-latin")]
+)
 def test_a_recipe_is_named_as_files_are(code: str, name: str) -> None:
     assert recipe_name(find_language(code)) == name
 

@@ -55,6 +55,6 @@ def recipe_text(language: Language, name: str, schema: str) -> str:
         name=name,
         schema=schema,
         teacher=XLM_R if language.in_xlm_r else MMBERT,
-        filtered=LanguageIdentifier(language.code).knows,
+        filtered=LanguageIdentifier(language.code).knows and not language.in_other_script,  # it goes by letters
         tasks=known_tasks(language),
     )

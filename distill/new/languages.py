@@ -25,6 +25,7 @@ _SCRIPTS = {"cmn": "Hani", "kor": "Hang"}
 """FineWeb-2 names scripts by their characters, where CLDR names them by their standards."""
 _FLORES = {"zh": "zho_Hans", "fa": "pes_Arab", "et": "est_Latn", "gn": "grn_Latn"}
 """Where FLORES, whose sentences SIB-200 has, says it otherwise than FineWeb-2."""
+_FLORES_IN_OTHER_SCRIPT = {("zh", "Hant"): "zho_Hant"}
 _XLM_R = frozenset([
     "af", "am", "ar", "as", "az", "be", "bg", "bn", "br", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "eo", "es", "et",
     "eu", "fa", "fi", "fr", "fy", "ga", "gd", "gl", "gu", "ha", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "jv",
@@ -52,21 +53,23 @@ class Language:
     code: str
     """ISO 639-1, or 639-3 where it has no other."""
     name: str
-    """In English."""
+    """In English, with its script where that was asked for and is another than most of the language is written in."""
     fineweb: str | None
     """Its configuration of FineWeb-2; None for English, which FineWeb has."""
     sib200: str | None
     """Its configuration of SIB-200, where that has it."""
     in_xlm_r: bool
     """Whether XLM-R learnt from it."""
+    in_other_script: bool
+    """Whether a script was asked for that is another than most of the language is written in."""
 
 
 def find_language(given: str) -> Language:
-    """The language of a code (sv, swe, sv-SE) or an English name (swedish). Raises UserError if there is none."""
-    names = {code: name for code, name in Locale("en").languages.items() if code.isalpha() and len(code) in (2, 3)}
-    aliases = get_global("language_aliases")
+    """The language of a code (sv, swe, sv-SE, sr-Latn) or an English name (swedish). Raises UserError if there is none."""
+    english, aliases = Locale("en"), get_global("language_aliases")
+    names = {code: name for code, name in english.languages.items() if code.isalpha() and len(code) in (2, 3)}
     wanted = given.strip().lower()
-    code = wanted.replace("_", "-").partition("-")[0]
+    code, *subtags = wanted.replace("_", "-").split("-")
     code = aliases.get(code, code)
     if code not in names:
         by_name = {name.lower(): code for code, name in names.items()}
@@ -76,15 +79,19 @@ def find_language(given: str) -> Language:
                 f"did you mean {near[0]}?" if near else "it should be a code of ISO 639 (sv, ceb) or an English name (swedish)."
             )
             raise UserError(f"There is no language {given}; {hint}")
-        code = by_name[wanted]
-    individual, script = _individual(code, aliases), _script(code)
-    flores = _FLORES.get(code) or f"{individual}_{_SCRIPTS.get(individual, script)}"
+        code, subtags = by_name[wanted], []
+    usual = _script(code)
+    script = next((tag.title() for tag in subtags if tag.title() in english.scripts), usual)
+    individual, other = _individual(code, aliases), script != usual
+    fineweb = f"{individual}_{_SCRIPTS.get(individual, script)}"
+    flores = _FLORES_IN_OTHER_SCRIPT.get((code, script)) if other else _FLORES.get(code, fineweb)
     return Language(
         code=code,
-        name=names[code],
-        fineweb=None if code == "en" else f"{individual}_{_SCRIPTS.get(individual, script)}",
+        name=f"{names[code]} ({english.scripts[script]})" if other else names[code],
+        fineweb=None if code == "en" and not other else fineweb,
         sib200=flores if code in _SIB_200 else None,
         in_xlm_r=code in _XLM_R,
+        in_other_script=other,
     )
 
 

@@ -44,6 +44,25 @@ _WIKIANN_LABELS = "{0: O, 1: B-PER, 2: I-PER, 3: B-ORG, 4: I-ORG, 5: B-LOC, 6: I
 
 def known_tasks(language: Language) -> list[KnownTask]:
     """The tasks that are known for the language; none where nothing is."""
+    tasks = [] if language.in_other_script else _tasks_by_code(language)
+    if language.sib200:
+        tasks.append(
+            KnownTask(
+                name="topics",
+                kind="classification",
+                hub="Davlan/sib200",
+                config=language.sib200,
+                dev="validation",
+                columns={"text": "text", "label": "category"},
+                metrics=("macro_f1", "accuracy"),
+                note="SIB-200: which of seven topics a sentence is about",
+            )
+        )
+    return tasks
+
+
+def _tasks_by_code(language: Language) -> list[KnownTask]:
+    """The tasks whose texts are in the script that most of the language is written in."""
     code, tasks = language.code, []
     if code in _SENTIMENT:
         tasks.append(_classes("sentiment", _SENTIMENT[code], "whether a text is positive, neutral or negative"))
@@ -72,19 +91,6 @@ def known_tasks(language: Language) -> list[KnownTask]:
                 metrics=("entity_f1",),
                 labels=_WIKIANN_LABELS,
                 note="WikiANN: persons, places and organisations, marked by Wikipedia's links",
-            )
-        )
-    if language.sib200:
-        tasks.append(
-            KnownTask(
-                name="topics",
-                kind="classification",
-                hub="Davlan/sib200",
-                config=language.sib200,
-                dev="validation",
-                columns={"text": "text", "label": "category"},
-                metrics=("macro_f1", "accuracy"),
-                note="SIB-200: which of seven topics a sentence is about",
             )
         )
     return tasks
