@@ -16,26 +16,8 @@ from distill.recipe_file import load_recipe
 from tests.conftest import ROOT, distill_command, distill_environment
 
 LANGUAGES = [
-    "sv",
-    "da",
-    "fi",
-    "no",
-    "is",
-    "de",
-    "en",
-    "zh",
-    "ar",
-    "fa",
-    "ja",
-    "ko",
-    "sw",
-    "ur",
-    "mt",
-    "ceb",
-    "sme",
-    "qu",
-    "sr-Latn",
-]
+    "sv", "da", "fi", "no", "is", "de", "en", "zh", "ar", "fa", "ja", "ko", "sw", "ur", "mt", "ceb", "sme", "qu", "sr-Latn",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
