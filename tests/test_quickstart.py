@@ -101,7 +101,8 @@ def test_the_texts_licence_reaches_the_card(run):
 
 @pytest.mark.slow
 def test_the_whole_quickstart_keeps_three_quarters_of_its_teachers_mrr(tmp_path):
-    report = json.loads((run_quickstart(tmp_path) / "report.json").read_text(encoding="utf-8"))
+    run = run_quickstart(tmp_path, **{"distillation.minutes": "null"})  # in ten minutes a slow machine reads half of the tokens
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     retention = {row["model"]: row["retention"] for row in report["evaluation"] if row["metric"] == "mrr@10"}
     assert retention["untrained"] < retention["initial"] < 0.5
     assert retention["student"] >= 0.75
