@@ -74,8 +74,11 @@ def uninterrupted() -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("number", "before", "after"),
-    [(signal.SIGTERM, 2, 1), (signal.SIGKILL, 2, 2), (signal.SIGKILL, 1, 2)],
-    ids=["two stopped, one goes on", "two killed, two go on", "one killed, two go on"],
+    [
+        pytest.param(signal.SIGTERM, 2, 1, id="two stopped, one goes on"),
+        pytest.param(signal.SIGKILL, 1, 2, id="one killed, two go on"),
+        pytest.param(signal.SIGKILL, 2, 2, id="two killed, two go on", marks=pytest.mark.slow),
+    ],
 )
 def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
     uninterrupted: dict[str, Any],
