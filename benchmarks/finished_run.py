@@ -17,7 +17,15 @@ from provenance import commit
 
 from distill import __version__
 from distill.report.content import headline, is_plain
-from distill.report.formats import format_interval, format_metric, format_share, markdown_table
+from distill.report.formats import (
+    format_bytes,
+    format_count,
+    format_interval,
+    format_metric,
+    format_score,
+    format_share,
+    markdown_table,
+)
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -62,7 +70,7 @@ def curve(kept: dict[str, Any]) -> str:
             format_share(point["heldout_words_identical"]),
             f"{point['heldout_unknown_characters']:.3%}",
             f"{point['tokens_per_word']:.3f}",
-            f"{point['parameters'] / 1e6:.1f}M",
+            format_count(point["parameters"]),
         ]
         for point in kept["vocabulary"]["curve"]
     ]
@@ -91,14 +99,14 @@ def table(kept: dict[str, Any]) -> str:
 def _size(fast: dict[str, Any] | None) -> list[str]:
     if fast is None:
         return ["", "", ""]
-    return [f"{fast['parameters'] / 1e6:.1f}M", f"{fast['bytes_on_disk'] / 1e6:.0f} MB", f"{fast['median_ms']:.0f}"]
+    return [format_count(fast["parameters"]), format_bytes(fast["bytes_on_disk"]), f"{fast['median_ms']:.0f}"]
 
 
 def _score(row: dict[str, Any] | None) -> str:
     if row is None or row["mean"] is None:
         return ""
-    interval = format_interval(row["low"], row["high"])
-    return f"{row['mean']:.3f} ({interval})" if interval else f"{row['mean']:.3f}"
+    mean, interval = format_score(row["mean"]), format_interval(row["low"], row["high"])
+    return f"{mean} ({interval})" if interval else mean
 
 
 if __name__ == "__main__":

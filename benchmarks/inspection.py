@@ -18,7 +18,7 @@ from typing import Any
 
 from provenance import provenance
 
-from distill.inspection.writing import read_figures
+from distill.inspection.writing import layer_cells, layer_titles, read_figures
 from distill.report.canvas import to_png
 from distill.report.formats import format_share, markdown_table
 
@@ -42,20 +42,8 @@ def main(name: str) -> None:
 
 
 def layer_table(kept: Mapping[str, Any]) -> str:
-    """The teacher, layer by layer."""
-    titles = [
-        "layer", "retrieval", "centred", "nearest is a translation", "nearest is of the language", "probe", "anisotropy",
-    ]  # fmt: skip
-    shares = ("retrieval", "retrieval_centred", "neighbour_translation", "neighbour_language", "language_accuracy")
-    rows = [
-        [
-            "embeddings" if row["layer"] == 0 else str(row["layer"]),
-            *(format_share(row[key]) for key in shares),
-            f"{row['anisotropy']:.2f}",
-        ]
-        for row in kept["models"][0]["layers"]
-    ]
-    return markdown_table(titles, rows, words=1)
+    """The teacher, layer by layer, as the run's own tables say it."""
+    return markdown_table(layer_titles(), map(layer_cells, kept["models"][0]["layers"]), words=1)
 
 
 def languages_table(kept: Mapping[str, Any]) -> str:
