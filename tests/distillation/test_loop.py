@@ -331,10 +331,13 @@ def test_under_relations_the_student_may_be_narrower_than_the_teacher(train: Tra
 
 @pytest.mark.parametrize("objectives", [{"hidden": 1, "relations": 1}, {"hidden": 1, "attention": 1}])
 def test_a_batch_in_parts_has_the_losses_of_a_whole_one(train: Train, objectives: dict[str, float]) -> None:
-    whole, parts = (train(name, objectives=objectives, micro_batch_tokens=size) for name, size in (("w", None), ("p", 60)))
-    found, expected = ([entry["loss"] for entry in state.history] for _, state, _ in (parts, whole))
-    # Relations differ by logarithms of order one, which float32 rounds by 1e-7; a part weighed wrongly is 1e-5 off.
-    assert found == pytest.approx(expected, rel=1e-4, abs=5e-7)
+    # The teacher's own layers have so little left to learn here that float32's rounding would show.
+    whole, parts = (
+        train(name, objectives=objectives, micro_batch_tokens=size, initial=1) for name, size in (("w", None), ("p", 60))
+    )
+    assert [entry["loss"] for entry in parts[1].history] == pytest.approx(
+        [entry["loss"] for entry in whole[1].history], rel=1e-5
+    )
 
 
 def test_the_student_ends_as_it_validated_best(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
