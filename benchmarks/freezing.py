@@ -21,13 +21,13 @@ import numpy as np
 from provenance import provenance
 
 from distill.benchmark.subjects import location_of
+from distill.cli.scoring import score_models
 from distill.evaluation.scores import student_interval
-from distill.interruption import Interruption
-from distill.progress import Progress, silence_libraries
-from distill.recipe_file import TasksFile, load_recipe
+from distill.models import load_config
+from distill.recipe.reading import TasksFile, load_recipe
 from distill.report.formats import markdown_table
-from distill.score_command import score_models
-from distill.teacher import load_config
+from distill.runtime.interruption import Interruption
+from distill.runtime.progress import Progress, silence_libraries
 
 RESULT = Path(__file__).parent / "results" / "freezing.json"
 LANGUAGES = "en,fr,es,de,el,bg,ru,tr,ar,vi,th,zh,hi,sw,ur,sv,da,no,fi,is"

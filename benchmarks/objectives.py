@@ -24,15 +24,15 @@ from typing import Any
 from provenance import provenance
 from setting import PASSAGE, QUERY, RESULTS, TEACHER, measure_tasks, newsreels, read_tasks, trimmed_teacher
 
-from distill.distillation.blocks import write_blocks
-from distill.distillation.chunks import Chunks, write_chunks
-from distill.distillation.heads import language_head
 from distill.distillation.loop import distil
-from distill.interruption import Interruption
-from distill.progress import Progress, silence_libraries
+from distill.models import Teacher
+from distill.models.heads import language_head
 from distill.recipe import DistillationSection, parse_count
+from distill.runtime.interruption import Interruption
+from distill.runtime.progress import Progress, silence_libraries
 from distill.student.depth import keep_layers, untrained_copy
-from distill.teacher import Teacher
+from distill.training.blocks import write_blocks
+from distill.training.chunks import Chunks, write_chunks
 
 RESULT = RESULTS / "objectives.json"
 HELDOUT = 100

@@ -18,10 +18,10 @@ from pathlib import Path
 from provenance import provenance
 from setting import RESULTS, measure_tasks, newsreels, read_tasks, trimmed_teacher
 
-from distill.progress import Progress, silence_libraries
+from distill.models import Teacher
 from distill.recipe import StudentSection
+from distill.runtime.progress import Progress, silence_libraries
 from distill.student.pruning import prune_in_steps
-from distill.teacher import Teacher
 
 RESULT = RESULTS / "pruning.json"
 SIZES = ({"intermediate_size": 1024}, {"intermediate_size": 768}, {"hidden_size": 320})

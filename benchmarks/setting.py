@@ -16,8 +16,8 @@ from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
+from distill.models import Teacher, load_teacher
 from distill.recipe import Source
-from distill.teacher import Teacher, load_teacher
 from distill.vocabulary.in_memory import trim
 
 RESULTS = Path(__file__).parent / "results"

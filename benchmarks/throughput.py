@@ -24,18 +24,19 @@ import torch
 from provenance import provenance
 from setting import RESULTS, TEACHER, newsreels, trimmed_teacher
 
-from distill.arithmetic import memory_in_use, training_operations
-from distill.distillation.blocks import write_blocks
-from distill.distillation.chunks import Chunks
 from distill.distillation.loop import distil
 from distill.distillation.objectives import hidden_loss
-from distill.interruption import Interruption
-from distill.precision import choose_precision
-from distill.processes import Processes
-from distill.progress import Progress, silence_libraries
+from distill.models import Teacher
+from distill.models.operations import training_operations
 from distill.recipe import DistillationSection
+from distill.runtime.interruption import Interruption
+from distill.runtime.memory import memory_in_use
+from distill.runtime.precision import choose_precision
+from distill.runtime.processes import Processes
+from distill.runtime.progress import Progress, silence_libraries
 from distill.student.depth import keep_layers
-from distill.teacher import Teacher
+from distill.training.blocks import write_blocks
+from distill.training.chunks import Chunks
 
 RESULT = RESULTS / "throughput.json"
 LAYERS = [2, 4, 6, 8, 10, 12]

@@ -32,8 +32,8 @@ from distill.corpus.cleaning import clean_text
 from distill.corpus.documents import DocumentBatch, document_batches
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
+from distill.models import load_tokenizer
 from distill.recipe import Source
-from distill.teacher import load_tokenizer
 from distill.vocabulary.counting import available_workers, count_text
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 
@@ -144,7 +144,7 @@ def trim_base(counts_file: Path) -> dict[str, float]:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-    from distill.teacher.saving import save_model
+    from distill.models.saving import save_model
     from distill.vocabulary.trimming import renumbering, trim_model
 
     vocabulary = open_vocabulary(load_tokenizer(TEACHER))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distill.vocabulary.in_memory import Trimming, trim
 
-__version__ = "0.1.0"
-__all__ = ["Trimming", "trim"]
+from distill.runtime.version import __version__
+
+__all__ = ["Trimming", "__version__", "trim"]
 
 
 def __getattr__(name: str) -> Any:

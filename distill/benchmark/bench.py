@@ -15,9 +15,9 @@ from distill.benchmark.latency import Pass, onnx_pass, torch_pass
 from distill.benchmark.process import Shape
 from distill.benchmark.settings import RUNTIMES, Entrant, Place
 from distill.benchmark.subjects import Subject
+from distill.models.loading import position_limit
 from distill.onnx.encoder import OnnxEncoder
-from distill.precision import choose_precision
-from distill.teacher.loading import position_limit
+from distill.runtime.precision import choose_precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

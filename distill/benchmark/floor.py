@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.arithmetic import attention_operations, matrix_parameters
-from distill.precision import SIDE, matmul_seconds
+from distill.models.operations import attention_operations, matrix_parameters
+from distill.runtime.precision import SIDE, matmul_seconds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

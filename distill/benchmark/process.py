@@ -60,8 +60,8 @@ def _measure(runtime: str, path: str, arguments: Sequence[str]) -> dict[str, obj
 def _load_torch(runtime: str, path: str) -> tuple[float, Callable[[int, int], object]]:
     import torch
 
-    from distill.teacher import load_config, load_model
-    from distill.teacher.loading import auto_class
+    from distill.models import load_config, load_model
+    from distill.models.loading import auto_class
 
     with torch.device("meta"):  # imports the architecture's code, which is no part of loading
         auto_class(load_config(path)).from_config(load_config(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.benchmark.baselines import baseline_names, find_baseline
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -41,8 +41,8 @@ def open_subject(name: str) -> Subject:
 
     Raises UserError if neither can be had.
     """
-    from distill.teacher import load_config, load_model
-    from distill.teacher.loading import model_folder
+    from distill.models import load_config, load_model
+    from distill.models.loading import model_folder
 
     location = location_of(name)
     known = find_baseline(location)
@@ -59,7 +59,7 @@ def open_subject(name: str) -> Subject:
 
 def check_subject(name: str) -> None:
     """Check that `open_subject` will find at least the model's configuration. Raises UserError."""
-    from distill.teacher import load_config
+    from distill.models import load_config
 
     if find_baseline(name) is not None:
         return
@@ -71,7 +71,7 @@ def check_subject(name: str) -> None:
 
 def describe_subject(name: str) -> dict[str, Any]:
     """What identifies the model's files without reading weights: for fingerprints. Raises UserError for a missing folder."""
-    from distill.teacher import describe_teacher
+    from distill.models import describe_teacher
 
     try:
         return describe_teacher(location_of(name), "main")

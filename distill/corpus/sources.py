@@ -15,8 +15,8 @@ from importlib import metadata
 from typing import Any
 
 from distill.corpus.formats import READERS, SENTENCE_A_LINE, Row, Tally, format_of
-from distill.errors import UserError
 from distill.recipe import Source
+from distill.runtime.errors import UserError
 
 MAX_INVALID_SHARE = 0.01
 """A source with a larger share of unreadable lines is an error: its encoding or format is another than was said."""

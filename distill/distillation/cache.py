@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distill.distillation.chunks import Chunks
-from distill.distillation.criterion import Batch, Criterion, Masking
+from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
-from distill.errors import UserError
-from distill.progress import Progress
+from distill.runtime.errors import UserError
+from distill.runtime.progress import Progress
+from distill.training.batches import Batch, Masking
+from distill.training.chunks import Chunks
 
 _BATCH_TOKENS = 4096
 _RAW = {torch.bfloat16: (np.int16, torch.int16), torch.float32: (np.int32, torch.int32)}

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from distill.distillation.chunks import Chunks
-from distill.distillation.criterion import Batch, Criterion, Masking
+from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
-from distill.teacher.pooling import pool
+from distill.models.pooling import pool
+from distill.training.batches import Batch, Masking
+from distill.training.chunks import Chunks
 
 _MAX_TOKENS = 12_000
 _BATCH_TOKENS = 2048

@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.arithmetic import memory_in_use, training_operations
 from distill.distillation.cache import TeacherCache
-from distill.distillation.checkpoints import (
+from distill.distillation.criterion import Criterion
+from distill.distillation.fidelity import make_reference, measure_fidelity
+from distill.distillation.step import Backward
+from distill.models.heads import piece_bytes
+from distill.models.operations import training_operations
+from distill.recipe import DistillationSection
+from distill.runtime.errors import Interrupted, UserError
+from distill.runtime.interruption import Interruption
+from distill.runtime.memory import memory_in_use
+from distill.runtime.precision import choose_precision, peak_rate
+from distill.runtime.processes import Processes
+from distill.runtime.progress import Progress
+from distill.training.batches import Masking
+from distill.training.checkpoints import (
     LoopState,
     find_checkpoint,
     load_checkpoint,
@@ -22,17 +34,9 @@ from distill.distillation.checkpoints import (
     save_weights,
     saved_precision,
 )
-from distill.distillation.chunks import Chunks, batch_stream
-from distill.distillation.criterion import Criterion, Masking
-from distill.distillation.fidelity import make_reference, measure_fidelity
-from distill.distillation.heads import piece_bytes
-from distill.distillation.step import Backward
-from distill.errors import Interrupted, UserError
-from distill.interruption import Interruption
-from distill.precision import choose_precision, peak_rate
-from distill.processes import Processes
-from distill.progress import Progress
-from distill.recipe import DistillationSection
+from distill.training.chunks import Chunks, batch_stream
+from distill.training.groups import parameter_groups
+from distill.training.schedule import learning_rate_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -50,13 +54,6 @@ Not so many times the running average: batches of short chunks have losses sever
 """
 _SMOOTHING = 0.95
 Log = Callable[[dict[str, float], int], None]
-
-
-def learning_rate_at(share: float, section: DistillationSection) -> float:
-    """The learning rate when `share` of the token budget is used: a linear rise, then a linear fall to zero."""
-    if share < section.warmup:
-        return section.learning_rate * min(1.0, max(share, 1e-3) / section.warmup)
-    return section.learning_rate * max(0.0, (1.0 - share) / (1.0 - section.warmup))
 
 
 def distil(
@@ -260,15 +257,6 @@ def measure_rate(rehearsed: Iterable[int], processes: Processes | None = None) -
         if (processes.share(seconds) if processes else seconds) >= PROBE_SECONDS:
             break
     return tokens / seconds
-
-
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices with weight decay; biases and norms without."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _trouble(loss: float, norm: float, state: LoopState) -> str | None:

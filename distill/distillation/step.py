@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from distill.batching import split_rows
-from distill.distillation.chunks import Chunks
-from distill.distillation.criterion import Batch, Criterion, Masking
-from distill.distillation.sharing import GatherRows, own_rows, sum_gradients, sum_values
+from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
-from distill.processes import Processes
+from distill.runtime.batching import split_rows
+from distill.runtime.processes import Processes
+from distill.training.batches import Batch, Masking
+from distill.training.chunks import Chunks
+from distill.training.sharing import GatherRows, own_rows, sum_gradients, sum_values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

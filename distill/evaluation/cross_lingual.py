@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distill.errors import UserError
 from distill.evaluation.protocol import Measured, metric_in
 from distill.evaluation.scores import Score, no_score, seed_score
 from distill.evaluation.tasks import Row, TaskRows, find_classes, read_split
 from distill.recipe import CrossLingualSection, FineTunedTask
 from distill.recipe.cross_lingual import ALL, Setting, score_name
+from distill.runtime.errors import UserError
 
 Rows = dict[str, Row]
 """Rows by id, in the order of the ids."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.batching import rows_of_like_length
-from distill.teacher.pooling import pool
+from distill.models.pooling import pool
+from distill.runtime.batching import rows_of_like_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.distillation.blocks import special_around
 from distill.evaluation.tasks import Row, TaskRows
+from distill.training.blocks import special_around
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from distill.batching import rows_of_like_length
-from distill.distillation.loop import parameter_groups
 from distill.evaluation.encoding import IGNORED, Encoded, Input, pad
-from distill.evaluation.heads import HeadedEncoder, freeze_layers
+from distill.evaluation.headed_encoder import HeadedEncoder, freeze_layers
+from distill.runtime.batching import rows_of_like_length
+from distill.training.groups import parameter_groups
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from distill.folders import write_whole
-from distill.interruption import Interruption
+from distill.runtime.files import write_whole
+from distill.runtime.interruption import Interruption
 
 Key = tuple[str, str, int | None, float | None]
 """Model, task, and of a fine-tune the seed's number and the learning rate."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.batching import rows_of_like_length
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
-from distill.distillation.heads import language_head
-from distill.distillation.masking import mask_pieces
-from distill.errors import UserError
 from distill.evaluation.tasks import cap_rows
+from distill.models.heads import language_head
 from distill.recipe import MaskedTask
+from distill.runtime.batching import rows_of_like_length
+from distill.runtime.errors import UserError
+from distill.training.masking import mask_pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

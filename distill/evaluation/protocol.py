@@ -17,14 +17,14 @@ import torch
 from distill.evaluation.encoding import Encoded, encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import Outputs, Settings, fine_tune, predict
 from distill.evaluation.finished import Finished
-from distill.evaluation.heads import HeadedEncoder, bare_copy
+from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row, TaskRows
+from distill.models import Teacher
+from distill.models.loading import position_limit
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TokensTask
-from distill.teacher import Teacher
-from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,12 +9,12 @@ import numpy as np
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
-from distill.errors import UserError
 from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
+from distill.models import Teacher
+from distill.models.loading import position_limit
 from distill.recipe import Prefixes, RetrievalTask, TeacherSection
-from distill.teacher import Teacher
-from distill.teacher.loading import position_limit
+from distill.runtime.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

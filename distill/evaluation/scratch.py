@@ -18,23 +18,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.batching import split_rows
-from distill.distillation.blocks import write_blocks
-from distill.distillation.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint, saved_precision
-from distill.distillation.chunks import Chunks, batch_stream, open_chunks
-from distill.distillation.criterion import Batch, Masking
-from distill.distillation.heads import language_head
-from distill.distillation.loop import learning_rate_at, parameter_groups
 from distill.distillation.objectives import mlm_loss
-from distill.errors import Interrupted
-from distill.folders import write_whole
-from distill.interruption import Interruption
-from distill.precision import choose_precision
-from distill.progress import Progress
+from distill.models import Teacher
+from distill.models.heads import language_head
+from distill.models.loading import load_model, position_limit
+from distill.models.saving import save_model
 from distill.recipe import DistillationSection, ObjectivesSection
-from distill.teacher import Teacher
-from distill.teacher.loading import load_model, position_limit
-from distill.teacher.saving import save_model
+from distill.runtime.batching import split_rows
+from distill.runtime.errors import Interrupted
+from distill.runtime.files import write_whole
+from distill.runtime.interruption import Interruption
+from distill.runtime.precision import choose_precision
+from distill.runtime.progress import Progress
+from distill.training.batches import Batch, Masking
+from distill.training.blocks import write_blocks
+from distill.training.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint, saved_precision
+from distill.training.chunks import Chunks, batch_stream, open_chunks
+from distill.training.groups import parameter_groups
+from distill.training.schedule import learning_rate_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -15,8 +15,8 @@ import numpy as np
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import Record, column_value, read_source
-from distill.errors import UserError
 from distill.recipe import ClassificationTask, FineTunedTask, SimilarityTask, Source, TokensTask
+from distill.runtime.errors import UserError
 
 T = TypeVar("T")
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from distill import __version__
 from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
 from distill.export.markdown import code_span, escape_markdown, python_literal
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
-from distill.progress import format_seconds
 from distill.report.content import latency_ratio, summary_scores
 from distill.report.formats import format_bytes, format_count
 from distill.report.grid import describe, runtime_of
+from distill.runtime.progress import format_seconds
+from distill.runtime.version import __version__
 
 
 def render_card(report: Mapping[str, Any], licence: str | None, contents: Contents, name: str | None = None) -> str:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill import __version__
-from distill.errors import UserError
 from distill.export.hub_errors import explained
 from distill.export.hub_place import check_place, look_at, stale_files, version_tag
 from distill.recipe.section import is_repository
+from distill.runtime.errors import UserError
+from distill.runtime.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

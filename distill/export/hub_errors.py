@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
 _AGAIN = "the same command goes on where it stopped"

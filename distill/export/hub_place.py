@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from distill import __version__
-from distill.errors import UserError
+from distill.runtime.errors import UserError
+from distill.runtime.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from distill.export.runtimes import LEAST_COSINE, has_head
-from distill.teacher import Teacher
+from distill.models import Teacher
 
 _TOLERANCE = 1e-4
 """How far ONNX Runtime's sums in float32 may be from torch's."""
@@ -98,7 +98,7 @@ def _write_expected(student: Teacher, sentences: Sequence[str], place: Path, poo
 def _ask(folder: Path, expected: Path) -> dict[str, Any]:
     """What the stranger found. Raises ExportError, with its last words, if it could not load the folder."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(expected / "home"), "TOKENIZERS_PARALLELISM": "false"}
-    stranger = Path(__file__).with_name("stranger.py")
+    stranger = Path(__file__).with_name("verify_export.py")
     # -P keeps the folder of the script, with this package's modules, from what it imports.
     command = [sys.executable, "-P", str(stranger), str(folder), str(expected)]
     process = subprocess.run(command, cwd=expected, env=environment, capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distill.export.metadata import last_name, teacher_origin
-from distill.teacher.loading import PACKAGE
+from distill.models.loading import PACKAGE
 
 _PART = r"[^\s\"',;:\[\](){}#/\\]"
 _ABSOLUTE = re.compile(rf"(?<![\w.*:/\\$}})\]-])(?:file://)?(?:~\w*|[A-Za-z]:)?(?:[/\\]{_PART}+)+[/\\]?")

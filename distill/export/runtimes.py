@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from distill.models import Teacher
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8, TYPES
 from distill.onnx.quantisation import write_int8
 from distill.onnx.sensitivity import Batch, worst_products
 from distill.recipe import ExportSection
-from distill.teacher import Teacher
 
 LEAST_COSINE = 0.99
 """The mean cosine of an int8 student's sentence vectors to its own in float32, below which it is not handed over."""

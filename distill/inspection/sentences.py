@@ -14,8 +14,8 @@ import numpy as np
 
 from distill.corpus.formats import Tally, format_of
 from distill.corpus.sources import Record, column_value, describe_source, read_source
-from distill.errors import UserError
 from distill.recipe import InspectionSection, Source
+from distill.runtime.errors import UserError
 
 Texts = dict[str, dict[str, str]]
 """For each language the text of each id."""

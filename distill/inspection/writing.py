@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.folders import write_whole
 from distill.inspection.languages import language_name
 from distill.inspection.plots import cka_plot, layers_plot, projection_plot
 from distill.inspection.projection import Projection
@@ -18,6 +17,7 @@ from distill.inspection.wording import LANGUAGE_TITLES, LAYER_TITLES, short_name
 from distill.report.canvas import to_png
 from distill.report.formats import format_score, format_share, markdown_table
 from distill.report.grid import to_csv
+from distill.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

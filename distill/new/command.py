@@ -10,10 +10,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from distill.corpus.language import LanguageIdentifier
-from distill.errors import UserError
 from distill.new.languages import Language, find_language
 from distill.new.tasks import known_tasks
-from distill.recipe_file import recipe_folders
+from distill.recipe.reading import recipe_folders
+from distill.runtime.errors import UserError
 
 XLM_R, MMBERT = "FacebookAI/xlm-roberta-base", "jhu-clsp/mmBERT-base"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from babel import Locale
 from babel.core import get_global
 
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 
 _NOT_MEANT = frozenset([
     "alb", "arm", "baq", "bur", "chi", "cze", "dut", "fre", "geo", "ger", "gre", "ice", "mac", "mao", "may", "per", "rum",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import onnx_ir
 import torch
 
+from distill.models.loading import position_limit
 from distill.onnx.layout import BESIDE, INPUTS, LOGITS, ONE_FILE_BYTES, OUTPUT, TYPES
-from distill.teacher.loading import position_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -1,6 +1,6 @@
 """The schema of a recipe: what each section may say, with its default and its meaning.
 
-Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe_file` reads one from YAML and
+Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe.reading` reads one from YAML and
 reports every error at once; the stages receive the typed sections.
 """
 

@@ -9,7 +9,6 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from distill.progress import format_seconds
 from distill.report.canvas import to_svg
 from distill.report.content import latency_ratio
 from distill.report.cross_lingual import cross_lingual_tables
@@ -27,6 +26,7 @@ from distill.report.panels import letter_keys, list_panels, list_unshown
 from distill.report.published import list_protocols
 from distill.report.scoreboard import Row, Scoreboard, build_scoreboard
 from distill.report.trade_off import trade_off_figures
+from distill.runtime.progress import format_seconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

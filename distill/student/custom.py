@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from distill.errors import UserError
-from distill.student.depth import choose_layers, layer_list_name
+from distill.models import Teacher
+from distill.models.layers import layer_list_name
+from distill.models.loading import auto_class
+from distill.runtime.errors import UserError
+from distill.student.depth import choose_layers
 from distill.student.width import feed_forward_size
-from distill.teacher import Teacher
-from distill.teacher.loading import auto_class
 from distill.vocabulary.trimming import special_ids, trim_model
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill.models.layers import layer_list_name
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -71,12 +73,3 @@ def untrained_copy(model: PreTrainedModel, seed: int) -> PreTrainedModel:
         return type(model)(copy.deepcopy(model.config)).eval()
     finally:
         torch.set_rng_state(generator_state)
-
-
-def layer_list_name(model: PreTrainedModel) -> str:
-    """The qualified name of the list of the encoder's layers (encoder.layer, bert.encoder.layer, ...)."""
-    count = model.config.num_hidden_layers
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return str(name)
-    raise ValueError(f"{type(model).__name__} has no list of {count} layers")

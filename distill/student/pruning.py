@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from distill.errors import UserError
-from distill.progress import Progress
+from distill.models.loading import load_model, position_limit
+from distill.models.saving import save_model
 from distill.recipe import StudentSection
+from distill.runtime.errors import UserError
+from distill.runtime.progress import Progress
 from distill.student.importance import accumulate_gradients
 from distill.student.width import check_width, narrow, step_widths
-from distill.teacher.loading import load_model, position_limit
-from distill.teacher.saving import save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

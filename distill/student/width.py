@@ -15,7 +15,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from distill.student.depth import layer_list_name
+from distill.models.layers import layer_list_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel

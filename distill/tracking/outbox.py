@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distill.folders import write_whole
+from distill.runtime.files import write_whole
 
 Event = Mapping[str, Any]
 """Something to send: its `kind`, its `run`, and what goes with them; JSON."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distill.errors import is_disk_full
+from distill.runtime.errors import is_disk_full
 from distill.tracking.address import DEFAULT_STORE, DEFAULT_URI, is_server, without_password
 from distill.tracking.keys import clean_key
 from distill.tracking.outbox import Event

@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from distill import __version__
+from distill.runtime.version import __version__
 
 
 def describe_surroundings(recipe: Path) -> dict[str, str]:

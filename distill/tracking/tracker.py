@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from distill.folders import write_whole
-from distill.progress import Progress
+from distill.runtime.files import write_whole
+from distill.runtime.progress import Progress
 from distill.tracking.address import tracking_uri, without_password
 from distill.tracking.outbox import Event, Outbox
 from distill.tracking.store import AwayError, RefusedError, Store

@@ -9,7 +9,7 @@ from pathlib import Path
 from socket import socket
 from typing import NoReturn
 
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 from distill.tracking.address import is_server, tracking_uri, without_password
 
 VIEW = "distill"

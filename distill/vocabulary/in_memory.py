@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.errors import UserError
-from distill.progress import Progress
+from distill.models import Teacher
 from distill.recipe import Source, VocabularySection
-from distill.teacher import Teacher
+from distill.runtime.errors import UserError
+from distill.runtime.progress import Progress
 from distill.vocabulary.alphabet import alphabet_of
 from distill.vocabulary.counting import Batch, Counts, batch_texts, count_text
 from distill.vocabulary.curve import Curve, CurvePoint, read_heldout

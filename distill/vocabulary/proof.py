@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distill.progress import Progress
-from distill.teacher import Teacher
+from distill.models import Teacher
+from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.verification import (
     Segmentation,

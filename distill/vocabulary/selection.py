@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from distill.errors import UserError
 from distill.recipe import VocabularySection
+from distill.runtime.errors import UserError
 
 DEFAULT_MIN_COUNT = 3
 

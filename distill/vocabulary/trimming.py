@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 from distill.vocabulary.families import Vocabulary
 
 if TYPE_CHECKING:

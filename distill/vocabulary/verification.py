@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.batching import rows_of_like_length
-from distill.teacher.loading import position_limit
+from distill.models.loading import position_limit
+from distill.runtime.batching import rows_of_like_length
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,7 +7,7 @@ import torch
 
 from distill.benchmark import floor
 from distill.benchmark.floor import Work, copy_bandwidth, count_work, floor_ms, product_rate
-from distill.teacher import load_model
+from distill.models import load_model
 
 WORK = Work(weight_operations=6e9, attention_operations=2e9, weights=10_000_000)
 SLOW, FAST = 1e9, 1e15

@@ -67,8 +67,8 @@ def test_a_process_that_fails_gives_its_last_words(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def onnx_footprint(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Footprint:
+    from distill.models import load_model
     from distill.onnx.conversion import write_onnx
-    from distill.teacher import load_model
 
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
     write_onnx(load_model(tiny_teacher), file)

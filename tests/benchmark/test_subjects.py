@@ -9,7 +9,7 @@ import torch
 
 from distill.benchmark import baselines
 from distill.benchmark.subjects import check_subject, describe_subject, open_subject, size_on_disk, size_without_weights
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 
 BASELINE = "organisation/known"
 

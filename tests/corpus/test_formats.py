@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from distill.corpus.formats import READERS, Row, Tally, format_of
 from distill.corpus.sources import MAX_INVALID_SHARE, read_source
-from distill.errors import UserError
 from distill.recipe import Source
+from distill.runtime.errors import UserError
 
 
 def read(form: str, content: bytes, tally: Tally | None = None) -> list[Row]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.teacher import Teacher, load_teacher
+from distill.models import Teacher, load_teacher
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
 
-from distill.distillation.chunks import Chunks, write_chunks
-from distill.distillation.criterion import Criterion, Masking
+from distill.distillation.criterion import Criterion
 from distill.distillation.fidelity import make_reference, measure_fidelity
-from distill.distillation.heads import piece_bytes
+from distill.models import Teacher
+from distill.models.heads import piece_bytes
 from distill.recipe import DistillationSection
 from distill.student.depth import keep_layers
-from distill.teacher import Teacher
+from distill.training.batches import Masking
+from distill.training.chunks import Chunks, write_chunks
 from tests.conftest import swedish_sentences
 
 CPU = torch.device("cpu")

@@ -12,17 +12,19 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from distill.distillation import loop
-from distill.distillation.chunks import Chunks, write_chunks
 from distill.distillation.criterion import Criterion
-from distill.distillation.loop import distil, learning_rate_at, parameter_groups
+from distill.distillation.loop import distil
 from distill.distillation.states import States, find_projections
-from distill.errors import Interrupted, UserError
-from distill.interruption import Interruption
-from distill.progress import Progress
+from distill.models import Teacher, load_teacher
 from distill.recipe import DistillationSection
+from distill.runtime.errors import Interrupted, UserError
+from distill.runtime.interruption import Interruption
+from distill.runtime.progress import Progress
 from distill.student.depth import keep_layers, untrained_copy
 from distill.student.width import narrow
-from distill.teacher import Teacher, load_teacher
+from distill.training.chunks import Chunks, write_chunks
+from distill.training.groups import parameter_groups
+from distill.training.schedule import learning_rate_at
 from tests.conftest import swedish_sentences
 
 LAYERS = [2, 4]

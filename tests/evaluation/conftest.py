@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from distill.errors import Interrupted
 from distill.evaluation.tasks import Row, TaskRows
-from distill.progress import Progress
+from distill.models import Teacher, load_teacher
 from distill.recipe import EvaluationSection, RetrievalTask
-from distill.teacher import Teacher, load_teacher
+from distill.runtime.errors import Interrupted
+from distill.runtime.progress import Progress
 from tests.conftest import swedish_sentences
 
 FISH, SHIP = "fisk", "skepp"

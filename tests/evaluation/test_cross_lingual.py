@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distill.errors import Interrupted, UserError
-from distill.evaluation import stage
+from distill.evaluation import evaluate as room
 from distill.evaluation.cross_lingual import cross_lingual_scores, read_cross_lingual
+from distill.evaluation.evaluate import EvaluationResult
 from distill.evaluation.protocol import Measured, draw_for
-from distill.evaluation.stage import EvaluationResult
-from distill.progress import Progress
+from distill.models import Teacher, load_teacher
 from distill.recipe import ClassificationTask, EvaluationSection, TeacherSection
 from distill.recipe.cross_lingual import ALL
-from distill.teacher import Teacher, load_teacher
+from distill.runtime.errors import Interrupted, UserError
+from distill.runtime.progress import Progress
 from tests.evaluation.conftest import StopsAfter, toy_records
 
 LANGUAGES = ("en", "sv", "da")
@@ -204,7 +204,7 @@ def evaluate(tiny_teacher: Path, tmp_path: Path) -> Callable[..., EvaluationResu
     def run(task: ClassificationTask, models: tuple[str, ...] = ("teacher",), **arguments: Any) -> EvaluationResult:
         output = arguments.pop("output", tmp_path / "evaluation")
         output.mkdir(exist_ok=True)
-        return stage.run(
+        return room.evaluate_models(
             EvaluationSection.model_validate({"models": models, "tasks": [task.model_dump(exclude_none=True)], **QUICK}),
             teacher_section=TeacherSection(model="organisation/teacher"),
             seed=0,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill.evaluation.embedding import embed
-from distill.teacher import Teacher, load_teacher
+from distill.models import Teacher, load_teacher
 from tests.conftest import swedish_sentences
 
 TEXTS = [*swedish_sentences(30, seed=3), "", "Fisk.", " ".join(swedish_sentences(2, seed=4))]

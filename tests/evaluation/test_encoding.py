@@ -9,7 +9,7 @@ from tokenizers import processors
 
 from distill.evaluation.encoding import IGNORED, encode_rows, pad, renumber, used_pieces, word_pieces
 from distill.evaluation.tasks import Row, TaskRows
-from distill.teacher import Teacher
+from distill.models import Teacher
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 from distill.evaluation import finetuning
 from distill.evaluation.encoding import Encoded, Input, encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import FineTuned, Outputs, Settings, epoch_batches, fine_tune, learning_rate_at, predict
-from distill.evaluation.heads import HeadedEncoder, bare_copy
+from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.tasks import Row, TaskRows
-from distill.teacher import Teacher
+from distill.models import Teacher
 from tests.evaluation.conftest import toy_rows
 
 TEXTS = Outputs(classes=2, pooling="mean")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from distill.errors import Interrupted
 from distill.evaluation.finished import Finished
-from distill.interruption import Interruption
+from distill.runtime.errors import Interrupted
+from distill.runtime.interruption import Interruption
 
 ENTRY = {"model": "teacher", "task": "toy", "seed": 0, "learning_rate": 1e-4, "dev": 0.1 + 0.2, "precision": "bfloat16"}
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel, XLMRobertaForMaskedLM
 
-from distill.errors import UserError
 from distill.evaluation.masked import masked_hits, read_texts
+from distill.models import Teacher
 from distill.recipe import MaskedTask
-from distill.teacher import Teacher
+from distill.runtime.errors import UserError
 from tests.conftest import swedish_sentences
 
 TEXTS = [*swedish_sentences(12, seed=2), "Fisk.", " ".join(swedish_sentences(4, seed=3))]

@@ -10,14 +10,14 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from distill.errors import Interrupted
 from distill.evaluation import protocol
 from distill.evaluation.finished import Finished
 from distill.evaluation.protocol import Measured, choose_learning_rate, draw_rows, measure_model, name_predictions, planned
 from distill.evaluation.tasks import Row, TaskRows
-from distill.interruption import Interruption
+from distill.models import Teacher
 from distill.recipe import ClassificationTask, EvaluationSection
-from distill.teacher import Teacher
+from distill.runtime.errors import Interrupted
+from distill.runtime.interruption import Interruption
 from tests.evaluation.conftest import FISH, SHIP, quick_section, toy_rows
 
 TASK = ClassificationTask.model_validate(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distill.errors import UserError
 from distill.evaluation import retrieval
 from distill.evaluation.retrieval import read_retrieval_rows, retrieval_values
+from distill.models import Teacher, load_teacher
 from distill.recipe import RetrievalTask, TeacherSection
-from distill.teacher import Teacher, load_teacher
+from distill.runtime.errors import UserError
 from tests.evaluation.conftest import PAIRS
 
 Rows = list[dict[str, Any]]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from distill.distillation.blocks import write_blocks
-from distill.distillation.criterion import Masking
-from distill.errors import Interrupted
 from distill.evaluation.scratch import heldout_loss, masked_section, random_language_model, read_record, train_scratch
-from distill.interruption import Interruption
-from distill.progress import Progress
+from distill.models import Teacher, load_model
 from distill.recipe import DistillationSection
-from distill.teacher import Teacher, load_model
+from distill.runtime.errors import Interrupted
+from distill.runtime.interruption import Interruption
+from distill.runtime.progress import Progress
+from distill.training.batches import Masking
+from distill.training.blocks import write_blocks
 from tests.conftest import swedish_sentences
 
 SECTION = DistillationSection.model_validate(

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
-from distill.errors import UserError
 from distill.evaluation.retrieval import read_retrieval_rows
 from distill.evaluation.scoring import measure
 from distill.evaluation.tasks import Row, TaskRows, cap_rows, carve_dev, class_name, is_iob2, read_task
 from distill.recipe import FineTunedTask, MaskedTask, RetrievalTask
+from distill.recipe.reading import load_recipe
 from distill.recipe.tasks import TaskByKind
-from distill.recipe_file import load_recipe
+from distill.runtime.errors import UserError
 from tests.conftest import missing_packages
 
 Write = Callable[..., dict[str, str]]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from distill.models import Teacher, load_teacher
 from distill.student.depth import keep_layers
-from distill.teacher import Teacher, load_teacher
 from tests.report.examples import example_recipe, example_results
 
 SECRET = "jane.doe-home"

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from distill.export.proof import ExportError, prove
-from distill.export.stranger import _no_network
+from distill.export.verify_export import _no_network
+from distill.models import Teacher, load_teacher
+from distill.models.saving import save_model
 from distill.onnx.conversion import write_onnx
 from distill.onnx.layout import FLOAT32
 from distill.student.depth import keep_layers, untrained_copy
-from distill.teacher import Teacher, load_teacher
-from distill.teacher.saving import save_model
 from tests.conftest import swedish_sentences
 
 SENTENCES = swedish_sentences(3, seed=9)

@@ -10,10 +10,10 @@ from transformers import BertConfig, BertModel, PreTrainedModel
 
 from distill.export import runtimes
 from distill.export.runtimes import mean_cosine, pooled_vectors, write_runtimes
+from distill.models import Teacher, load_teacher
 from distill.onnx.layout import FLOAT32, INT8
 from distill.onnx.sensitivity import Batch
 from distill.recipe import ExportSection
-from distill.teacher import Teacher, load_teacher
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from distill.export.sentences import write_sentence_files
+from distill.models import Teacher, load_teacher
+from distill.models.pooling import pool
+from distill.models.saving import save_model
 from distill.recipe import TeacherSection
-from distill.teacher import Teacher, load_teacher
-from distill.teacher.pooling import pool
-from distill.teacher.saving import save_model
 from tests.conftest import swedish_sentences
 
 SENTENCES = swedish_sentences(4, seed=3)

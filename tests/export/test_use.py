@@ -11,12 +11,12 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from distill.export.metadata import Contents
+from distill.models import Teacher, load_teacher
+from distill.models.pooling import pool
+from distill.models.saving import save_model
 from distill.onnx.conversion import write_onnx
 from distill.onnx.layout import FLOAT32
 from distill.student.depth import keep_layers
-from distill.teacher import Teacher, load_teacher
-from distill.teacher.pooling import pool
-from distill.teacher.saving import save_model
 from tests.export.cards import card_of, snippets
 from tests.report.examples import example_report
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from distill.errors import UserError
 from distill.inspection.sentences import describe_sentences, read_parallel, read_sentences
 from distill.recipe import InspectionSection
+from distill.runtime.errors import UserError
 
 ROWS = [
     {"id": str(number), "language": language, "text": f"{language} {number}"}

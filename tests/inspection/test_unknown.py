@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from distill.inspection.unknown import spell
-from distill.teacher import Teacher, load_teacher
+from distill.models import Teacher, load_teacher
 from tests.conftest import swedish_sentences
 
 

@@ -65,7 +65,7 @@ def test_the_file_is_about_a_quarter_of_the_size(files: tuple[Path, Path]) -> No
 
 @needs_quickstart
 def test_sentence_vectors_of_the_real_teachers_layers_stay_what_they_were(tmp_path: Path) -> None:
-    from distill.teacher import load_teacher
+    from distill.models import load_teacher
 
     teacher = load_teacher("package:multilingual-e5-small")
     batch = teacher.tokenizer(list(SENTENCES), padding=True, return_tensors="np")

@@ -40,13 +40,13 @@ def test_a_full_report_has_the_keys_that_readers_rely_on(part: str) -> None:
 def test_the_stages_own_results_have_the_keys_that_readers_rely_on(part: str) -> None:
     from dataclasses import fields
 
-    from distill.benchmark.stage import Measurement
-    from distill.corpus.stage import CorpusResult
-    from distill.distillation.stage import DistillationResult
-    from distill.evaluation.stage import Score
-    from distill.export.stage import ExportResult
-    from distill.student.stage import StudentResult
-    from distill.vocabulary.stage import VocabularyResult
+    from distill.benchmark.measure import Measurement
+    from distill.corpus.collect import CorpusResult
+    from distill.distillation.train import DistillationResult
+    from distill.evaluation.evaluate import Score
+    from distill.export.handover import ExportResult
+    from distill.student.build import StudentResult
+    from distill.vocabulary.select import VocabularyResult
 
     results: dict[str, Any] = {
         "corpus": CorpusResult,

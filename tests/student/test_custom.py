@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from distill.errors import UserError
+from distill.models import Teacher, load_teacher
 from distill.recipe import StudentSection
+from distill.runtime.errors import UserError
 from distill.student.check import check_student_section
 from distill.student.custom import adopt_model, build_custom, corresponding_layers, custom_config
 from distill.student.depth import choose_layers
-from distill.teacher import Teacher, load_teacher
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.trimming import renumbering, trim_model
 from tests.student.test_width import CONFIGS, batch, every_family, every_head, layers_of, output, random_model, same_state

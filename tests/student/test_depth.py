@@ -19,7 +19,8 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from distill.student.depth import check_layers, choose_layers, keep_layers, layer_list_name, untrained_copy
+from distill.models.layers import layer_list_name
+from distill.student.depth import check_layers, choose_layers, keep_layers, untrained_copy
 
 SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48, "num_hidden_layers": 7}
 COMMON = {"vocab_size": 90, "max_position_embeddings": 60, "pad_token_id": 1}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from distill.errors import UserError
-from distill.progress import Progress
+from distill.models import Teacher, load_teacher
 from distill.recipe import StudentSection
+from distill.runtime.errors import UserError
+from distill.runtime.progress import Progress
 from distill.student.depth import keep_layers
 from distill.student.pruning import Recover, last_step, prune_in_steps, remove_steps, step_batches
-from distill.teacher import Teacher, load_teacher
 from tests.conftest import swedish_sentences
 
 PRUNING = {"steps": 3, "batches": 1, "recover_tokens": 1000}

@@ -22,7 +22,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from distill.student.depth import layer_list_name
+from distill.models.layers import layer_list_name
 from distill.student.width import check_width, narrow, step_sizes, step_widths
 
 HIDDEN, HEAD, FEED_FORWARD = 64, 16, 128

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distill import __version__
-from distill.progress import Progress
+from distill.runtime.progress import Progress
 from distill.tracking import Tracker, experiment_views, tracking_uri
 from distill.tracking.tracker import flatten
 

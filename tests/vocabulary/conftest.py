@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from distill.teacher import Teacher, load_teacher
+from distill.models import Teacher, load_teacher
 from distill.vocabulary.families import open_vocabulary
 from tests.conftest import swedish_sentences
 
@@ -53,7 +53,7 @@ def teacher(tiny_teacher: Path) -> Teacher:
 @pytest.fixture(scope="session")
 def xlmr_folder() -> Path:
     """The folder of the packaged teacher, whose tokenizer is XLM-R's own."""
-    from distill.teacher.packaged import packaged_teacher
+    from distill.models.packaged import packaged_teacher
 
     return packaged_teacher("multilingual-e5-small")
 

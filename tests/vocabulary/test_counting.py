@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from distill.corpus.documents import document_batches
-from distill.teacher import Teacher
+from distill.models import Teacher
 from distill.vocabulary import counting
 from distill.vocabulary.counting import Batch, batch_texts, count_text, count_units, pack_units
 from distill.vocabulary.families import Vocabulary, open_vocabulary

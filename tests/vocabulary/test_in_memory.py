@@ -11,8 +11,8 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 
 import distill
 from distill import Trimming, trim
-from distill.errors import UserError
-from distill.teacher import Teacher
+from distill.models import Teacher
+from distill.runtime.errors import UserError
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from distill.errors import UserError
 from distill.recipe import VocabularySection
+from distill.runtime.errors import UserError
 from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, choose_size, find_pieces
 
 COUNTS = np.array([0, 0, 9, 5, 5, 3, 2, 1, 0, 0])

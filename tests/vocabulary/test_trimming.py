@@ -29,8 +29,8 @@ from transformers import (
     XLMWithLMHeadModel,
 )
 
-from distill.errors import UserError
-from distill.teacher import Teacher
+from distill.models import Teacher
+from distill.runtime.errors import UserError
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.trimming import check_rows, piece_parameters, renumbering, special_ids, trim_model
 

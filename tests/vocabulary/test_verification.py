@@ -9,8 +9,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from distill.progress import Progress
-from distill.teacher import Teacher
+from distill.models import Teacher
+from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.proof import prove
 from distill.vocabulary.trimming import renumbering, trim_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from distill.errors import UserError
+from distill.runtime.errors import UserError
 from distill.vocabulary.families.vocabulary import ASCII, Vocabulary
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given, settings, strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from distill.errors import UserError
-from distill.teacher.saving import save_tokenizer
+from distill.models.saving import save_tokenizer
+from distill.runtime.errors import UserError
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.families.bpe import BytePairEncoding, built_from, byte_characters
 from distill.vocabulary.families.fast import renumber_post_processor

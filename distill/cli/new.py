@@ -1,0 +1,22 @@
+"""`distill new`: write a recipe for a language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distill.cli.console import OUT
+
+
+def new(
+    language: Annotated[str, typer.Argument(metavar="LANGUAGE", help="A code of ISO 639 (sv) or an English name (swedish).")],
+    output: Annotated[Path | None, typer.Option(help="The file to write; LANGUAGE.yaml by default.")] = None,
+) -> None:
+    """Write a commented recipe for a language, to be read, changed and run."""
+    from distill.new.command import write_recipe
+
+    path = write_recipe(language, output)
+    OUT.print(f"recipe: {path}", markup=False, soft_wrap=True)
+    OUT.print(f"next: python -m distill recipe {path} --dry-run", markup=False, soft_wrap=True)

@@ -1,0 +1,61 @@
+"""`distill recipe`: run a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distill.cli.console import OUT, report_interrupt
+from distill.runtime.progress import Progress
+
+
+def recipe(
+    name: Annotated[str, typer.Argument(help="A recipe's file, or the name of one in recipes/.", metavar="NAME_OR_PATH")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: section.key=value.", metavar="KEY=VALUE")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")] = None,
+    force: Annotated[str | None, typer.Option(help="Redo this stage, and those after it.", metavar="STAGE")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
+    runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
+) -> None:
+    """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
+    from distill.pipeline.dry_run import dry_run_lines
+    from distill.pipeline.run import Run
+    from distill.pipeline.running import follow, run_recipe
+    from distill.pipeline.stages import check_name
+    from distill.recipe.reading import load_recipe
+    from distill.runtime.interruption import Interruption
+    from distill.runtime.processes import Processes
+
+    file = load_recipe(name, overrides or [])
+    check_name("--until", until)
+    check_name("--force", force)
+    processes = Processes()
+    run = Run(
+        file=file,
+        folder=runs / file.recipe.name,
+        progress=Progress(quiet=not processes.is_first),
+        interruption=Interruption(),
+        processes=processes,
+    )
+    if dry_run:
+        if processes.is_first:
+            for line in dry_run_lines(run, until=until, force=force):
+                OUT.print(line, markup=False, soft_wrap=True)
+        return
+    with run.interruption.handled(), report_interrupt(quiet=not processes.is_first):
+        if processes.is_first:
+            run_recipe(run, until=until, force=force)
+            processes.share(None)  # there is nothing more to share out
+        else:
+            follow(run)
+        processes.close()
+    if not processes.is_first:
+        return
+    if (run.folder / "report.html").is_file():
+        OUT.print(f"report: {run.folder / 'report.html'}", markup=False, soft_wrap=True)
+    if "export" in run.records:
+        OUT.print(f"student: {run.folder / 'export'}", markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""A recipe under way: its plan, its stages, their records and its report."""

@@ -1,0 +1,88 @@
+"""The report at the end of a run: report.json, report.html, plots and tables, and what MLflow gets of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distill.pipeline.run import Run
+from distill.runtime.files import RECORD, write_whole
+
+
+def is_reported(run: Run) -> bool:
+    """Whether the report is of the stages as they are: a run may have been killed between its last stage and its report."""
+    try:
+        content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+        reported, tracking = content["stages"], content["recipe"]["tracking"]
+    except (OSError, ValueError, KeyError):
+        return False
+    current = all(reported.get(name) == record.identity for name, record in run.records.items())
+    return current and tracking == run.recipe.tracking.model_dump(mode="json") and (run.folder / "report.html").is_file()
+
+
+def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds, and the files' names."""
+    from distill.report.canvas import to_png
+    from distill.report.content import report_content
+    from distill.report.page import render_page
+    from distill.report.plots import draw_plots
+
+    content = report_content(run.recipe, run.results())
+    content["overrides"] = list(run.file.overrides)
+    content["stages"] = {name: record.identity for name, record in run.records.items()}
+    history_file = run.folder / "distillation" / "history.json"
+    history = json.loads(history_file.read_text(encoding="utf-8")) if "distillation" in run.records else None
+    figures = draw_plots(content, history)
+    if "inspection" in run.records:
+        from distill.inspection.writing import read_figures
+
+        figures |= {f"inspection-{name}": figure for name, figure in read_figures(run.folder / "inspection").items()}
+    write_whole(run.folder / "report.html", render_page(content, figures))
+    write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    write_whole(run.folder / "recipe.yaml", run.file.text)
+    plots = run.folder / "plots"
+    shutil.rmtree(plots, ignore_errors=True)
+    plots.mkdir()
+    for name, figure in figures.items():
+        (plots / f"{name}.png").write_bytes(to_png(figure))
+    return content, ["report.html", "report.json", *_write_tables(run.folder, content)]
+
+
+def report(run: Run) -> None:
+    """Write the report and hand it to MLflow."""
+    from distill.report.content import headline, leading_retention, summary
+    from distill.tracking.model import registered_name
+
+    content, written = write_report(run)
+    for plot in sorted((run.folder / "plots").iterdir()):
+        run.tracker.artifact(plot, "plots")
+    for name in written:
+        run.tracker.artifact(run.folder / name)
+    if "inspection" in run.records:
+        for path in sorted((run.folder / "inspection").iterdir()):
+            if path.is_file() and path.name != RECORD and path.suffix != ".png":  # figures are among the plots
+                run.tracker.artifact(path, "inspection")
+    run.tracker.artifact(run.file.path)
+    run.tracker.log(headline(content))
+    run.tracker.describe(summary(content))
+    if "export" in run.records:
+        run.progress.say("tracking: logging the student as a model", "dim")
+        run.tracker.model(run.folder / "export", "student")
+        if run.recipe.tracking.registered:
+            run.tracker.register(registered_name(run.recipe.language), leading_retention(content))
+
+
+def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:
+    """Scores and benchmark as files that a spreadsheet and a README take, beside the report; the names of those there are."""
+    from distill.report.tables import NAMES, table_texts
+
+    texts = table_texts(content)
+    for name in NAMES:
+        if name in texts:
+            write_whole(folder / name, texts[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
+    return list(texts)

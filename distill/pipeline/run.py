@@ -1,0 +1,102 @@
+"""One recipe under way: what every stage may ask for, such as the documents, a model by its name, the tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.pipeline.records import Record
+from distill.recipe import Recipe
+from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.reading import RecipeFile
+from distill.runtime.errors import UserError
+from distill.runtime.interruption import Interruption
+from distill.runtime.processes import Processes
+from distill.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from distill.models import Teacher
+    from distill.tracking import Tracker
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One recipe under way: where it writes, what its stages returned so far, and the models they left."""
+
+    file: RecipeFile
+    folder: Path
+    progress: Progress
+    interruption: Interruption
+    processes: Processes = field(default_factory=lambda: Processes(alone=True))
+    records: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.file.recipe
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """MLflow, reached when the first stage has something to say."""
+        from distill.tracking import Tracker
+
+        return Tracker(self.recipe.name, self.folder, self.progress)
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The untrimmed teacher, loaded once."""
+        from distill.models import load_teacher
+
+        self.progress.say(f"loading {self.recipe.teacher.model}", "dim")
+        return load_teacher(self.recipe.teacher.model, self.recipe.teacher.revision)
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What the finished stages returned, by stage."""
+        return {stage: record.result for stage, record in self.records.items()}
+
+    @property
+    def kept_pieces(self) -> int | None:
+        """How many pieces the vocabulary stage kept, if it need not run again."""
+        return self.records["vocabulary"].result["kept"] if "vocabulary" in self.records else None
+
+    def texts(self, split: str) -> Iterator[str]:
+        """The documents of a split, `train` or `heldout`."""
+        from distill.corpus.documents import read_documents
+
+        return (document.text for document in read_documents(self.folder / "corpus" / f"{split}.jsonl"))
+
+    def sentences(self) -> Iterator[tuple[int, str]]:
+        """The held-out sentences, each with the number of its source."""
+        from distill.corpus.documents import read_documents
+
+        documents = read_documents(self.folder / "corpus" / "heldout.jsonl")
+        return ((document.source, sentence) for document in documents for sentence in document.sentences)
+
+    def model_folder(self, name: str) -> Path:
+        """The folder of a model by its name in the report; a baseline's name is its Hub id or folder."""
+        from distill.models.loading import model_folder
+
+        stages = {"trimmed": "vocabulary", "initial": "student", "untrained": "student", "student": "distillation"}
+        if name == "teacher":
+            return model_folder(self.recipe.teacher.model, self.recipe.teacher.revision)
+        if name == "scratch":
+            return self.folder / "evaluation" / "scratch" / "model"
+        return self.folder / stages[name] / "model" if name in stages else model_folder(name, "main")
+
+    def load(self, name: str) -> Teacher:
+        """A model with its tokenizer, by its name in the report."""
+        from distill.models import Teacher, load_model, load_teacher, load_tokenizer
+        from distill.student.depth import untrained_copy
+
+        if name == "teacher":
+            return self.teacher
+        if name not in OWN_MODELS:
+            return load_teacher(name)
+        if name == "scratch" and not self.model_folder(name).is_dir():
+            raise UserError("scratch is trained by the evaluation; name it in evaluation.models.")
+        folder = self.model_folder(name)
+        model, tokenizer = load_model(folder), load_tokenizer(str(folder))
+        return Teacher(model=untrained_copy(model, self.recipe.seed) if name == "untrained" else model, tokenizer=tokenizer)

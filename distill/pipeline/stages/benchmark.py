@@ -1,0 +1,38 @@
+"""The benchmark stage: size, latency and memory of every model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distill.pipeline.run import Run
+from distill.pipeline.stages.stage import Stage
+
+
+def depends_on(run: Run) -> dict[str, Any]:
+    """The models that the run does not make itself."""
+    from distill.benchmark.subjects import describe_subject
+    from distill.recipe.benchmark import is_own_model
+
+    return {name: describe_subject(name) for name in run.recipe.benchmark.models if not is_own_model(name)}
+
+
+def execute(run: Run, output: Path) -> Any:
+    """Every model's size and latency."""
+    from distill.benchmark.measure import measure_models
+    from distill.benchmark.subjects import Subject, open_subject, subject_of
+    from distill.recipe.benchmark import is_own_model
+
+    def open_model(name: str) -> Subject:
+        return subject_of(run.load(name).model, run.model_folder(name)) if is_own_model(name) else open_subject(name)
+
+    return measure_models(run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress)
+
+
+STAGE = Stage(
+    name="benchmark",
+    reads=("vocabulary", "student", "distillation"),
+    depends_on=depends_on,
+    execute=execute,
+    borrows=("onnx",),
+)

@@ -1,0 +1,46 @@
+"""The export stage: the student becomes a folder that is ready for the Hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from distill.pipeline.run import Run
+from distill.pipeline.stages.stage import Stage
+
+
+def depends_on(run: Run) -> dict[str, Any]:
+    """The recipe as it was written, which is handed over as well."""
+    return {"recipe": run.file.text, "overrides": run.file.overrides}
+
+
+def execute(run: Run, output: Path) -> Any:
+    """The folder that is handed over."""
+    from itertools import islice
+
+    from distill.export.handover import export_student
+    from distill.report.content import report_content
+
+    changes = "".join(f"# --set {override}\n" for override in run.file.overrides)
+    result = export_student(
+        run.recipe.export,
+        student=run.load("student"),
+        teacher_section=run.recipe.teacher,
+        report=report_content(run.recipe, run.results()),
+        recipe_text=changes + run.file.text,
+        sentences=[sentence for _, sentence in islice(run.sentences(), 64)],
+        path=Path(os.path.relpath(run.folder / "export")),
+        output=output,
+    )
+    run.progress.warn(result.warnings)
+    return result
+
+
+STAGE = Stage(
+    name="export",
+    reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection"),
+    depends_on=depends_on,
+    execute=execute,
+    borrows=("onnx",),
+)

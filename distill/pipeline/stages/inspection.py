@@ -1,0 +1,64 @@
+"""The inspection stage: what each layer of every model knows of language and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from distill.pipeline.run import Run
+from distill.pipeline.stages.dependencies import describe_baselines, teacher_section
+from distill.pipeline.stages.stage import Stage
+
+
+def depends_on(run: Run) -> dict[str, Any]:
+    """The sentences' files, and local baselines' files."""
+    from distill.inspection.sentences import describe_sentences
+
+    section = run.recipe.inspection
+    assert section is not None
+    return {
+        "seed": run.recipe.seed,
+        "language": run.recipe.language,
+        "teacher": teacher_section(run),
+        "sentences": describe_sentences(section.sentences_path, section.languages),
+        "baselines": describe_baselines(section.models),
+    }
+
+
+def execute(run: Run, output: Path) -> Any:
+    """What each layer knows of language and meaning."""
+    from distill.inspection.inspect import inspect_models
+    from distill.models import describe_teacher
+
+    def identify(name: str) -> dict[str, Any]:
+        # Initial and untrained have one folder.
+        return {"name": name, "files": describe_teacher(str(run.model_folder(name)), "main")}
+
+    section = run.recipe.inspection
+    assert section is not None
+    result = inspect_models(
+        section,
+        load=run.load,
+        identify=identify,
+        teacher_section=run.recipe.teacher,
+        kept=section.kept or run.recipe.language,
+        seed=run.recipe.seed,
+        output=output,
+        progress=run.progress,
+        interruption=run.interruption,
+    )
+    for model in result.models:
+        for row in model.layers:
+            measured = {name: value for name, value in asdict(row).items() if name != "layer"}
+            run.tracker.log({f"{model.model}/{name}": value for name, value in measured.items()}, row.layer)
+    return result
+
+
+STAGE = Stage(
+    name="inspection",
+    reads=("vocabulary", "student", "distillation"),
+    depends_on=depends_on,
+    execute=execute,
+    resumable=True,
+)

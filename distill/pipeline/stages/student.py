@@ -1,0 +1,85 @@
+"""The student stage: the trimmed teacher becomes a smaller model that has not learnt yet."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.pipeline.run import Run
+from distill.pipeline.stages.stage import Stage
+from distill.runtime.processes import Processes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.models import Teacher
+
+
+def depends_on(run: Run) -> dict[str, Any]:
+    """An existing model's files, and what pruning draws and recovers by."""
+    from distill.models import describe_teacher
+
+    section = run.recipe.student
+    needed: dict[str, Any] = {}
+    if section.model:
+        needed["model"] = describe_teacher(section.model, section.revision)
+    if section.config is not None or section.hidden_size is not None or section.intermediate_size is not None:
+        needed["seed"] = run.recipe.seed
+        if section.pruning.recover_tokens:
+            needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
+    return needed
+
+
+def execute(run: Run, output: Path) -> Any:
+    """The smaller model, before it learns."""
+    from distill.models import load_teacher
+    from distill.student.build import build_student, describe_model
+
+    section, trimmed = run.recipe.student, run.load("trimmed")
+    described = {"name": run.recipe.teacher.model, **describe_model(run.teacher.model)}
+    return build_student(
+        section,
+        trimmed=trimmed,
+        teacher=described,
+        texts=run.texts("train"),
+        output=output,
+        seed=run.recipe.seed,
+        progress=run.progress,
+        recover=lambda student, layers, step: _recover(run, trimmed, student, layers, output / f"recovery-{step}"),
+        existing=load_teacher(section.model, section.revision) if section.model else None,
+        untrimmed_vocabulary=run.teacher.tokenizer.get_vocab(),
+    )
+
+
+def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[int], folder: Path) -> None:
+    """A little distillation between two steps of pruning."""
+    from distill.distillation.train import distil_student
+
+    distil_student(
+        run.recipe.distillation.model_copy(
+            update={"tokens": run.recipe.student.pruning.recover_tokens, "minutes": None, "validations": 0, "patience": None}
+        ),
+        teacher=trimmed,
+        teacher_section=run.recipe.teacher,
+        student=student,
+        layers=layers,
+        texts=run.texts("train"),
+        heldout=run.texts("heldout"),
+        seed=run.recipe.seed,
+        output=folder,
+        interruption=run.interruption,
+        progress=run.progress,
+        log=lambda metrics, step: None,
+        processes=Processes(alone=True),
+    )
+    shutil.rmtree(folder)
+
+
+STAGE = Stage(
+    name="student",
+    reads=("corpus", "vocabulary"),
+    depends_on=depends_on,
+    execute=execute,
+    resumable=True,
+)

@@ -1,0 +1,56 @@
+"""The vocabulary stage: the teacher keeps the pieces of its language, and the proof says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distill.pipeline.run import Run
+from distill.pipeline.stages.dependencies import describe_sources
+from distill.pipeline.stages.stage import Stage
+
+
+def depends_on(run: Run) -> dict[str, Any]:
+    """The teacher's files, and those of the word lists."""
+    from distill.models import describe_teacher
+
+    return {
+        "teacher": describe_teacher(run.recipe.teacher.model, run.recipe.teacher.revision),
+        "lists": describe_sources(run.recipe.vocabulary.word_lists),
+    }
+
+
+def execute(run: Run, output: Path) -> Any:
+    """The teacher with the language's pieces alone, and the proof."""
+    from distill.corpus.documents import document_batches
+    from distill.vocabulary.counting import available_workers
+    from distill.vocabulary.curve import curve_table
+    from distill.vocabulary.select import select_vocabulary
+
+    batches, foreign = document_batches(run.folder / "corpus" / "train.jsonl"), run.folder / "corpus" / "foreign.jsonl"
+    result = select_vocabulary(
+        run.recipe.vocabulary,
+        teacher=run.teacher,
+        batches=batches,
+        heldout=run.sentences(),
+        foreign=document_batches(foreign) if foreign.is_file() else (),
+        sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
+        output=output,
+        workers=available_workers() if len(batches) > 1 else 1,
+        progress=run.progress,
+    )
+    for line in curve_table(result.curve, result.chosen):
+        run.progress.say(line)
+    for point in result.curve:
+        run.tracker.log({f"curve/{name}": value for name, value in point.items() if name != "pieces"}, point["pieces"])
+    run.tracker.artifact(output / "curve.json")
+    run.progress.warn(result.warnings)
+    return result
+
+
+STAGE = Stage(
+    name="vocabulary",
+    reads=("corpus",),
+    depends_on=depends_on,
+    execute=execute,
+)

@@ -1,0 +1,105 @@
+"""The student stage: the trimmed teacher goes in; the initial student comes out in a folder.
+
+It is cut from the teacher's own layers and pruned in steps, or has a config of its own, or is an existing model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.models import Teacher
+from distill.models.saving import save_model
+from distill.recipe import StudentSection
+from distill.runtime.errors import UserError
+from distill.runtime.progress import Progress
+from distill.student.custom import adopt_model, build_custom, corresponding_layers
+from distill.student.depth import choose_layers, keep_layers
+from distill.student.pruning import Recover, prune_in_steps, remove_steps
+from distill.student.width import feed_forward_size
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentResult:
+    """The student's architecture, and the teacher's beside it."""
+
+    parameters: int
+    embedding_parameters: int
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    vocabulary_size: int
+    teacher_layers: list[int]
+    """The teacher layers, counted from 1, that the student's layers began as."""
+    teacher: dict[str, Any]
+    """The same figures of the untrimmed teacher, and its name."""
+
+
+def build_student(
+    section: StudentSection,
+    *,
+    trimmed: Teacher,
+    teacher: dict[str, Any],
+    texts: Iterable[str],
+    output: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+    recover: Recover | None = None,
+    existing: Teacher | None = None,
+    untrimmed_vocabulary: Mapping[str, int] | None = None,
+) -> StudentResult:
+    """Build the student from the trimmed teacher and save it to `output`, going on from the pruning steps found there.
+
+    `teacher` describes the untrimmed teacher; `texts` are of the language, to trace the architecture and rank its units
+    with; `recover` trains a student in place after each pruning step. `existing` is the model that the section names, and
+    `untrimmed_vocabulary` the untrimmed teacher's pieces with their ids, by which it may be trimmed. Raises UserError if
+    such a model or a config does not fit the teacher.
+    """
+    teacher_layers = trimmed.model.config.num_hidden_layers
+    if section.model is not None:
+        if existing is None:
+            raise ValueError(f"student.model is {section.model}, and it was not loaded")
+        student = adopt_model(existing, trimmed=trimmed, untrimmed_vocabulary=untrimmed_vocabulary)
+        layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)
+    elif section.config is not None:
+        try:
+            student = build_custom(section.config, trimmed.model, weights=section.weights, seed=seed)
+        except ValueError as error:
+            raise UserError(f"student.config: {error}.") from error
+        layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)
+    else:
+        layers = choose_layers(section.kept_layers, teacher_layers)
+        student = keep_layers(trimmed.model, layers)
+        if section.hidden_size is not None or section.intermediate_size is not None:
+            student = prune_in_steps(
+                student,
+                trimmed.tokenizer,
+                section,
+                layers=layers,
+                texts=texts,
+                seed=seed,
+                progress=progress or Progress(quiet=True),
+                recover=recover,
+                output=output,
+            )
+    save_model(student, trimmed.tokenizer, output / "model")
+    remove_steps(output)
+    return StudentResult(**describe_model(student), teacher_layers=layers, teacher=teacher)
+
+
+def describe_model(model: PreTrainedModel) -> dict[str, int]:
+    """Parameters and geometry of a model, by the names of report.json."""
+    embedding = model.get_input_embeddings().weight
+    return {
+        "parameters": model.num_parameters(),
+        "embedding_parameters": embedding.numel(),
+        "layers": model.config.num_hidden_layers,
+        "hidden_size": model.config.hidden_size,
+        "intermediate_size": feed_forward_size(model.config),
+        "vocabulary_size": embedding.shape[0],
+    }

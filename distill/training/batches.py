@@ -1,0 +1,87 @@
+"""Batches as models see them: token ids, padding, and which pieces are masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distill.recipe import DistillationSection
+from distill.training.chunks import Chunks
+from distill.training.masking import mask_pieces
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Chunks as the models see them; each tensor is [B, L]."""
+
+    ids: torch.Tensor
+    """Masked where pieces are to be predicted."""
+    mask: torch.Tensor
+    """1 where a token stands, 0 on padding."""
+    labels: torch.Tensor
+    """The ids before masking."""
+    chosen: torch.Tensor
+    """Whether the piece is to be predicted."""
+
+    def part(self, rows: slice) -> Batch:
+        """Some of the rows."""
+        return Batch(ids=self.ids[rows], mask=self.mask[rows], labels=self.labels[rows], chosen=self.chosen[rows])
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(
+            ids=self.ids.to(device), mask=self.mask.to(device), labels=self.labels.to(device), chosen=self.chosen.to(device)
+        )
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """For each objective what its mean is over: tokens, masked pieces or rows."""
+        tokens, chosen, rows = float(self.mask.sum()), float(self.chosen.sum()), float(len(self.ids))
+        by_token = dict.fromkeys(("hidden", "relations", "attention"), tokens)
+        return {**by_token, "embedding": rows, "logits": chosen, "mlm": chosen}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Masking:
+    """How pieces are masked: with a share of 0 none is."""
+
+    share: float
+    mask_id: int
+    special_ids: frozenset[int]
+    vocabulary_size: int
+    seed: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, section: DistillationSection, vocabulary_size: int, seed: int) -> Masking:
+        """The recipe's masking with the tokenizer's mask piece."""
+        return cls(
+            share=section.masking if section.objectives.masked else 0.0,
+            mask_id=-1 if tokenizer.mask_token_id is None else tokenizer.mask_token_id,
+            special_ids=frozenset(tokenizer.all_special_ids),
+            vocabulary_size=min(vocabulary_size, len(tokenizer)),
+            seed=seed,
+        )
+
+    def batch(self, chunks: Chunks, rows: np.ndarray, padding: int, epoch: int) -> Batch:
+        """The rows of `chunks`, masked as they are in that epoch whatever batch they are in."""
+        ids, mask = chunks.batch(rows, padding)
+        if not self.share:
+            return Batch(ids=ids, mask=mask, labels=ids, chosen=torch.zeros_like(mask, dtype=torch.bool))
+        masked, chosen = mask_pieces(
+            ids,
+            mask,
+            rows=rows.tolist(),
+            share=self.share,
+            mask_id=self.mask_id,
+            special_ids=self.special_ids,
+            vocabulary_size=self.vocabulary_size,
+            seed=self.seed,
+            epoch=epoch,
+        )
+        return Batch(ids=masked, mask=mask, labels=ids, chosen=chosen)

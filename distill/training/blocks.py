@@ -1,0 +1,61 @@
+"""Training text packed without padding: documents go in; memory-mapped blocks of equal length come out.
+
+The ids of all documents stand one after another, an end token between them, and are cut into blocks; each block begins and
+ends with the special tokens that the tokenizer puts around a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill.training.chunks import Chunks, ChunkWriter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_ENCODE_CHARACTERS = 2_000_000
+
+
+def write_blocks(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, folder: Path, *, block_tokens: int) -> Chunks:
+    """Pack `texts` into blocks of `block_tokens` ids, write them to `folder`, and map them back.
+
+    What is left at the end and fills no block is a shorter one. Raises ValueError if a block has no room for text.
+    """
+    before, after = special_around(tokenizer)
+    room = block_tokens - len(before) - len(after)
+    if room < 1:
+        raise ValueError(f"a block of {block_tokens} tokens has no room beside {len(before) + len(after)} special ones")
+    separator = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
+    with ChunkWriter(folder) as writer:
+        pending: list[int] = []
+        for encoded in _encode(texts, tokenizer):
+            pending += [*encoded, *separator]
+            while len(pending) >= room:
+                writer.add([*before, *pending[:room], *after])
+                del pending[:room]
+        if pending:
+            writer.add([*before, *pending, *after])
+    return writer.chunks
+
+
+def special_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special ids before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(whole) + 1) if whole[i : i + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]
+
+
+def _encode(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _ENCODE_CHARACTERS:
+            yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+            batch, size = [], 0
+    if batch:
+        yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]

@@ -1,0 +1,162 @@
+"""Training text as token chunks on disk: documents go in; memory-mapped ids, and an order of batches, come out.
+
+A chunk is a run of words with one of the teacher's prefixes in front, of a length drawn anew each time, so that the
+student sees what it will be asked for: short queries and long passages (`distill.training.blocks` packs text
+instead). Batches hold chunks of nearly one length, hardly any padding. The order is a pure function of seed and epoch,
+which is what makes a resumed run equal an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distill.runtime.batching import split_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_ENCODE_BATCH = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunks:
+    """Chunks of token ids, special tokens and prefix included."""
+
+    ids: np.ndarray
+    """Every chunk's ids after one another, uint32."""
+    offsets: np.ndarray
+    """Where each chunk starts, and where the last ends, int64."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each chunk."""
+        return np.diff(self.offsets)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask of the given chunks, [rows, longest], int64."""
+        longest = int(self.lengths[rows].max())
+        ids = np.full((len(rows), longest), padding, dtype=np.int64)
+        mask = np.zeros((len(rows), longest), dtype=np.int64)
+        for i, row in enumerate(rows):
+            chunk = self.ids[self.offsets[row] : self.offsets[row + 1]]
+            ids[i, : len(chunk)] = chunk
+            mask[i, : len(chunk)] = 1
+        return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def cut_words(text: str, chunk_words: tuple[int, int], random: np.random.Generator) -> Iterator[str]:
+    """The text in runs of words, each run's length drawn log-uniformly from `chunk_words`.
+
+    Log-uniform, so that short and long runs get about the same share of the draws per doubling. A rest shorter than
+    the minimum joins the run before it or, where there is none, stands alone.
+    """
+    words, low, high = text.split(), *chunk_words
+    start = 0
+    while start < len(words):
+        size = round(float(np.exp(random.uniform(np.log(low), np.log(high)))))
+        end = start + size
+        if len(words) - end < low:
+            end = len(words)
+        yield " ".join(words[start:end])
+        start = end
+
+
+def write_chunks(
+    texts: Iterable[str],
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    prefixes: Sequence[str],
+    chunk_words: tuple[int, int],
+    longest: int,
+    seed: int,
+) -> Chunks:
+    """Cut, prefix and encode `texts`, write ids.npy and offsets.npy to `folder`, and map them back.
+
+    A chunk is cut off at `longest` tokens. Memory is bounded by one batch of chunks and the offsets.
+    """
+    random = np.random.default_rng(seed)
+    with ChunkWriter(folder) as writer:
+
+        def flush(pending: list[str]) -> None:
+            for ids in tokenizer(pending, truncation=True, max_length=longest)["input_ids"]:
+                writer.add(ids)
+            pending.clear()
+
+        pending: list[str] = []
+        for text in texts:
+            for run in cut_words(text, chunk_words, random):
+                pending.append(prefixes[int(random.integers(len(prefixes)))] + run)
+            if len(pending) >= _ENCODE_BATCH:
+                flush(pending)
+        if pending:
+            flush(pending)
+    return writer.chunks
+
+
+class ChunkWriter:
+    """Writes chunks to a folder one by one; where offsets.npy stands in the end, they are whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lengths: list[int] = []
+
+    def __enter__(self) -> ChunkWriter:
+        self._file = (self._folder / "ids.raw").open("wb")
+        return self
+
+    def add(self, ids: Sequence[int]) -> None:
+        """Append one chunk."""
+        self._lengths.append(len(ids))
+        np.asarray(ids, dtype=np.uint32).tofile(self._file)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            partial = self._folder / "offsets.partial.npy"
+            np.save(partial, np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]))
+            partial.rename(self._folder / "offsets.npy")  # last and at once
+
+    @property
+    def chunks(self) -> Chunks:
+        """What was written, memory-mapped."""
+        return open_chunks(self._folder)
+
+
+def open_chunks(folder: Path) -> Chunks:
+    """The chunks that `write_chunks` left in `folder`, memory-mapped."""
+    offsets = np.load(folder / "offsets.npy")
+    ids = np.memmap(folder / "ids.raw", dtype=np.uint32, mode="r") if offsets[-1] else np.empty(0, np.uint32)
+    return Chunks(ids=ids, offsets=offsets)
+
+
+def epoch_batches(lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Row numbers of each batch of one epoch: chunks of like length together, at most `batch_tokens` when padded.
+
+    Which chunks meet, and in which order batches come, is drawn anew for each epoch.
+    """
+    random = np.random.default_rng([seed, epoch])
+    shuffled = random.permutation(len(lengths))
+    ordered = shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    batches = split_rows(ordered, lengths, batch_tokens)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def batch_stream(
+    lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int = 0, batch: int = 0
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Batches without end, from the given epoch and batch on: (epoch, batch within it, row numbers)."""
+    while True:
+        for number, rows in enumerate(epoch_batches(lengths, batch_tokens, seed, epoch)):
+            if number >= batch:
+                yield epoch, number, rows
+        epoch, batch = epoch + 1, 0

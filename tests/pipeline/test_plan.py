@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    DistilBertConfig,
+    ModernBertConfig,
+    PreTrainedConfig,
+    XLMRobertaConfig,
+)
+
+from distill.pipeline import plan
+from distill.pipeline.plan import (
+    Plan,
+    check_space,
+    check_student,
+    check_surroundings,
+    make_plan,
+    predict_seconds,
+    predict_vocabulary,
+)
+from distill.recipe import Recipe, VocabularySection
+from distill.recipe.reading import load_recipe
+from distill.runtime.errors import UserError
+from distill.student.depth import choose_layers, keep_layers
+from distill.student.width import narrow
+
+SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 4}
+COMMON = {"vocab_size": 200, "max_position_embeddings": 64, "pad_token_id": 1}
+CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
+    "bert": lambda: BertConfig(**SIZES, **COMMON),
+    "xlm-roberta": lambda: XLMRobertaConfig(**SIZES, **COMMON),
+    "distilbert": lambda: DistilBertConfig(dim=32, n_heads=4, hidden_dim=64, n_layers=4, **COMMON),
+    "modernbert": lambda: ModernBertConfig(**SIZES, **COMMON, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2),
+}
+SECTIONS = [
+    {"layers": 4},
+    {"layers": [1, 4]},
+    {"layers": 4, "intermediate_size": 24},
+    {"layers": [1, 2], "hidden_size": 16},
+    {"layers": [1, 3, 4], "hidden_size": 8, "intermediate_size": 40},
+]
+
+
+def recipe_of(teacher: Path | str, **changes: Any) -> Recipe:
+    sections: dict[str, Any] = {
+        "name": "tiny",
+        "language": "sv",
+        "teacher": {"model": str(teacher)},
+        "corpus": {"sources": [{"hub": "organisation/text"}]},
+        "student": {"layers": 2},
+    }
+    return Recipe.model_validate(sections | changes)
+
+
+def built_parameters(model: Any, recipe: Recipe, kept: int) -> int:
+    """Parameters of the student that the student stage builds from a teacher of `kept` pieces."""
+    model.resize_token_embeddings(kept)
+    section = recipe.student
+    ids = torch.randint(5, kept, (2, 8), generator=torch.Generator().manual_seed(0))
+    student = narrow(
+        keep_layers(model, choose_layers(section.layers, model.config.num_hidden_layers)),
+        hidden_size=section.hidden_size,
+        intermediate_size=section.intermediate_size,
+        example=(ids, torch.ones_like(ids)),
+    )
+    return int(student.num_parameters())
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=str)
+@pytest.mark.parametrize("auto", [AutoModel, AutoModelForMaskedLM], ids=["encoder", "masked language model"])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_predicted_parameters_are_those_of_the_student_that_is_built(
+    family: str, auto: Any, section: dict[str, Any], tmp_path: Path
+) -> None:
+    teacher = auto.from_config(CONFIGS[family]())
+    teacher.save_pretrained(tmp_path / "teacher")
+    recipe = recipe_of(tmp_path / "teacher", student=section)
+    predicted = make_plan(recipe, 120)
+    assert predicted.teacher_parameters == teacher.num_parameters()
+    assert predicted.student_parameters == built_parameters(teacher, recipe, 120)
+    assert predicted.student_bytes == 4 * predicted.student_parameters
+
+
+def test_the_plan_says_whether_the_vocabulary_was_measured(tiny_teacher: Path) -> None:
+    recipe = recipe_of(tiny_teacher)
+    before, after = make_plan(recipe), make_plan(recipe, 321)
+    assert not before.vocabulary_is_measured
+    assert (after.vocabulary, after.vocabulary_is_measured) == (321, True)
+
+
+def test_a_predicted_vocabulary_is_not_larger_than_the_teachers(tiny_teacher: Path) -> None:
+    teachers = json.loads((tiny_teacher / "config.json").read_text())["vocab_size"]
+    assert make_plan(recipe_of(tiny_teacher)).vocabulary == teachers
+
+
+def test_operations_are_two_a_teacher_weight_and_six_a_student_weight_and_token(tiny_teacher: Path) -> None:
+    recipe = recipe_of(tiny_teacher, distillation={"tokens": 1000})
+    layer = 4 * (32 * 32 + 32) + (32 * 64 + 64) + (64 * 32 + 32) + 4 * 32
+    assert make_plan(recipe).operations == 1000 * (2 * 4 * layer + 6 * 2 * layer)
+
+
+def test_planning_computes_no_weight(tiny_teacher: Path) -> None:
+    state = torch.get_rng_state()
+    make_plan(recipe_of(tiny_teacher))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_predicted_seconds_follow_the_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distill.runtime import precision
+
+    monkeypatch.setattr(precision, "matmul_seconds", lambda *arguments: 0.1)
+    (short, chosen), (long, _) = predict_seconds(1e12, "float32"), predict_seconds(3e12, "float32")
+    assert chosen == "float32"
+    assert long == pytest.approx(3 * short)
+    assert short > 1e12 / (2 * 1024**3 / 0.1)  # nothing trains at the full rate of a matrix product
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000), st.integers(100, 300_000))
+def test_a_higher_minimum_count_never_predicts_more_pieces(one: int, other: int, teachers: int) -> None:
+    low, high = sorted((one, other))
+    pieces = [predict_vocabulary(VocabularySection(min_count=count), teachers) for count in (low, high)]
+    assert pieces[0] >= pieces[1]
+
+
+@given(st.integers(1, 500_000), st.integers(100, 300_000))
+def test_a_size_is_predicted_as_it_was_asked_for_up_to_the_teachers(size: int, teachers: int) -> None:
+    assert predict_vocabulary(VocabularySection(size=size), teachers) == min(size, teachers)
+
+
+@pytest.mark.parametrize("section", [{}, {"min_count": 3}])
+def test_without_a_target_the_minimum_count_is_three(section: dict[str, Any]) -> None:
+    assert predict_vocabulary(VocabularySection(**section), 250_000) == pytest.approx(23_600, rel=0.03)
+
+
+@pytest.mark.parametrize("section", [{"coverage": 0.999}, {"identical": 0.95}])
+def test_a_target_that_depends_on_the_text_predicts_every_piece_of_the_language(section: dict[str, Any]) -> None:
+    assert predict_vocabulary(VocabularySection(**section), 250_000) == 33_700
+
+
+def test_a_larger_teacher_vocabulary_never_predicts_fewer_pieces() -> None:
+    predicted = [predict_vocabulary(VocabularySection(), teachers) for teachers in (100, 10_000, 30_000, 250_000)]
+    assert all(one <= other for one, other in pairwise(predicted))
+
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"layers": 9}, r"student: 9 layers are more than the teacher's 4\."),
+    ({"layers": [1, 7]}, r"student: layer 7 is named and the teacher has 4\."),
+    ({"layers": 2, "hidden_size": 64}, r"student: hidden_size 64 is larger than the teacher's 32\."),
+    ({"layers": 2, "hidden_size": 20}, r"student: hidden_size 20 is not divisible into heads of 8.*16 or 24"),
+    ({"layers": 2, "intermediate_size": 65}, r"student: intermediate_size 65 is larger than the teacher's 64\."),
+]
+
+
+@pytest.mark.parametrize(("section", "message"), CONTRADICTIONS, ids=[str(section) for section, _ in CONTRADICTIONS])
+def test_a_student_that_does_not_fit_the_teacher_is_refused_by_name(section: dict[str, Any], message: str) -> None:
+    recipe = recipe_of("m", student=section, distillation={"objectives": {"hidden": 0, "relations": 1}})
+    with pytest.raises(UserError, match=message):
+        check_student(recipe, CONFIGS["bert"]())
+
+
+def test_all_that_does_not_fit_is_reported_at_once() -> None:
+    recipe = recipe_of(
+        "m", student={"layers": 9, "hidden_size": 20}, distillation={"objectives": {"hidden": 1, "embedding": 1}}
+    )
+    with pytest.raises(UserError) as error:
+        check_student(recipe, CONFIGS["bert"]())
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["student", "student"]
+
+
+@pytest.mark.parametrize("objective", ["logits", "mlm"])
+def test_predicting_pieces_needs_a_language_model_head(objective: str) -> None:
+    recipe = recipe_of("m", student={"layers": 2}, distillation={"objectives": {"hidden": 1, objective: 0.5}})
+    with pytest.raises(
+        UserError, match=rf"distillation\.objectives\.{objective}: the .* needs a language-model head; BertModel"
+    ):
+        check_student(recipe, CONFIGS["bert"]())
+
+
+def test_attention_is_compared_head_by_head() -> None:
+    objectives = {"hidden": 0, "attention": 1}
+    recipe = recipe_of("m", student={"layers": 2, "hidden_size": 16}, distillation={"objectives": objectives})
+    with pytest.raises(UserError, match=r"objectives\.attention: .* the student has 2 where the teacher has 4; use relations"):
+        check_student(recipe, CONFIGS["bert"]())
+
+
+def test_relations_are_of_a_layer_that_the_teacher_has() -> None:
+    recipe = recipe_of("m", student={"layers": 2}, distillation={"objectives": {"relations": 1}, "relation_layer": 9})
+    with pytest.raises(UserError, match=r"relation_layer: 9 is more than the teacher's 4 layers"):
+        check_student(recipe, CONFIGS["bert"]())
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_student_that_fits_is_let_through(family: str, section: dict[str, Any]) -> None:
+    objectives = {"hidden": 1, "relations": 1, "embedding": 1}
+    check_student(recipe_of("m", student=section, distillation={"objectives": objectives}), CONFIGS[family]())
+
+
+def test_layers_that_an_architecture_cannot_begin_with_are_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"student: layer 2 cannot be the first of a ModernBERT"):
+        check_student(recipe_of("m", student={"layers": 2}), CONFIGS["modernbert"]())
+
+
+def test_an_architecture_that_cannot_be_narrowed_is_refused_by_name() -> None:
+    from transformers import GPT2Config
+
+    recipe = recipe_of("m", student={"layers": 2, "intermediate_size": 16})
+    with pytest.raises(UserError, match="cannot narrow a model of architecture gpt2; known are bert"):
+        check_student(recipe, GPT2Config())
+
+
+def test_the_surroundings_of_a_good_recipe_are_let_through(write_recipe: Callable[..., Path]) -> None:
+    check_surroundings(load_recipe(str(write_recipe()), []).recipe)
+
+
+@pytest.mark.parametrize("name", ["./none", "some/where/deep"])
+def test_a_model_to_compare_with_that_is_not_there_is_told_before_the_run(write_recipe: Callable[..., Path], name: str) -> None:
+    path = write_recipe(**{"benchmark.models": ["student", name]})
+    with pytest.raises(UserError, match=f"^benchmark.models: there is no folder {name}; a Hub id reads organisation/name"):
+        check_surroundings(load_recipe(str(path), []).recipe)
+
+
+def test_everything_missing_in_the_surroundings_is_reported_at_once(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_recipe(
+        **{
+            "teacher.model": str(tmp_path / "no-teacher"),
+            "corpus.sources": [{"path": str(tmp_path / "no-text.txt")}, {"package": "no-such-package", "files": "*.txt"}],
+        }
+    )
+    with pytest.raises(UserError) as error:
+        check_surroundings(load_recipe(str(path), []).recipe)
+    message = str(error.value)
+    assert [part in message for part in ("no-text.txt", "no-such-package", "no-teacher")] == [True] * 3
+    assert len(message.splitlines()) == 3
+
+
+def test_what_the_vocabulary_names_is_looked_for_beforehand(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    keep = {"pieces": ["kung"], "terms": str(tmp_path / "no-terms.txt")}
+    path = write_recipe(**{"vocabulary.lexicon": str(tmp_path / "no-words.txt"), "vocabulary.keep": keep})
+    with pytest.raises(UserError) as error:
+        check_surroundings(load_recipe(str(path), []).recipe)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 3 and "no-words.txt" in lines[0] and "no-terms.txt" in lines[1]
+    assert lines[2] == "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+
+
+def test_a_source_on_the_hub_is_not_looked_for_beforehand(tiny_teacher: Path) -> None:
+    check_surroundings(recipe_of(tiny_teacher))
+
+
+def test_a_teacher_without_safetensors_is_refused_before_anything_runs(tiny_teacher: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_teacher, tmp_path / "teacher")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="has no safetensors weights"):
+        check_surroundings(recipe_of(folder))
+
+
+def plan_of(student_bytes: int) -> Plan:
+    return Plan(
+        teacher_parameters=100 * student_bytes,
+        vocabulary=1000,
+        vocabulary_is_measured=False,
+        student_parameters=student_bytes // 4,
+        student_bytes=student_bytes,
+        tokens=1000,
+        operations=1.0,
+    )
+
+
+def has_room(plan_: Plan, folder: Path, free: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    asked: list[Path] = []
+
+    def disk_usage(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        assert path.exists()
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr(plan.shutil, "disk_usage", disk_usage)
+    try:
+        check_space(plan_, folder)
+    except UserError:
+        return False
+    finally:
+        assert len(asked) == 1
+    return True
+
+
+def test_room_is_needed_for_models_and_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = 100_000_000
+    # Trimmed teacher (at most four students), three students, and two checkpoints of a student with its two moments.
+    needed = (4 + 3 + 2 * 3) * student
+    assert has_room(plan_of(student), tmp_path, needed, monkeypatch)
+    assert not has_room(plan_of(student), tmp_path, needed - 1, monkeypatch)
+
+
+def test_a_run_whose_folder_is_not_there_yet_is_checked_where_it_will_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert has_room(plan_of(1), tmp_path / "runs" / "new", 1_000, monkeypatch)
+    assert has_room(plan_of(1), Path("runs-that-are-not-there") / "new", 1_000, monkeypatch)
+
+
+def test_the_message_says_how_much_is_needed_and_how_much_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: SimpleNamespace(free=52_900_000))
+    with pytest.raises(UserError, match=r"needs about 1,300 MB and the device has 52 MB free.*--runs"):
+        check_space(plan_of(100_000_000), tmp_path)
+
+
+def test_a_small_run_fits_on_this_machine(tiny_teacher: Path, tmp_path: Path) -> None:
+    check_space(make_plan(recipe_of(tiny_teacher)), tmp_path)

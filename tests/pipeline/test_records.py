@@ -1,0 +1,173 @@
+"""Stage folders: whole or not there, whatever was killed when."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+import distill.pipeline.records
+from distill.pipeline.records import Record, StageFolder, fingerprint, now
+from distill.runtime.files import write_whole
+
+
+def _record(mark: str = "abc", **result: object) -> Record:
+    return Record(fingerprint=mark, started=now(), finished=now(), seconds=1.5, result=dict(result))
+
+
+def _finish(folder: StageFolder, text: str, mark: str = "abc") -> None:
+    (folder.begin(mark, resumable=False) / "out.txt").write_text(text)
+    folder.finish(_record(mark, text=text))
+
+
+@pytest.fixture
+def folder(tmp_path) -> StageFolder:
+    return StageFolder(tmp_path / "run", "corpus")
+
+
+def test_a_stage_that_never_ran_has_no_record(folder):
+    assert folder.record() is None
+
+
+def test_a_finished_stage_has_its_files_and_its_record_and_nothing_else(folder):
+    _finish(folder, "ett")
+    assert sorted(path.name for path in folder.final.iterdir()) == ["out.txt", "stage.json"]
+    assert [path.name for path in folder.final.parent.iterdir()] == ["corpus"]
+    record = folder.record()
+    assert record is not None
+    assert (record.fingerprint, record.seconds, record.result) == ("abc", 1.5, {"text": "ett"})
+
+
+def test_a_second_finish_replaces_the_first(folder):
+    _finish(folder, "ett")
+    _finish(folder, "två")
+    assert (folder.final / "out.txt").read_text() == "två"
+    assert [path.name for path in folder.final.parent.iterdir()] == ["corpus"]
+
+
+def test_two_executions_have_two_identities():
+    assert _record().identity != _record().identity
+
+
+@pytest.mark.parametrize(
+    ("resumable", "mark", "kept"), [(True, "abc", True), (True, "other", False), (False, "abc", False), (False, "other", False)]
+)
+def test_a_cut_off_try_is_gone_on_with_only_where_it_can_be(folder, resumable, mark, kept):
+    (folder.begin("abc", resumable=True) / "half.txt").write_text("half")
+    assert (folder.begin(mark, resumable=resumable) / "half.txt").exists() == kept
+
+
+def test_beginning_again_leaves_the_finished_stage_alone(folder):
+    _finish(folder, "ett")
+    folder.begin("other", resumable=False)
+    assert (folder.final / "out.txt").read_text() == "ett"
+    assert folder.record() is not None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"fingerprint": "abc"}', "null", b"\xff\xfe"])
+def test_a_record_that_cannot_be_read_is_no_record(folder, content):
+    _finish(folder, "ett")
+    path = folder.final / "stage.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert folder.record() is None
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL."""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_kill_before_or_between_the_two_renames_leaves_the_old_stage(folder, monkeypatch, renames):
+    _finish(folder, "ett")
+    done = []
+    rename = distill.pipeline.records.Path.rename
+
+    def dying(self, target):
+        if len(done) == renames:
+            raise Killed
+        done.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(distill.pipeline.records.Path, "rename", dying)
+    with pytest.raises(Killed):
+        _finish(folder, "två")
+    monkeypatch.undo()
+    found = StageFolder(folder.final.parent, "corpus")
+    record = found.record()
+    assert record is not None
+    assert record.result == {"text": "ett"}
+    assert (found.final / "out.txt").read_text() == "ett"
+    _finish(found, "tre")
+    assert (found.final / "out.txt").read_text() == "tre"
+    assert [path.name for path in found.final.parent.iterdir()] == ["corpus"]
+
+
+def test_a_kill_after_both_renames_leaves_the_new_stage(folder):
+    _finish(folder, "ett")
+    shutil.copytree(folder.final, folder._stale)
+    _finish(folder, "två")
+    assert StageFolder(folder.final.parent, "corpus").record().result == {"text": "två"}
+    assert not folder._stale.exists()
+
+
+def test_a_kill_while_finishing_is_no_resumable_try(folder):
+    partial = folder.begin("abc", resumable=True)
+    (partial / "half.txt").write_text("half")
+    (partial / "fingerprint").unlink()
+    assert not (folder.begin("abc", resumable=True) / "half.txt").exists()
+
+
+@pytest.fixture
+def rooms(tmp_path, monkeypatch):
+    """A package with two rooms in place of distill's own."""
+    for name in ("corpus/stage.py", "corpus/templates/card.md.j2", "corpus/notes.txt", "student/stage.py"):
+        path = tmp_path / "package" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one")
+    monkeypatch.setattr(distill.pipeline.records, "__file__", str(tmp_path / "package" / "folders.py"))
+    return tmp_path / "package"
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        ("corpus/stage.py", True),
+        ("corpus/templates/card.md.j2", True),
+        ("corpus/notes.txt", False),
+        ("student/stage.py", False),
+    ],
+)
+def test_a_fingerprint_changes_with_the_code_of_its_room_alone(rooms, changed, differs):
+    before = fingerprint({"a": 1}, "corpus")
+    (rooms / changed).write_text("two")
+    assert (fingerprint({"a": 1}, "corpus") != before) == differs
+
+
+def test_a_fingerprint_changes_with_the_code_of_a_room_that_is_borrowed(rooms):
+    before = fingerprint({}, "corpus", "student")
+    (rooms / "student/stage.py").write_text("two")
+    assert fingerprint({}, "corpus", "student") != before
+
+
+@pytest.mark.parametrize(
+    ("parts", "same"),
+    [({"b": 2, "a": 1}, True), ({"a": 1, "b": 3}, False), ({"a": 1}, False), ({"a": 1, "b": "2"}, False)],
+)
+def test_a_fingerprint_changes_with_what_the_stage_depends_on(rooms, parts, same):
+    assert (fingerprint(parts, "corpus") == fingerprint({"a": 1, "b": 2}, "corpus")) == same
+
+
+def test_a_fingerprint_changes_with_the_version(rooms, monkeypatch):
+    before = fingerprint({}, "corpus")
+    monkeypatch.setattr(distill.pipeline.records, "__version__", "999")
+    assert fingerprint({}, "corpus") != before
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    write_whole(path, json.dumps({"å": 1}, ensure_ascii=False))
+    assert path.read_text(encoding="utf-8") == '{"å": 1}'
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "half \ud800")
+    assert path.read_text(encoding="utf-8") == '{"å": 1}'
