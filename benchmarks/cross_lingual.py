@@ -1,9 +1,11 @@
-"""Keeps what a teacher carries from one language to others, next to what was published of three others on XNLI.
+"""Keeps what a teacher carries from one language to others, next to what was published of three
+others on XNLI.
 
-    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small --tasks sib200 --output sib200
-    .venv/bin/python benchmarks/cross_lingual.py sib200
+    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small --tasks
+    sib200 --output sib200 .venv/bin/python benchmarks/cross_lingual.py sib200
 
-reads sib200/benchmark.json, writes benchmarks/results/cross_lingual.json and prints the table of README.md.
+reads sib200/benchmark.json, writes benchmarks/results/cross_lingual.json and prints the table of
+README.md.
 """
 
 from __future__ import annotations
@@ -28,12 +30,22 @@ PUBLISHED = {
 def main(folder: str) -> None:
     """Write the scores of a finished `benchmark --tasks sib200`."""
     report = json.loads((Path(folder) / "benchmark.json").read_text(encoding="utf-8"))
-    rows = [row for row in report["evaluation"] if row["setting"] is not None and row["metric"] == "macro_f1"]
+    rows = [
+        row
+        for row in report["evaluation"]
+        if row["setting"] is not None and row["metric"] == "macro_f1"
+    ]
     scores: dict[str, dict[str, Any]] = {}
     for row in rows:
         cell = {key: row[key] for key in ("scores", "mean", "low", "high", "learning_rate")}
-        scores.setdefault(f"{row['model']} {row['setting']}", {})[row["language"] or "average"] = cell
-    kept = {**provenance({"protocol": report["protocol"]}), "macro_f1": scores, "published": PUBLISHED}
+        scores.setdefault(f"{row['model']} {row['setting']}", {})[row["language"] or "average"] = (
+            cell
+        )
+    kept = {
+        **provenance({"protocol": report["protocol"]}),
+        "macro_f1": scores,
+        "published": PUBLISHED,
+    }
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(table(scores), f"\nkept in {RESULT}", sep="\n")
 

@@ -1,8 +1,10 @@
-"""Keeps a finished run's figures: what README.md quotes, with the machine, versions and commit they were taken at.
+"""Keeps a finished run's figures: what README.md quotes, with the machine, versions and commit they
+were taken at.
 
     make quickstart && .venv/bin/python benchmarks/finished_run.py quickstart
 
-reads runs/quickstart/, writes benchmarks/results/quickstart.json and prints the tables of README.md.
+reads runs/quickstart/, writes benchmarks/results/quickstart.json and prints the tables of
+README.md.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ def main(name: str) -> None:
     """Write the figures of the finished run of that name."""
     run, result = Path("runs", name), RESULTS / f"{name}.json"
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted(run.glob("*/stage.json"))}
+    stages = {
+        path.parent.name: json.loads(path.read_text())["seconds"]
+        for path in sorted(run.glob("*/stage.json"))
+    }
     kept = {
         "commit": commit(),
         "version": __version__,
@@ -45,7 +50,9 @@ def main(name: str) -> None:
         "teacher": report["teacher"],
         "student": report["student"],
         "vocabulary": report["vocabulary"],
-        "distillation": {key: value for key, value in report["distillation"].items() if key != "fidelity"},
+        "distillation": {
+            key: value for key, value in report["distillation"].items() if key != "fidelity"
+        },
         "fidelity": report["distillation"]["fidelity"][-1],
         "evaluation": report["evaluation"],
         "scratch": report.get("scratch"),
@@ -53,7 +60,9 @@ def main(name: str) -> None:
     }
     result.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(table(kept), "\n\n", curve(kept), sep="")
-    print(f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {result}")
+    print(
+        f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {result}"
+    )
 
 
 def curve(kept: dict[str, Any]) -> str:
@@ -80,11 +89,21 @@ def curve(kept: dict[str, Any]) -> str:
 def table(kept: dict[str, Any]) -> str:
     """The figures as README.md shows them: a row a model, each task by its first metric."""
     tasks = dict.fromkeys(row["task"] for row in kept["evaluation"])
-    metric = {task: next(row["metric"] for row in kept["evaluation"] if row["task"] == task) for task in tasks}
-    scores = {(row["model"], row["task"]): row for row in kept["evaluation"] if row["metric"] == metric[row["task"]]}
+    metric = {
+        task: next(row["metric"] for row in kept["evaluation"] if row["task"] == task)
+        for task in tasks
+    }
+    scores = {
+        (row["model"], row["task"]): row
+        for row in kept["evaluation"]
+        if row["metric"] == metric[row["task"]]
+    }
     timed = [row for row in kept["benchmark"] if (row["batch_size"], row["length"]) == (1, 128)]
     # What everybody runs, on most threads; a model that has int8 alone by that.
-    speed = {row["model"]: row for row in sorted(timed, key=lambda row: (is_plain(row), row["threads"] or 0))}
+    speed = {
+        row["model"]: row
+        for row in sorted(timed, key=lambda row: (is_plain(row), row["threads"] or 0))
+    }
     heads = [f"{task}, {format_metric(metric[task])}" for task in tasks]
     titles = ["", "parameters", "on disk", "ms, 128 tokens", *heads, "of the teacher's"]
     rows = []
@@ -99,7 +118,11 @@ def table(kept: dict[str, Any]) -> str:
 def _size(fast: dict[str, Any] | None) -> list[str]:
     if fast is None:
         return ["", "", ""]
-    return [format_count(fast["parameters"]), format_bytes(fast["bytes_on_disk"]), f"{fast['median_ms']:.0f}"]
+    return [
+        format_count(fast["parameters"]),
+        format_bytes(fast["bytes_on_disk"]),
+        f"{fast['median_ms']:.0f}",
+    ]
 
 
 def _score(row: dict[str, Any] | None) -> str:

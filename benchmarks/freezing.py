@@ -2,10 +2,11 @@
 
     DISTILL_DATA=... .venv/bin/python benchmarks/freezing.py runs/swedish-small/distillation/model
 
-fine-tunes the teacher of recipes/sib200.yaml, and the models that are named, on English topics of SIB-200 with the first k
-layers (and the embeddings) as they are, for k = 0 to all, by that recipe's protocol, and tests them in every language: on
-two CPU cores about half an hour. Writes benchmarks/results/freezing.json and prints the table of README.md. What was
-measured is kept in --output, so that the same command goes on.
+fine-tunes the teacher of recipes/sib200.yaml, and the models that are named, on English topics of
+SIB-200 with the first k layers (and the embeddings) as they are, for k = 0 to all, by that recipe's
+protocol, and tests them in every language: on two CPU cores about half an hour. Writes
+benchmarks/results/freezing.json and prints the table of README.md. What was measured is kept in
+--output, so that the same command goes on.
 """
 
 from __future__ import annotations
@@ -39,13 +40,19 @@ LEARNING_RATES = "3e-4,1e-3,1e-1"
 
 def main() -> None:
     """Measure what is asked for, keep it, and print the table and what follows from it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="*", help="models besides the teacher")
-    parser.add_argument("--steps", type=int, default=4, help="into how many depths a model's layers are divided")
+    parser.add_argument(
+        "--steps", type=int, default=4, help="into how many depths a model's layers are divided"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--languages", default=LANGUAGES)
     parser.add_argument("--learning-rates", default=LEARNING_RATES)
-    parser.add_argument("--output", type=Path, default=Path(tempfile.gettempdir()) / "distill-freezing")
+    parser.add_argument(
+        "--output", type=Path, default=Path(tempfile.gettempdir()) / "distill-freezing"
+    )
     given = parser.parse_args()
     silence_libraries()
     settings = {
@@ -56,13 +63,27 @@ def main() -> None:
     }
     teacher = load_recipe("sib200").recipe.teacher.model
     arms: dict[str, dict[int, dict[str, Any]]] = {}
-    for name, model in {"teacher": teacher, **{name_of(model): model for model in given.models}}.items():
+    for name, model in {
+        "teacher": teacher,
+        **{name_of(model): model for model in given.models},
+    }.items():
         for frozen in depths(load_config(location_of(model)).num_hidden_layers, given.steps):
             print(f"{name}: the first {frozen} layers frozen", flush=True)
-            arms.setdefault(name, {})[frozen] = measure(model, {**settings, "evaluation.freeze_layers": frozen}, given.output)
-    content = {**provenance({key: str(value) for key, value in settings.items()}), **summarised(arms)}
+            arms.setdefault(name, {})[frozen] = measure(
+                model, {**settings, "evaluation.freeze_layers": frozen}, given.output
+            )
+    content = {
+        **provenance({key: str(value) for key, value in settings.items()}),
+        **summarised(arms),
+    }
     RESULT.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    print(table(content), "", *(line["verdict"] for line in content["models"].values()), f"\nkept in {RESULT}", sep="\n")
+    print(
+        table(content),
+        "",
+        *(line["verdict"] for line in content["models"].values()),
+        f"\nkept in {RESULT}",
+        sep="\n",
+    )
 
 
 def name_of(model: str) -> str:
@@ -79,9 +100,18 @@ def depths(layers: int, steps: int) -> list[int]:
 def measure(model: str, settings: Mapping[str, Any], output: Path) -> dict[str, Any]:
     """The scores in each language over the seeds, and the learning rate that dev chose."""
     file = load_recipe("sib200", [f"{key}={value}" for key, value in settings.items()])
-    tasks = TasksFile(path=file.path, evaluation=file.recipe.evaluation, teacher=file.recipe.teacher, seed=file.recipe.seed)
-    result = score_models([model], tasks, output=output, progress=Progress(), interruption=Interruption())
-    scores = [score for score in result.scores if score.metric == METRIC and score.language is not None]
+    tasks = TasksFile(
+        path=file.path,
+        evaluation=file.recipe.evaluation,
+        teacher=file.recipe.teacher,
+        seed=file.recipe.seed,
+    )
+    result = score_models(
+        [model], tasks, output=output, progress=Progress(), interruption=Interruption()
+    )
+    scores = [
+        score for score in result.scores if score.metric == METRIC and score.language is not None
+    ]
     return {
         "learning_rate": scores[0].learning_rate,
         "scores": {str(score.language): score.scores for score in scores},
@@ -89,7 +119,9 @@ def measure(model: str, settings: Mapping[str, Any], output: Path) -> dict[str, 
 
 
 def summarised(arms: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    """For each model and k: English, the mean of the other languages, and its paired difference from k = 0; the verdict."""
+    """For each model and k: English, the mean of the other languages, and its paired difference
+    from k = 0; the verdict.
+    """
     models: dict[str, Any] = {}
     for name, by_depth in arms.items():
         others = {frozen: abroad(arm["scores"]) for frozen, arm in by_depth.items()}
@@ -112,7 +144,9 @@ def summarised(arms: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str,
 
 def abroad(scores: Mapping[str, Sequence[float]]) -> np.ndarray:
     """The mean over the languages that were not learnt from, [seeds]."""
-    return np.asarray(np.mean([found for language, found in scores.items() if language != SOURCE], axis=0))
+    return np.asarray(
+        np.mean([found for language, found in scores.items() if language != SOURCE], axis=0)
+    )
 
 
 def interval(values: Sequence[float] | np.ndarray) -> dict[str, float | None]:
@@ -125,22 +159,43 @@ def interval(values: Sequence[float] | np.ndarray) -> dict[str, float | None]:
 def verdict(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Whether freezing helps abroad, as far as the intervals tell."""
     frozen = [row for row in rows if row["difference"] is not None]
-    better = [row["frozen"] for row in frozen if row["difference"]["low"] is not None and row["difference"]["low"] > 0]
-    worse = [row["frozen"] for row in frozen if row["difference"]["high"] is not None and row["difference"]["high"] < 0]
+    better = [
+        row["frozen"]
+        for row in frozen
+        if row["difference"]["low"] is not None and row["difference"]["low"] > 0
+    ]
+    worse = [
+        row["frozen"]
+        for row in frozen
+        if row["difference"]["high"] is not None and row["difference"]["high"] < 0
+    ]
     best = max(rows, key=lambda row: row["others"]["mean"])
     said = f"{name}: the best mean abroad is that of k = {best['frozen']} ({100 * best['others']['mean']:.1f}); "
     if better:
-        return said + f"freezing helps beyond its interval at k = {', '.join(map(str, better))}, so the advice holds."
+        return (
+            said
+            + f"freezing helps beyond its interval at k = {', '.join(map(str, better))}, so the advice holds."
+        )
     if len(worse) == len(frozen):
         return said + "freezing hurts beyond its interval at every k, so the advice does not hold."
     undecided = [row["frozen"] for row in frozen if row["frozen"] not in worse]
     harmed = f"it hurts at k = {', '.join(map(str, worse))}, and " if worse else ""
-    return said + f"{harmed}the intervals do not decide at k = {', '.join(map(str, undecided))}: no help is shown."
+    return (
+        said
+        + f"{harmed}the intervals do not decide at k = {', '.join(map(str, undecided))}: no help is shown."
+    )
 
 
 def table(content: Mapping[str, Any]) -> str:
     """Macro-F1 in per cent: a row a model and k."""
-    titles = ["", "frozen layers", "English", "other languages", "difference from none frozen", "learning rate"]
+    titles = [
+        "",
+        "frozen layers",
+        "English",
+        "other languages",
+        "difference from none frozen",
+        "learning rate",
+    ]
     rows = [
         [
             name,
@@ -160,7 +215,11 @@ def _per_cent(cell: Mapping[str, float | None] | None, sign: bool = False) -> st
     if cell is None or cell["mean"] is None:
         return ""
     form = "{:+.1f}" if sign else "{:.1f}"
-    bounds = "" if cell["low"] is None or cell["high"] is None else f" ({100 * cell['low']:.1f} to {100 * cell['high']:.1f})"
+    bounds = (
+        ""
+        if cell["low"] is None or cell["high"] is None
+        else f" ({100 * cell['low']:.1f} to {100 * cell['high']:.1f})"
+    )
     return form.format(100 * cell["mean"]) + bounds
 
 

@@ -1,9 +1,12 @@
-"""Show that two checkouts compute the same to the last bit: a small quickstart, every tokenizer family, a few scores.
+"""Show that two checkouts compute the same to the last bit: a small quickstart, every tokenizer
+family, a few scores.
 
-    python benchmarks/identity.py capture CHECKOUT FOLDER    runs that checkout's code; writes FOLDER/identity.json
-    python benchmarks/identity.py compare FOLDER FOLDER      says what is identical; exit code 1 if anything differs
+    python benchmarks/identity.py capture CHECKOUT FOLDER    runs that checkout's code; writes
+    FOLDER/identity.json python benchmarks/identity.py compare FOLDER FOLDER      says what is
+    identical; exit code 1 if anything differs
 
-Both captures must run on one machine with one number of threads: other processors sum in another order.
+Both captures must run on one machine with one number of threads: other processors sum in another
+order.
 """
 
 from __future__ import annotations
@@ -26,7 +29,18 @@ STEP_LOGGERS = ("distill.distillation.loop", "distill.distillation.record", "dis
 """Modules that may say how often losses are logged, newest last; here every step is."""
 EXACT_FILES = ("corpus/*.jsonl", "vocabulary/model/*", "student/model/*", "distillation/model/*")
 """What a run leaves that must be equal byte for byte."""
-UNTIMED = ("model", "task", "metric", "scores", "mean", "low", "high", "retention", "difference", "learning_rate")
+UNTIMED = (
+    "model",
+    "task",
+    "metric",
+    "scores",
+    "mean",
+    "low",
+    "high",
+    "retention",
+    "difference",
+    "learning_rate",
+)
 """What of a score must be equal."""
 
 
@@ -43,12 +57,22 @@ def recipe(checkout: Path, folder: Path) -> Path:
     }
     rows = {"train": 48, "dev": 16, "test": 24}
     for split, count in rows.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made_up_rows(split, count))
+        lines = "".join(
+            json.dumps(row, ensure_ascii=False) + "\n" for row in made_up_rows(split, count)
+        )
         (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     sources = {split: {"path": str(folder / f"{split}.jsonl")} for split in rows}
     retrieval = content["evaluation"]["tasks"][0]
     content["evaluation"] = {
-        "models": ["teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch"],
+        "models": [
+            "teacher",
+            "trimmed",
+            "student",
+            "student_int8",
+            "initial",
+            "untrained",
+            "scratch",
+        ],
         "seeds": 2,
         "learning_rates": [1.0e-4, 3.0e-4],
         "scratch_learning_rates": [3.0e-4],
@@ -57,7 +81,14 @@ def recipe(checkout: Path, folder: Path) -> Path:
         "tasks": [
             retrieval,
             {"name": "topic", "kind": "classification", **sources},
-            {"name": "alike", "kind": "similarity", "text": "text", "text_pair": "other", "label": "value", **sources},
+            {
+                "name": "alike",
+                "kind": "similarity",
+                "text": "text",
+                "text_pair": "other",
+                "label": "value",
+                **sources,
+            },
             {"name": "words", "kind": "tokens", "metrics": ["accuracy", "macro_f1"], **sources},
         ],
     }
@@ -136,7 +167,9 @@ def tokenizers(checkout: Path) -> Iterator[tuple[str, Any]]:
     from distill import trim
     from tests.vocabulary.tokenizers_of_each_family import BUILDERS, TEXT
 
-    assert checkout in Path(sys.modules["distill"].__file__ or "").parents, "the other checkout was imported"
+    assert checkout in Path(sys.modules["distill"].__file__ or "").parents, (
+        "the other checkout was imported"
+    )
     for name, build in BUILDERS.items():
         tokenizer = build()
         torch.manual_seed(0)
@@ -149,7 +182,13 @@ def tokenizers(checkout: Path) -> Iterator[tuple[str, Any]]:
             max_position_embeddings=64,
             pad_token_id=tokenizer.pad_token_id,
         )
-        trimmed = trim(BertForMaskedLM(config).eval(), tokenizer, TEXT[:400], heldout=TEXT[400:500], min_count=2)
+        trimmed = trim(
+            BertForMaskedLM(config).eval(),
+            tokenizer,
+            TEXT[:400],
+            heldout=TEXT[400:500],
+            min_count=2,
+        )
         rows = trimmed.model.get_input_embeddings().weight.detach().numpy().tobytes()
         ids = trimmed.tokenizer(TEXT[500:])["input_ids"]
         yield f"trimmed/{name}/ids", sha256(json.dumps(ids).encode()).hexdigest()
@@ -158,7 +197,10 @@ def tokenizers(checkout: Path) -> Iterator[tuple[str, Any]]:
 
 def compare(first: Path, second: Path) -> int:
     """How many entries differ; each is named."""
-    one, other = (json.loads((folder / "identity.json").read_text(encoding="utf-8")) for folder in (first, second))
+    one, other = (
+        json.loads((folder / "identity.json").read_text(encoding="utf-8"))
+        for folder in (first, second)
+    )
     different = [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
     for name in different:
         print(f"differs: {name}")
@@ -168,7 +210,9 @@ def compare(first: Path, second: Path) -> int:
 
 def main() -> None:
     """Capture one checkout, or compare two captures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("action", choices=("capture", "compare", "inside"))
     parser.add_argument("paths", nargs=2, type=Path)
     given = parser.parse_args()

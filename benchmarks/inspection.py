@@ -1,10 +1,11 @@
-"""Keeps what a look inside a finished run found, and whether three observations on multilingual encoders hold there.
+"""Keeps what a look inside a finished run found, and whether three observations on multilingual
+encoders hold there.
 
     DISTILL_DATA=... .venv/bin/python -m distill recipe swedish-small
     .venv/bin/python benchmarks/inspection.py swedish-small
 
-reads runs/swedish-small/inspection/, writes benchmarks/results/inspection.json with the run's figures beside it, and prints
-the tables of README.md.
+reads runs/swedish-small/inspection/, writes benchmarks/results/inspection.json with the run's
+figures beside it, and prints the tables of README.md.
 """
 
 from __future__ import annotations
@@ -31,13 +32,23 @@ def main(name: str) -> None:
     folder = Path("runs", name, "inspection")
     found = json.loads((folder / "inspection.json").read_text(encoding="utf-8"))
     seconds = json.loads((folder / "stage.json").read_text(encoding="utf-8"))["seconds"]
-    models = [{key: value for key, value in model.items() if key != "matrices"} for model in found["models"]]
+    models = [
+        {key: value for key, value in model.items() if key != "matrices"}
+        for model in found["models"]
+    ]
     kept = {**provenance(), "seconds": round(seconds, 1), **found, "models": models}
     (RESULTS / "inspection.json").write_text(json.dumps(kept) + "\n", encoding="utf-8")
     figures = read_figures(folder)
     for figure in FIGURES:
         (RESULTS / f"inspection-{figure}.png").write_bytes(_fewer_colours(to_png(figures[figure])))
-    print(layer_table(kept), "\n", languages_table(kept), "\n", observations(kept["models"][0]), sep="\n")
+    print(
+        layer_table(kept),
+        "\n",
+        languages_table(kept),
+        "\n",
+        observations(kept["models"][0]),
+        sep="\n",
+    )
     print(f"\n{kept['seconds']} s; kept in {RESULTS / 'inspection.json'}")
 
 
@@ -47,7 +58,9 @@ def layer_table(kept: Mapping[str, Any]) -> str:
 
 
 def languages_table(kept: Mapping[str, Any]) -> str:
-    """Each model's last layer in a few groups of languages, by how the kept one's vocabulary spells them."""
+    """Each model's last layer in a few groups of languages, by how the kept one's vocabulary spells
+    them.
+    """
     trimmed = {row["language"]: row["unknown_characters"] for row in kept["models"][1]["languages"]}
     abroad = [language for language in trimmed if language != kept["kept"]]
     groups = {
@@ -59,15 +72,22 @@ def languages_table(kept: Mapping[str, Any]) -> str:
     lines = []
     for group, members in groups.items():
         if members:
-            rows = [{row["language"]: row for row in model["languages"]} for model in kept["models"]]
-            found = [format_share(fmean(of[language]["retrieval_kept"] for language in members)) for of in rows]
+            rows = [
+                {row["language"]: row for row in model["languages"]} for model in kept["models"]
+            ]
+            found = [
+                format_share(fmean(of[language]["retrieval_kept"] for language in members))
+                for of in rows
+            ]
             unknown = format_share(fmean(trimmed[language] for language in members))
             lines.append([f"{group}: {' '.join(members)}", *found, unknown])
     return markdown_table(["", *names, "unknown characters"], lines, words=1)
 
 
 def observations(model: Mapping[str, Any]) -> str:
-    """The figures by which three observations stand or fall: languages first, meanings in the middle, languages at the end."""
+    """The figures by which three observations stand or fall: languages first, meanings in the
+    middle, languages at the end.
+    """
     layers = model["layers"]
     apart, together = (
         max(layers, key=lambda row: row["neighbour_language"]), max(layers, key=lambda row: row["neighbour_translation"])

@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/memory.py
 
-distils six of the quickstart teacher's layers for some steps in a process of its own, watches its resident memory (on a GPU,
-the allocator's), and compares the rise over the idle process with the sum of weights, gradients, optimiser moments and the
-activations of one micro-batch, which autograd's own hooks count. Writes benchmarks/results/memory.json.
+distils six of the quickstart teacher's layers for some steps in a process of its own, watches its
+resident memory (on a GPU, the allocator's), and compares the rise over the idle process with the
+sum of weights, gradients, optimiser moments and the activations of one micro-batch, which
+autograd's own hooks count. Writes benchmarks/results/memory.json.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from transformers import AutoModel
 
 from distill.distillation.loop import distil
 from distill.distillation.objectives import hidden_loss
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection
 from distill.runtime.interruption import Interruption
@@ -43,7 +44,9 @@ LAYERS = [2, 4, 6, 8, 10, 12]
 
 def main() -> None:
     """Prepare, measure each setting in a fresh process, print, keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
     silence_libraries()
@@ -57,22 +60,31 @@ def main() -> None:
         rows = []
         for batch, micro in ((1024, None), (4096, None), (16384, 4096)):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                rows.append(pool.apply(measure, (folder, batch, micro, max(3, options.steps * 1024 // batch))))
+                rows.append(
+                    pool.apply(
+                        measure, (folder, batch, micro, max(3, options.steps * 1024 // batch))
+                    )
+                )
             print(rows[-1], flush=True)
     kept = {**provenance(vars(options)), "rows": rows}
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int) -> dict[str, Any]:
+def measure(
+    folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int
+) -> dict[str, Any]:
     """The loop's memory at one setting, in bytes, beside what it must hold."""
     from transformers import AutoTokenizer
 
     device = Processes(alone=True).device
-    chunks, tokenizer = open_chunks(folder / "blocks"), AutoTokenizer.from_pretrained(folder / "teacher")
+    chunks, tokenizer = (
+        open_chunks(folder / "blocks"),
+        AutoTokenizer.from_pretrained(folder / "teacher"),
+    )
     precision = choose_precision("auto", device)
     warm_up(device, precision)
     idle = memory_in_use(device)
-    teacher = Teacher(model=AutoModel.from_pretrained(folder / "teacher"), tokenizer=tokenizer)
+    teacher = LoadedModel(model=AutoModel.from_pretrained(folder / "teacher"), tokenizer=tokenizer)
     student = keep_layers(teacher.model, LAYERS)
     section = DistillationSection(
         tokens=steps * batch_tokens,
@@ -107,7 +119,9 @@ def measure(folder: Path, batch_tokens: int, micro_batch_tokens: int | None, ste
         "student": weights,
         "gradients": weights,
         "optimiser": 2 * weights,
-        "activations": activations(student, teacher.model, chunks, micro_batch_tokens or batch_tokens, precision, device),
+        "activations": activations(
+            student, teacher.model, chunks, micro_batch_tokens or batch_tokens, precision, device
+        ),
     }
     must = sum(parts.values())
     taken = watch.highest - idle
@@ -123,9 +137,16 @@ def measure(folder: Path, batch_tokens: int, micro_batch_tokens: int | None, ste
 
 
 def activations(
-    student: torch.nn.Module, teacher: torch.nn.Module, chunks: Chunks, tokens: int, precision: str, device: torch.device
+    student: torch.nn.Module,
+    teacher: torch.nn.Module,
+    chunks: Chunks,
+    tokens: int,
+    precision: str,
+    device: torch.device,
 ) -> int:
-    """Bytes that autograd keeps for the backward pass of one micro-batch, each storage once, weights apart."""
+    """Bytes that autograd keeps for the backward pass of one micro-batch, each storage once,
+    weights apart.
+    """
     own = {parameter.untyped_storage().data_ptr() for parameter in student.parameters()}
     kept: dict[int, int] = {}
 
@@ -136,7 +157,11 @@ def activations(
         return tensor
 
     length = int(chunks.lengths.max())
-    ids = torch.from_numpy(chunks.ids[: tokens // length * length].astype("int64")).view(-1, length).to(device)
+    ids = (
+        torch.from_numpy(chunks.ids[: tokens // length * length].astype("int64"))
+        .view(-1, length)
+        .to(device)
+    )
     mask = torch.ones_like(ids)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         with torch.no_grad():

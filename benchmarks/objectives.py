@@ -1,13 +1,14 @@
 """Which objectives, and which first weights, a small budget is best spent on.
 
-    .venv/bin/python benchmarks/objectives.py                    1M tokens an arm: about an hour and a half on two cores
-    .venv/bin/python benchmarks/objectives.py --tokens 20M       on a GPU
+    .venv/bin/python benchmarks/objectives.py                    1M tokens an arm: about an hour and
+    a half on two cores .venv/bin/python benchmarks/objectives.py --tokens 20M       on a GPU
     .venv/bin/python benchmarks/objectives.py --teacher FacebookAI/xlm-roberta-base
 
-distils six of the teacher's layers on the quickstart's newsreels once per arm and seed, with the same chunks, batches and
-tokens, and measures two Swedish tasks without fine-tuning and fidelity on held-out films. The first arms differ in
-objectives, the later ones in first weights. Topics are read from SIB-200, where DISTILL_DATA names a folder that has it.
-Writes benchmarks/results/objectives.json after every arm, and goes on with those that are missing.
+distils six of the teacher's layers on the quickstart's newsreels once per arm and seed, with the
+same chunks, batches and tokens, and measures two Swedish tasks without fine-tuning and fidelity on
+held-out films. The first arms differ in objectives, the later ones in first weights. Topics are
+read from SIB-200, where DISTILL_DATA names a folder that has it. Writes
+benchmarks/results/objectives.json after every arm, and goes on with those that are missing.
 """
 
 from __future__ import annotations
@@ -22,10 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from provenance import provenance
-from setting import PASSAGE, QUERY, RESULTS, TEACHER, measure_tasks, newsreels, read_tasks, trimmed_teacher
+from setting import (
+    PASSAGE,
+    QUERY,
+    RESULTS,
+    TEACHER,
+    measure_tasks,
+    newsreels,
+    read_tasks,
+    trimmed_teacher,
+)
 
 from distill.distillation.loop import distil
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.heads import language_head
 from distill.recipe import DistillationSection, parse_count
 from distill.runtime.interruption import Interruption
@@ -47,7 +57,9 @@ class Arm:
     objectives: dict[str, float]
     start: str = "every other layer"
     packed: bool = False
-    """Read blocks packed from whole films instead of chunks of mixed length with the teacher's prefixes."""
+    """Read blocks packed from whole films instead of chunks of mixed length with the teacher's
+    prefixes.
+    """
 
 
 HIDDEN = {"hidden": 5.0}
@@ -67,7 +79,9 @@ ARMS = (
 
 def main() -> None:
     """Distil what is missing; print and keep the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--teacher", default=TEACHER)
     parser.add_argument("--tokens", type=parse_count, default=1_000_000, help="of each arm")
     parser.add_argument("--batch-tokens", type=int, default=1024)
@@ -83,7 +97,10 @@ def main() -> None:
     kept["teacher"] = measure_tasks(teacher, tasks)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = {False: cut(training, teacher, folder / "chunks"), True: pack(training, teacher, folder / "blocks")}
+        text = {
+            False: cut(training, teacher, folder / "chunks"),
+            True: pack(training, teacher, folder / "blocks"),
+        }
         heldout = cut(films[::HELDOUT], teacher, folder / "heldout")
         for seed, arm in product(range(options.seeds), ARMS):
             rows: list[dict[str, Any]] = kept["arms"].setdefault(arm.name, [])
@@ -99,7 +116,10 @@ def main() -> None:
                     checkpoint_seconds=1e9,
                 )
                 place = folder / f"{arm.name} {seed}"
-                rows.append(run_arm(arm, teacher, text[arm.packed], heldout, section, seed, place) | {"seed": seed})
+                rows.append(
+                    run_arm(arm, teacher, text[arm.packed], heldout, section, seed, place)
+                    | {"seed": seed}
+                )
                 rows[-1] |= measure_tasks(rows[-1].pop("student"), tasks)
                 RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
                 print(arm.name, rows[-1], flush=True)
@@ -107,12 +127,22 @@ def main() -> None:
 
 
 def run_arm(
-    arm: Arm, teacher: Teacher, chunks: Chunks, heldout: Chunks, section: DistillationSection, seed: int, folder: Path
+    arm: Arm,
+    teacher: LoadedModel,
+    chunks: Chunks,
+    heldout: Chunks,
+    section: DistillationSection,
+    seed: int,
+    folder: Path,
 ) -> dict[str, Any]:
-    """One student with its fidelity; whatever it starts from, it imitates every other layer of the teacher."""
+    """One student with its fidelity; whatever it starts from, it imitates every other layer of the
+    teacher.
+    """
     depth = teacher.model.config.num_hidden_layers
     imitated = list(range(2, depth + 1, 2))
-    student = keep_layers(teacher.model, range(1, len(imitated) + 1) if arm.start == "first six layers" else imitated)
+    student = keep_layers(
+        teacher.model, range(1, len(imitated) + 1) if arm.start == "first six layers" else imitated
+    )
     if arm.start == "random weights":
         student = untrained_copy(student, seed)
     state = distil(
@@ -130,11 +160,19 @@ def run_arm(
         progress=Progress(),
         log=lambda metrics, step: None,
     )
-    last = {name: value for name, value in state.fidelity[-1].items() if name not in ("tokens", "objective")}
-    return {**last, "seconds": round(state.seconds), "student": Teacher(model=student, tokenizer=teacher.tokenizer)}
+    last = {
+        name: value
+        for name, value in state.fidelity[-1].items()
+        if name not in ("tokens", "objective")
+    }
+    return {
+        **last,
+        "seconds": round(state.seconds),
+        "student": LoadedModel(model=student, tokenizer=teacher.tokenizer),
+    }
 
 
-def has_head(teacher: Teacher) -> bool:
+def has_head(teacher: LoadedModel) -> bool:
     """Whether the teacher predicts masked pieces."""
     try:
         language_head(teacher.model)
@@ -143,13 +181,21 @@ def has_head(teacher: Teacher) -> bool:
     return True
 
 
-def cut(texts: list[str], teacher: Teacher, folder: Path) -> Chunks:
+def cut(texts: list[str], teacher: LoadedModel, folder: Path) -> Chunks:
     """The texts as prefixed chunks, which the arms read, so that they differ in nothing else."""
     folder.mkdir()
-    return write_chunks(texts, teacher.tokenizer, folder, prefixes=[QUERY, PASSAGE], chunk_words=(8, 64), longest=512, seed=0)
+    return write_chunks(
+        texts,
+        teacher.tokenizer,
+        folder,
+        prefixes=[QUERY, PASSAGE],
+        chunk_words=(8, 64),
+        longest=512,
+        seed=0,
+    )
 
 
-def pack(texts: list[str], teacher: Teacher, folder: Path) -> Chunks:
+def pack(texts: list[str], teacher: LoadedModel, folder: Path) -> Chunks:
     """The texts as blocks without padding."""
     folder.mkdir()
     return write_blocks(texts, teacher.tokenizer, folder, block_tokens=128)
@@ -164,10 +210,16 @@ def earlier_results(settings: dict[str, Any]) -> dict[str, Any]:
 
 def table(kept: dict[str, Any]) -> str:
     """Means over seeds, with the range where there are several."""
-    columns = list(next(rows for rows in kept["arms"].values() if rows)[0].keys() - {"seed", "seconds"})
+    columns = list(
+        next(rows for rows in kept["arms"].values() if rows)[0].keys() - {"seed", "seconds"}
+    )
     columns.sort(key=lambda name: name not in kept["teacher"])
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
-    lines.append("| teacher | " + " | ".join(f"{kept['teacher'].get(name, 1.0):.3f}" for name in columns) + " |")
+    lines.append(
+        "| teacher | "
+        + " | ".join(f"{kept['teacher'].get(name, 1.0):.3f}" for name in columns)
+        + " |"
+    )
     for arm, rows in kept["arms"].items():
         if not rows:
             lines.append(f"| {arm} | {kept['reasons'][arm]} |" + " |" * (len(columns) - 1))

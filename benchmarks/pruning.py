@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/pruning.py
 
-narrows the quickstart's teacher, all its layers kept, by weight and by Taylor importance, at once and in steps, and measures
-two Swedish tasks. Topics are read from SIB-200, where DISTILL_DATA names a folder that has it. Writes
-benchmarks/results/pruning.json.
+narrows the quickstart's teacher, all its layers kept, by weight and by Taylor importance, at once
+and in steps, and measures two Swedish tasks. Topics are read from SIB-200, where DISTILL_DATA names
+a folder that has it. Writes benchmarks/results/pruning.json.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from provenance import provenance
 from setting import RESULTS, measure_tasks, newsreels, read_tasks, trimmed_teacher
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.recipe import StudentSection
 from distill.runtime.progress import Progress, silence_libraries
 from distill.student.pruning import prune_in_steps
@@ -34,7 +34,9 @@ def main() -> None:
     teacher = trimmed_teacher(texts)
     kept = {**provenance({"batches": 16}), "teacher": measure_tasks(teacher, tasks), "rows": []}
     columns = list(kept["teacher"])
-    print(f"| | importance | steps | {' | '.join(columns)} | seconds |\n|---|---|---:|{'---:|' * len(columns)}---:|")
+    print(
+        f"| | importance | steps | {' | '.join(columns)} | seconds |\n|---|---|---:|{'---:|' * len(columns)}---:|"
+    )
     for sizes, importance, steps in product(SIZES, ("magnitude", "taylor"), (1, 8)):
         section = StudentSection(**sizes, pruning={"steps": steps, "importance": importance})
         started = time.monotonic()
@@ -50,8 +52,13 @@ def main() -> None:
                 recover=None,
                 output=Path(folder),
             )
-        row = {**sizes, "importance": importance, "steps": steps, "seconds": round(time.monotonic() - started, 1)}
-        row |= measure_tasks(Teacher(model=student, tokenizer=teacher.tokenizer), tasks)
+        row = {
+            **sizes,
+            "importance": importance,
+            "steps": steps,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        row |= measure_tasks(LoadedModel(model=student, tokenizer=teacher.tokenizer), tasks)
         kept["rows"].append(row)
         RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         size = ", ".join(f"{name} {value}" for name, value in sizes.items())

@@ -1,9 +1,10 @@
-"""Copies published scores of well-known encoders, which a report shows beside its own, out of the leaderboards' files.
+"""Copies published scores of well-known encoders, which a report shows beside its own, out of the
+leaderboards' files.
 
     DISTILL_DATA=... .venv/bin/python benchmarks/published.py
 
-reads euroeval_swedish_encoders.csv and superlim2_submissions.json in $DISTILL_DATA/reference and writes
-distill/report/published.json.
+reads euroeval_swedish_encoders.csv and superlim2_submissions.json in $DISTILL_DATA/reference and
+writes distill/report/published.json.
 """
 
 from __future__ import annotations
@@ -30,10 +31,19 @@ MODELS = (
     "FacebookAI/xlm-roberta-large",
 )
 """By the Hub ids that a recipe would use."""
-EUROEVAL = {"swerec": ("SweReC", "mcc"), "suc3": ("SUC 3.0", "entity_f1"), "scala_sv": ("ScaLA", "mcc")}
-"""The first figure of each column, which is the task's main metric; that of SUC 3.0 leaves MISC out."""
+EUROEVAL = {
+    "swerec": ("SweReC", "mcc"),
+    "suc3": ("SUC 3.0", "entity_f1"),
+    "scala_sv": ("ScaLA", "mcc"),
+}
+"""The first figure of each column, which is the task's main metric; that of SUC 3.0 leaves MISC
+out.
+"""
 SUPERLIM = {"sweparaphrase": ("SweParaphrase", "alpha"), "absabank-imm": ("ABSAbank-Imm", "alpha")}
-SUPERLIM_NAMES = {"FacebookAI/xlm-roberta-base": "xlm-roberta-base", "FacebookAI/xlm-roberta-large": "xlm-roberta-large"}
+SUPERLIM_NAMES = {
+    "FacebookAI/xlm-roberta-base": "xlm-roberta-base",
+    "FacebookAI/xlm-roberta-large": "xlm-roberta-large",
+}
 """What SuperLim calls a model that the Hub has since moved."""
 PROTOCOLS = {
     "EuroEval": "mean over 10 fine-tunes of 1,024 rows each, training and test rows drawn anew; entities without MISC",
@@ -50,9 +60,13 @@ def main() -> None:
 
 
 def euroeval(model: str) -> Iterator[dict[str, Any]]:
-    """EuroEval's figures of a model, in percent with half their interval there, as fractions of 1 here."""
+    """EuroEval's figures of a model, in percent with half their interval there, as fractions of 1
+    here.
+    """
     with (REFERENCE / "euroeval_swedish_encoders.csv").open(encoding="utf-8", newline="") as file:
-        row = next((row for row in csv.DictReader(file) if row["model"].lower() == model.lower()), None)
+        row = next(
+            (row for row in csv.DictReader(file) if row["model"].lower() == model.lower()), None
+        )
     for column, (task, metric) in EUROEVAL.items() if row else ():
         assert row is not None
         if found := re.match(r"(-?[\d.]+) ± ([\d.]+) / ", row[column]):

@@ -16,7 +16,7 @@ from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import Source
 from distill.vocabulary.in_memory import trim
 
@@ -29,19 +29,24 @@ QUESTIONS = Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl"
 
 def newsreels(count: int | None = None) -> list[str]:
     """The first so many films' texts, or all."""
-    return [clean_text(column_value(row, "text", NEWSREELS)) for row in islice(read_source(NEWSREELS, Tally()), count)]
+    return [
+        clean_text(column_value(row, "text", NEWSREELS))
+        for row in islice(read_source(NEWSREELS, Tally()), count)
+    ]
 
 
-def trimmed_teacher(texts: list[str], name: str = TEACHER) -> Teacher:
+def trimmed_teacher(texts: list[str], name: str = TEACHER) -> LoadedModel:
     """The teacher with the pieces that the texts have at least twice."""
-    whole = load_teacher(name)
+    whole = load_with_tokenizer(name)
     trimmed = trim(whole.model, whole.tokenizer, texts, min_count=2)
-    return Teacher(model=trimmed.model, tokenizer=trimmed.tokenizer)
+    return LoadedModel(model=trimmed.model, tokenizer=trimmed.tokenizer)
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """Questions with their answers, and sentences with their topics by split; no topics where there is no SIB-200."""
+    """Questions with their answers, and sentences with their topics by split; no topics where there
+    is no SIB-200.
+    """
 
     questions: list[str]
     answers: list[str]
@@ -49,23 +54,34 @@ class Tasks:
 
 
 def read_tasks() -> Tasks:
-    """The questions of the quickstart, and SIB-200's Swedish sentences where DISTILL_DATA names a folder that has them."""
-    rows = [tuple(column_value(row, column, QUESTIONS) for column in "qa") for row in read_source(QUESTIONS, Tally())]
+    """The questions of the quickstart, and SIB-200's Swedish sentences where DISTILL_DATA names a
+    folder that has them.
+    """
+    rows = [
+        tuple(column_value(row, column, QUESTIONS) for column in "qa")
+        for row in read_source(QUESTIONS, Tally())
+    ]
     folder, topics = Path(os.environ.get("DISTILL_DATA", "")) / "sib200" / "sv", {}
     for split in ("train", "test") if folder.is_dir() else ():
         source = Source(path=f"{folder}/{split}.jsonl.gz")
         records = list(read_source(source, Tally()))
-        texts, labels = ([column_value(row, column, source) for row in records] for column in ("text", "label"))
+        texts, labels = (
+            [column_value(row, column, source) for row in records] for column in ("text", "label")
+        )
         topics[split] = (texts, labels)
     return Tasks([question for question, _ in rows], [answer for _, answer in rows], topics)
 
 
-def measure_tasks(model: Teacher, tasks: Tasks) -> dict[str, float]:
-    """MRR@10 of answers, and macro-F1 of topics by a logistic regression on frozen sentence vectors."""
+def measure_tasks(model: LoadedModel, tasks: Tasks) -> dict[str, float]:
+    """MRR@10 of answers, and macro-F1 of topics by a logistic regression on frozen sentence
+    vectors.
+    """
     network = model.model.float().to("cpu").eval()
 
     def vectors(prefix: str, texts: list[str]) -> np.ndarray:
-        return embed(network, model.tokenizer, [prefix + text for text in texts], pooling="mean", longest=512)
+        return embed(
+            network, model.tokenizer, [prefix + text for text in texts], pooling="mean", longest=512
+        )
 
     distinct = list(dict.fromkeys(tasks.answers))
     own = np.array([distinct.index(answer) for answer in tasks.answers])
@@ -74,7 +90,14 @@ def measure_tasks(model: Teacher, tasks: Tasks) -> dict[str, float]:
     if tasks.topics:
         (texts, labels), (unseen, truth) = tasks.topics["train"], tasks.topics["test"]
         probe = LogisticRegressionCV(
-            Cs=8, cv=5, l1_ratios=(0.0,), scoring="accuracy", max_iter=2000, use_legacy_attributes=False
+            Cs=8,
+            cv=5,
+            l1_ratios=(0.0,),
+            scoring="accuracy",
+            max_iter=2000,
+            use_legacy_attributes=False,
         ).fit(vectors(QUERY, texts), labels)
-        measured["topics macro_f1"] = float(f1_score(truth, probe.predict(vectors(QUERY, unseen)), average="macro"))
+        measured["topics macro_f1"] = float(
+            f1_score(truth, probe.predict(vectors(QUERY, unseen)), average="macro")
+        )
     return measured

@@ -1,12 +1,14 @@
-"""How fast the distillation loop is: against what the machine's matrix product allows, and against a plain loop.
+"""How fast the distillation loop is: against what the machine's matrix product allows, and against
+a plain loop.
 
-    .venv/bin/python benchmarks/throughput.py              the teacher of the quickstart, on this machine's best device
-    .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
+    .venv/bin/python benchmarks/throughput.py              the teacher of the quickstart, on this
+    machine's best device .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
 
-distils six of the teacher's twelve layers on its newsreels, by hidden states on packed blocks, in turns with a plain loop of
-`transformers.Trainer` in float32 with the same models, batch and objective, and prints tokens per second of both and the share
-of the device's measured matrix product that ours reaches: six operations a student's matrix parameter, two a teacher's,
-attention included. Writes benchmarks/results/throughput.json.
+distils six of the teacher's twelve layers on its newsreels, by hidden states on packed blocks, in
+turns with a plain loop of `transformers.Trainer` in float32 with the same models, batch and
+objective, and prints tokens per second of both and the share of the device's measured matrix
+product that ours reaches: six operations a student's matrix parameter, two a teacher's, attention
+included. Writes benchmarks/results/throughput.json.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from setting import RESULTS, TEACHER, newsreels, trimmed_teacher
 
 from distill.distillation.loop import distil
 from distill.distillation.objectives import hidden_loss
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.operations import training_operations
 from distill.recipe import DistillationSection
 from distill.runtime.interruption import Interruption
@@ -44,7 +46,9 @@ LAYERS = [2, 4, 6, 8, 10, 12]
 
 def main() -> None:
     """Measure, print, keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--teacher", default=TEACHER)
     parser.add_argument("--steps", type=int, default=40, help="optimiser steps of each turn")
     parser.add_argument("--turns", type=int, default=3)
@@ -72,12 +76,23 @@ def main() -> None:
             peak = measured_peak(device, getattr(torch, precision))
             speed = our_loop(teacher, chunks, section, folder / f"checkpoint{turn}")
             peak = max(peak, measured_peak(device, getattr(torch, precision)))
-            operations = training_operations(keep_layers(teacher.model, LAYERS), teacher.model, options.block_tokens)
+            operations = training_operations(
+                keep_layers(teacher.model, LAYERS), teacher.model, options.block_tokens
+            )
             ours.append(speed)
             shares.append(speed * operations / peak)
-            plain.append(plain_loop(teacher, chunks, max(3, options.steps // 8), options.batch_tokens, folder / "plain"))
+            plain.append(
+                plain_loop(
+                    teacher,
+                    chunks,
+                    max(3, options.steps // 8),
+                    options.batch_tokens,
+                    folder / "plain",
+                )
+            )
             print(
-                f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain {plain[-1]:,.0f}", flush=True
+                f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain {plain[-1]:,.0f}",
+                flush=True,
             )
     kept: dict[str, Any] = {
         **provenance({**vars(options), "layers": LAYERS, "precision": precision}),
@@ -88,7 +103,9 @@ def main() -> None:
         "memory_bytes": memory_in_use(device),
     }
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    print(f"{kept['share_of_peak']:.1%} of the peak; {kept['times_the_plain_loop']:.1f} times a plain loop")
+    print(
+        f"{kept['share_of_peak']:.1%} of the peak; {kept['times_the_plain_loop']:.1f} times a plain loop"
+    )
 
 
 def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
@@ -105,7 +122,9 @@ def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
     return best
 
 
-def our_loop(teacher: Teacher, chunks: Chunks, section: DistillationSection, checkpoint: Path) -> float:
+def our_loop(
+    teacher: LoadedModel, chunks: Chunks, section: DistillationSection, checkpoint: Path
+) -> float:
     """Tokens per second of the full loop."""
     student, model = keep_layers(teacher.model, LAYERS), keep_layers(teacher.model, range(1, 13))
     state = distil(
@@ -126,8 +145,12 @@ def our_loop(teacher: Teacher, chunks: Chunks, section: DistillationSection, che
     return state.tokens / state.seconds
 
 
-def plain_loop(teacher: Teacher, chunks: Chunks, steps: int, batch_tokens: int, folder: Path) -> float:
-    """Tokens per second of `transformers.Trainer` in float32 on the same blocks with the same objective."""
+def plain_loop(
+    teacher: LoadedModel, chunks: Chunks, steps: int, batch_tokens: int, folder: Path
+) -> float:
+    """Tokens per second of `transformers.Trainer` in float32 on the same blocks with the same
+    objective.
+    """
     from transformers import Trainer, TrainingArguments
 
     student, model = keep_layers(teacher.model, LAYERS), keep_layers(teacher.model, range(1, 13))
@@ -135,11 +158,15 @@ def plain_loop(teacher: Teacher, chunks: Chunks, steps: int, batch_tokens: int, 
     rows = [row for row in range(len(chunks)) if chunks.lengths[row] == length]
 
     class Distiller(Trainer):
-        def compute_loss(self, model_: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        def compute_loss(
+            self, model_: Any, inputs: Any, return_outputs: bool = False, **_: Any
+        ) -> Any:
             with torch.no_grad():
                 target = model(**inputs, output_hidden_states=True).hidden_states
             own = model_(**inputs, output_hidden_states=True)
-            loss = hidden_loss(own.hidden_states[1:], [target[layer] for layer in LAYERS], inputs["attention_mask"])
+            loss = hidden_loss(
+                own.hidden_states[1:], [target[layer] for layer in LAYERS], inputs["attention_mask"]
+            )
             return (loss, own) if return_outputs else loss
 
     model.to(Processes(alone=True).device)
@@ -155,7 +182,11 @@ def plain_loop(teacher: Teacher, chunks: Chunks, steps: int, batch_tokens: int, 
         use_cpu=not torch.cuda.is_available(),
     )
     examples = [
-        {"input_ids": torch.from_numpy(np.array(chunks.ids[chunks.offsets[r] : chunks.offsets[r + 1]], dtype=np.int64))}
+        {
+            "input_ids": torch.from_numpy(
+                np.array(chunks.ids[chunks.offsets[r] : chunks.offsets[r + 1]], dtype=np.int64)
+            )
+        }
         for r in rows[: steps * batch_tokens // length]
     ]
     for example in examples:

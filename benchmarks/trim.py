@@ -1,12 +1,14 @@
-"""How fast and how small trimming is: counting against `Tokenizer.encode_batch`, and XLM-R base trimmed and saved.
+"""How fast and how small trimming is: counting against `Tokenizer.encode_batch`, and XLM-R base
+trimmed and saved.
 
-    .venv/bin/python benchmarks/trim.py                                  text from the package journal_digital
-    .venv/bin/python benchmarks/trim.py --text "my/texts/*.jsonl.gz"     text of your own
-    .venv/bin/python benchmarks/trim.py --gigabytes 0.05                 a quick look
+    .venv/bin/python benchmarks/trim.py                                  text from the package
+    journal_digital .venv/bin/python benchmarks/trim.py --text "my/texts/*.jsonl.gz"     text of
+    your own .venv/bin/python benchmarks/trim.py --gigabytes 0.05                 a quick look
 
-repeats the text until there is a gigabyte of it, counts pieces of XLM-R's vocabulary in it both ways in one run (reading and
-parsing counted against us, not against `encode_batch`), lets ten times as much text, with new words at every repetition,
-show the memory that counting takes, and trims a random XLM-R base to the pieces found. Writes benchmarks/results/trim.json.
+repeats the text until there is a gigabyte of it, counts pieces of XLM-R's vocabulary in it both
+ways in one run (reading and parsing counted against us, not against `encode_batch`), lets ten times
+as much text, with new words at every repetition, show the memory that counting takes, and trims a
+random XLM-R base to the pieces found. Writes benchmarks/results/trim.json.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Disguised:
-    """A batch of documents whose small letters are shifted along the alphabet, so that its words are new ones."""
+    """A batch of documents whose small letters are shifted along the alphabet, so that its words
+    are new ones.
+    """
 
     batch: DocumentBatch
     shift: int
@@ -58,8 +62,12 @@ class Disguised:
 
 def main() -> None:
     """Measure everything, print a table, keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", help="files to take text from; without it the package journal_digital's")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--text", help="files to take text from; without it the package journal_digital's"
+    )
     parser.add_argument("--column", default="text")
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--part", choices=["memory", "model"], help=argparse.SUPPRESS)
@@ -83,18 +91,30 @@ def measure(source: Source, size: int, folder: Path) -> None:
     file = folder / "documents.jsonl"
     documents = write_documents(source, size, file)
     vocabulary, workers = open_vocabulary(load_tokenizer(TEACHER)), available_workers()
-    print(f"{file.stat().st_size / 1e9:.2f} GB in {documents:,} documents; {workers} processes", flush=True)
-    seconds, counts = timed(lambda: count_text(document_batches(file), vocabulary, workers=workers).pieces[0])
+    print(
+        f"{file.stat().st_size / 1e9:.2f} GB in {documents:,} documents; {workers} processes",
+        flush=True,
+    )
+    seconds, counts = timed(
+        lambda: count_text(document_batches(file), vocabulary, workers=workers).pieces[0]
+    )
     print(f"counting, files read and parsed: {seconds:.1f} s", flush=True)
     np.save(folder / "counts.npy", counts)
     encoding, encoded = encode_batch(file, vocabulary)
-    print(f"encode_batch alone: {encoding:.1f} s, {encoding / seconds:.1f} times as long", flush=True)
+    print(
+        f"encode_batch alone: {encoding:.1f} s, {encoding / seconds:.1f} times as long", flush=True
+    )
     assert (counts == encoded).all(), "both count the same"
     memory, model = part("memory", file), part("model", folder / "counts.npy")
     kept: dict[str, Any] = {
         **provenance(),
         "text": {"source": source.label, "bytes": file.stat().st_size, "documents": documents},
-        "counting": {"seconds": seconds, "encode_batch_seconds": encoding, "ratio": encoding / seconds, "workers": workers},
+        "counting": {
+            "seconds": seconds,
+            "encode_batch_seconds": encoding,
+            "ratio": encoding / seconds,
+            "workers": workers,
+        },
         "memory": memory,
         "model": model,
     }
@@ -103,9 +123,16 @@ def measure(source: Source, size: int, folder: Path) -> None:
 
 
 def write_documents(source: Source, size: int, file: Path) -> int:
-    """The source's cleaned documents, again and again until there are `size` bytes of lines; how many."""
-    texts = (clean_text(column_value(record, source.column, source)) for record in read_source(source, Tally()))
-    lines = [json.dumps({"source": 0, "text": text}, ensure_ascii=False) + "\n" for text in texts if text]
+    """The source's cleaned documents, again and again until there are `size` bytes of lines; how
+    many.
+    """
+    texts = (
+        clean_text(column_value(record, source.column, source))
+        for record in read_source(source, Tally())
+    )
+    lines = [
+        json.dumps({"source": 0, "text": text}, ensure_ascii=False) + "\n" for text in texts if text
+    ]
     written = documents = 0
     with file.open("w", encoding="utf-8") as out:
         for line in cycle(lines):
@@ -117,12 +144,16 @@ def write_documents(source: Source, size: int, file: Path) -> int:
 
 
 def encode_batch(file: Path, vocabulary: Vocabulary) -> tuple[float, np.ndarray]:
-    """Seconds spent in `Tokenizer.encode_batch` over the file's texts, and how often each piece occurs."""
+    """Seconds spent in `Tokenizer.encode_batch` over the file's texts, and how often each piece
+    occurs.
+    """
     counts = np.zeros(vocabulary.size, dtype=np.int64)
     seconds = 0.0
     for batch in document_batches(file, 4_000_000):
         texts = [text for _, text in batch]
-        spent, encodings = timed(lambda texts=texts: vocabulary.backend.encode_batch(texts, add_special_tokens=False))
+        spent, encodings = timed(
+            lambda texts=texts: vocabulary.backend.encode_batch(texts, add_special_tokens=False)
+        )
         seconds += spent
         for encoding in encodings:
             counts += np.bincount(encoding.ids, minlength=vocabulary.size)
@@ -130,17 +161,25 @@ def encode_batch(file: Path, vocabulary: Vocabulary) -> tuple[float, np.ndarray]
 
 
 def counting_memory(file: Path) -> dict[str, float]:
-    """Peak memory of counting ten times the file's text, beyond the process with the tokenizer loaded, in bytes."""
+    """Peak memory of counting ten times the file's text, beyond the process with the tokenizer
+    loaded, in bytes.
+    """
     vocabulary = open_vocabulary(load_tokenizer(TEACHER))
     batches = [Disguised(batch, shift) for shift in range(10) for batch in document_batches(file)]
     before = proportional_memory()
     with Peak() as peak:
         seconds, _ = timed(lambda: count_text(batches, vocabulary, workers=available_workers()))
-    return {"bytes_of_text": 10.0 * file.stat().st_size, "seconds": seconds, "peak_bytes_above_tokenizer": peak.bytes - before}
+    return {
+        "bytes_of_text": 10.0 * file.stat().st_size,
+        "seconds": seconds,
+        "peak_bytes_above_tokenizer": peak.bytes - before,
+    }
 
 
 def trim_base(counts_file: Path) -> dict[str, float]:
-    """Seconds and memory for trimming and saving a random XLM-R base, once the pieces are counted."""
+    """Seconds and memory for trimming and saving a random XLM-R base, once the pieces are
+    counted.
+    """
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
@@ -148,10 +187,17 @@ def trim_base(counts_file: Path) -> dict[str, float]:
     from distill.vocabulary.trimming import renumbering, trim_model
 
     vocabulary = open_vocabulary(load_tokenizer(TEACHER))
-    config = XLMRobertaConfig(vocab_size=vocabulary.size, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+    config = XLMRobertaConfig(
+        vocab_size=vocabulary.size,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+    )
     torch.manual_seed(0)
     model = XLMRobertaForMaskedLM(config).eval()
-    new_ids = renumbering({*np.flatnonzero(np.load(counts_file) >= 3).tolist(), *vocabulary.special})
+    new_ids = renumbering(
+        {*np.flatnonzero(np.load(counts_file) >= 3).tolist(), *vocabulary.special}
+    )
     own = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     before = proportional_memory()
 
@@ -203,7 +249,11 @@ def proportional_memory() -> int:
 
 def part(name: str, file: Path) -> dict[str, float]:
     """One part of the benchmark in a fresh process."""
-    done = subprocess.run([sys.executable, __file__, "--part", name, "--file", str(file)], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--part", name, "--file", str(file)],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -219,17 +269,27 @@ def table(kept: dict[str, Any]) -> str:
     """The figures for a reader."""
     counting, memory, model = kept["counting"], kept["memory"], kept["model"]
     size = kept["text"]["bytes"]
-    rate, encoding_rate = (size / counting[key] / 1e6 for key in ("seconds", "encode_batch_seconds"))
+    rate, encoding_rate = (
+        size / counting[key] / 1e6 for key in ("seconds", "encode_batch_seconds")
+    )
     rows = [
         ("counting, files read and parsed", f"{counting['seconds']:.1f} s", f"{rate:.1f} MB/s"),
-        ("Tokenizer.encode_batch alone", f"{counting['encode_batch_seconds']:.1f} s", f"{encoding_rate:.1f} MB/s"),
+        (
+            "Tokenizer.encode_batch alone",
+            f"{counting['encode_batch_seconds']:.1f} s",
+            f"{encoding_rate:.1f} MB/s",
+        ),
         ("", "", f"{counting['ratio']:.1f} times as long"),
         (
             f"memory at {memory['bytes_of_text'] / 1e9:.1f} GB of text",
             f"{memory['peak_bytes_above_tokenizer'] / 1e6:.0f} MB",
             "above the loaded tokenizer",
         ),
-        ("XLM-R base trimmed and saved", f"{model['seconds']:.1f} s", f"{model['peak_over_model']:.2f} times its memory"),
+        (
+            "XLM-R base trimmed and saved",
+            f"{model['seconds']:.1f} s",
+            f"{model['peak_over_model']:.2f} times its memory",
+        ),
     ]
     return "\n".join(f"{what:<34}{figure:>10}   {note}" for what, figure, note in rows)
 

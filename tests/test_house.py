@@ -36,7 +36,9 @@ def imports() -> dict[str, set[str]]:
     for path in PACKAGE.rglob("*.py"):
         room, *rest = path.relative_to(PACKAGE).parts
         if rest:
-            found[room] |= {name for name in imported_rooms(ast.parse(path.read_text())) if name != room}
+            found[room] |= {
+                name for name in imported_rooms(ast.parse(path.read_text())) if name != room
+            }
     return found
 
 
@@ -50,7 +52,11 @@ def imported_rooms(module: ast.Module) -> set[str]:
             elif parts[0] == "distill":
                 names.add(parts[1])
         elif isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("distill.")}
+            names |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("distill.")
+            }
     return names
 
 

@@ -1,8 +1,9 @@
-"""Well-known encoders by their configuration alone, so that size and latency can be compared where weights cannot be had.
+"""Well-known encoders by their configuration alone, so that size and latency can be compared where
+weights cannot be had.
 
-Each is a JSON file in configs/: what the model's own config.json says of its shape, the page it is on ("source"), where the
-vocabulary's size is from if not from there ("vocab_size_source"), and the keys whose values are not known for certain
-("unknown", left out of the file).
+Each is a JSON file in configs/: what the model's own config.json says of its shape, the page it is
+on ("source"), where the vocabulary's size is from if not from there ("vocab_size_source"), and the
+keys whose values are not known for certain ("unknown", left out of the file).
 """
 
 from __future__ import annotations

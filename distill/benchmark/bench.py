@@ -1,4 +1,6 @@
-"""The bench: the models set up in one place, a device with so many threads, ready to be timed and weighed."""
+"""The bench: the models set up in one place, a device with so many threads, ready to be timed and
+total_loss.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 class Bench:
     """The models in one place; torch's threads are set by whoever holds the bench."""
 
-    def __init__(self, place: Place, subjects: Mapping[str, Subject], sources: Mapping[Entrant, Source]) -> None:
+    def __init__(
+        self, place: Place, subjects: Mapping[str, Subject], sources: Mapping[Entrant, Source]
+    ) -> None:
         self.place, self.subjects, self.sources = place, subjects, sources
         self.absent = place.device == "cuda" and not torch.cuda.is_available()
         self._models: dict[tuple[str, str], PreTrainedModel] = {}
@@ -67,7 +71,9 @@ class Bench:
         )
 
     def sample_rates(self) -> None:
-        """Measure again what floors rest on and keep the best: a machine's speed drifts, and a floor is what it can do."""
+        """Measure again what floors rest on and keep the best: a machine's speed drifts, and a
+        floor is what it can do.
+        """
         for runtime, precision in self._rates:
             self._sample_rate(runtime, precision)
         for size in self._bandwidths:
@@ -81,7 +87,9 @@ class Bench:
         assert path is not None, "an entrant without a file has an obstacle"
         if entrant not in self._encoders:
             self._encoders[entrant] = OnnxEncoder(path, self.place.threads)
-        return onnx_pass(self._encoders[entrant], self.subject(entrant).model.config.vocab_size, *shape)
+        return onnx_pass(
+            self._encoders[entrant], self.subject(entrant).model.config.vocab_size, *shape
+        )
 
     @torch.inference_mode()
     def cuda_peak(self, entrant: Entrant, shape: Shape) -> int:
@@ -113,7 +121,9 @@ class Bench:
         return self._bandwidths.get(size) or self._sample_bandwidth(size)
 
     def _sample_bandwidth(self, size: int) -> float:
-        self._bandwidths[size] = max(copy_bandwidth(size, self.place.device), self._bandwidths.get(size, 0.0))
+        self._bandwidths[size] = max(
+            copy_bandwidth(size, self.place.device), self._bandwidths.get(size, 0.0)
+        )
         return self._bandwidths[size]
 
     def _model(self, entrant: Entrant) -> PreTrainedModel:

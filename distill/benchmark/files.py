@@ -1,4 +1,6 @@
-"""The files that a model is measured from: subjects in memory go in; folders and ONNX files, with their sizes, come out."""
+"""The files that a model is measured from: subjects in memory go in; folders and ONNX files, with
+their sizes, come out.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,12 @@ class Source:
     """What must be known of its size."""
 
 
-def write_sources(subjects: Mapping[str, Subject], entrants: Iterable[Entrant], folder: Path) -> dict[Entrant, Source]:
-    """What each entrant is loaded from; ONNX files, and random weights, are written below `folder` first."""
+def write_sources(
+    subjects: Mapping[str, Subject], entrants: Iterable[Entrant], folder: Path
+) -> dict[Entrant, Source]:
+    """What each entrant is loaded from; ONNX files, and random weights, are written below `folder`
+    first.
+    """
     found: dict[Entrant, Source] = {}
     for entrant in entrants:
         subject = subjects[entrant.subject]
@@ -37,7 +43,9 @@ def write_sources(subjects: Mapping[str, Subject], entrants: Iterable[Entrant], 
             found[entrant] = Source(
                 path=subject.folder or _written(subject, own),
                 bytes_on_disk=subject.bytes_on_disk,
-                remark="bytes on disk are those of its parameters in float32" if predicted else None,
+                remark="bytes on disk are those of its parameters in float32"
+                if predicted
+                else None,
             )
             continue
         try:
@@ -46,7 +54,9 @@ def write_sources(subjects: Mapping[str, Subject], entrants: Iterable[Entrant], 
             found[entrant] = Source(path=None, bytes_on_disk=None, reason=str(error))
             continue
         known = subject.parameters is not None
-        found[entrant] = Source(path=file, bytes_on_disk=_size(file, subject.folder) if known else None)
+        found[entrant] = Source(
+            path=file, bytes_on_disk=_size(file, subject.folder) if known else None
+        )
     return found
 
 
@@ -66,6 +76,8 @@ def _converted(subject: Subject, folder: Path, *, int8: bool) -> Path:
 
 
 def _size(file: Path, folder: Path | None) -> int:
-    """Bytes of an ONNX file, with what lies beside it under the same name, and of the tokenizer in the model's folder."""
+    """Bytes of an ONNX file, with what lies beside it under the same name, and of the tokenizer in
+    the model's folder.
+    """
     weights = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
     return weights + (size_without_weights(folder) if folder else 0)

@@ -1,8 +1,10 @@
-"""The least time that a forward pass could take on the machine at hand: work and measured rates go in; milliseconds come out.
+"""The least time that a forward pass could take on the machine at hand: work and measured rates go
+in; milliseconds come out.
 
-It is the larger of two: the operations over the rate of the machine's own matrix products, in the same arithmetic and on as
-many threads; and the weights, read once, over the bandwidth of a copy (the roofline of Williams et al. 2009). What lies
-between it and the time measured is what better software could still gain.
+It is the larger of two: the operations over the rate of the machine's own matrix products, in the
+same arithmetic and on as many threads; and the weights, read once, over the bandwidth of a copy
+(the roofline of Williams et al. 2009). What lies between it and the time measured is what better
+software could still gain.
 """
 
 from __future__ import annotations
@@ -48,15 +50,21 @@ def count_work(model: PreTrainedModel, batch_size: int, length: int) -> Work:
     )
 
 
-def floor_ms(work: Work, *, precision: str, weight_rate: float, attention_rate: float, bandwidth: float) -> float:
-    """The floor in milliseconds, from rates in operations a second and a bandwidth in bytes a second."""
+def floor_ms(
+    work: Work, *, precision: str, weight_rate: float, attention_rate: float, bandwidth: float
+) -> float:
+    """The floor in milliseconds, from rates in operations a second and a bandwidth in bytes a
+    second.
+    """
     computing = work.weight_operations / weight_rate + work.attention_operations / attention_rate
     reading = work.weights * BYTES[precision] / bandwidth
     return 1000.0 * max(computing, reading)
 
 
 def product_rate(runtime: str, precision: str, device: str, threads: int | None) -> float:
-    """Operations a second of the runtime's own matrix product, measured; torch's threads are those that are set."""
+    """Operations a second of the runtime's own matrix product, measured; torch's threads are those
+    that are set.
+    """
     if runtime == "torch":
         side = _SIDE_ON_GPU if device == "cuda" else SIDE
         seconds = matmul_seconds(torch.device(device), getattr(torch, precision), side)
@@ -69,9 +77,11 @@ def product_rate(runtime: str, precision: str, device: str, threads: int | None)
 
 
 def copy_bandwidth(working_set: int, device: str) -> float:
-    """Bytes a second, read and written, of copying one half of a `working_set` of bytes to the other, measured.
+    """Bytes a second, read and written, of copying one half of a `working_set` of bytes to the
+    other, measured.
 
-    The working set is as large as the weights: what fits into a cache is read from there in every pass after the first.
+    The working set is as large as the weights: what fits into a cache is read from there in every
+    pass after the first.
     """
     source = torch.ones(max(working_set // 2, 1), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)

@@ -1,5 +1,5 @@
-"""Latency of one forward pass, models interleaved: round after round each runs once, so that a machine whose speed drifts
-drifts for all of them alike, and their ratio holds.
+"""Latency of one forward pass, models interleaved: round after round each runs once, so that a
+machine whose speed drifts drifts for all of them alike, and their ratio holds.
 
 A forward pass comes in as a function that does it once and returns the milliseconds that it took.
 """
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 MIN_ROUNDS, MAX_ROUNDS, WARM_UP_ROUNDS = 5, 200, 2
 OVERTIME_SECONDS = 30.0
-"""How much longer than asked for the least rounds may take; after that, so few that they are timed at all."""
+"""How much longer than asked for the least rounds may take; after that, so few that they are timed
+at all.
+"""
 OVERTIME_ROUNDS = 2
 
 Pass = Callable[[], float]
@@ -30,7 +32,9 @@ Key = TypeVar("Key")
 
 
 def measure_latencies(passes: Mapping[Key, Pass], seconds: float) -> dict[Key, np.ndarray]:
-    """Milliseconds of each pass, over interleaved rounds for about `seconds`, after rounds that only warm up."""
+    """Milliseconds of each pass, over interleaved rounds for about `seconds`, after rounds that
+    only warm up.
+    """
     times: dict[Key, list[float]] = {name: [] for name in passes}
     names = list(passes)
     started = time.monotonic()
@@ -52,7 +56,9 @@ def measure_latencies(passes: Mapping[Key, Pass], seconds: float) -> dict[Key, n
 
 
 def torch_pass(model: PreTrainedModel, batch_size: int, length: int) -> Pass:
-    """A forward pass of the model's bare encoder, on the device that it is on, over random ids and without padding."""
+    """A forward pass of the model's bare encoder, on the device that it is on, over random ids and
+    without padding.
+    """
     encoder, device = model.base_model, next(model.parameters()).device
     ids = torch.from_numpy(random_ids(model.config.vocab_size, batch_size, length)).to(device)
     mask = torch.ones_like(ids)

@@ -1,4 +1,6 @@
-"""The benchmark stage: models and settings go in; measurements.json comes out, a row for every model and setting."""
+"""The benchmark stage: models and settings go in; measurements.json comes out, a row for every
+model and setting.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,64 +21,46 @@ from distill.benchmark.settings import RUNTIMES, Entrant, list_entrants, list_pl
 from distill.benchmark.subjects import Subject
 from distill.models.loading import position_limit
 from distill.recipe import BenchmarkSection
+from distill.report.results.benchmark import BenchmarkResult, Measurement
 from distill.runtime.progress import Progress
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measurement:
-    """One model under one setting; times in milliseconds, sizes in bytes."""
-
-    model: str
-    device: str
-    threads: int | None
-    runtime: str
-    precision: str
-    batch_size: int
-    length: int
-    median_ms: float | None
-    p95_ms: float | None
-    sequences_per_second: float | None
-    floor_ms: float | None
-    """The least that the machine's own arithmetic and memory would allow."""
-    rounds: int
-    """How many passes median and percentile are of."""
-    parameters: int | None
-    bytes_on_disk: int | None
-    load_ms: float | None
-    """From disk into the machine's memory, in a fresh process."""
-    peak_memory_bytes: int | None
-    reason: str | None = None
-    """Why something is not measured, or not on the model's own weights."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BenchmarkResult:
-    """Every measurement, and the machine it was taken on."""
-
-    measurements: list[Measurement]
-    machine: dict[str, Any]
-
-
 def measure_models(
-    section: BenchmarkSection, *, open_model: Callable[[str], Subject], output: Path, progress: Progress
+    section: BenchmarkSection,
+    *,
+    open_model: Callable[[str], Subject],
+    output: Path,
+    progress: Progress,
 ) -> BenchmarkResult:
     """Measure every model of the section under every setting; `open_model` gives a model by name.
 
-    What cannot be measured (an absent device, a length the model has no positions for, arithmetic that is slower here, a pass
-    longer than the time given) becomes rows without times and with a reason.
+    What cannot be measured (an absent device, a length the model has no positions for, arithmetic
+    that is slower here, a pass longer than the time given) becomes rows without times and with a
+    reason.
     """
     entrants, places, shapes = list_entrants(section), list_places(section), list_shapes(section)
-    subjects = {name: open_model(name) for name in dict.fromkeys(entrant.subject for entrant in entrants)}
+    subjects = {
+        name: open_model(name) for name in dict.fromkeys(entrant.subject for entrant in entrants)
+    }
     rows: list[Measurement] = []
     steps = len(subjects) + len(entrants) + len(places) * len(shapes)
-    with tempfile.TemporaryDirectory(dir=output) as folder, progress.task("benchmark", total=steps, unit="steps") as bar:
+    with (
+        tempfile.TemporaryDirectory(dir=output) as folder,
+        progress.task("benchmark", total=steps, unit="steps") as bar,
+    ):
         sources: dict[Entrant, Source] = {}
         for name in subjects:
-            sources |= write_sources(subjects, [entrant for entrant in entrants if entrant.subject == name], Path(folder))
+            sources |= write_sources(
+                subjects, [entrant for entrant in entrants if entrant.subject == name], Path(folder)
+            )
             bar.advance(1, f"files of {name}")
         footprints: dict[Entrant, Footprint | str] = {}
         for entrant in entrants:
-            fitting = [shape for shape in shapes if shape[1] <= position_limit(subjects[entrant.subject].model)]
+            fitting = [
+                shape
+                for shape in shapes
+                if shape[1] <= position_limit(subjects[entrant.subject].model)
+            ]
             footprints[entrant] = _footprint(entrant, sources[entrant], fitting)
             bar.advance(1, f"memory of {entrant.name}, {entrant.runtime}")
         for place in places:
@@ -90,7 +73,9 @@ def measure_models(
                     bar.advance(1, f"{place.device}, batch {shape[0]}, length {shape[1]}")
                 rows += [_row(bench, one, footprints[one.entrant]) for one in timed]
                 bench.clear()
-    (output / "measurements.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    (output / "measurements.json").write_text(
+        json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8"
+    )
     return BenchmarkResult(measurements=rows, machine=describe_machine())
 
 
@@ -112,8 +97,12 @@ def _measure(bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float
     possible = [entrant for entrant in here if obstacles[entrant] is None]
     for entrant in possible:
         if bench.floor_ms(entrant, shape) > 1000.0 * seconds:
-            obstacles[entrant] = f"one pass would take longer than the {seconds:g} s given (see its floor)"
-    passes = {entrant: bench.make_pass(entrant, shape) for entrant in here if obstacles[entrant] is None}
+            obstacles[entrant] = (
+                f"one pass would take longer than the {seconds:g} s given (see its floor)"
+            )
+    passes = {
+        entrant: bench.make_pass(entrant, shape) for entrant in here if obstacles[entrant] is None
+    }
     times = measure_latencies(passes, seconds) if passes else {}
     return [
         Timed(

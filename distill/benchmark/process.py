@@ -1,9 +1,11 @@
-"""What only a fresh process shows: how long a model takes to load, and the most memory it needs, which once taken stays.
+"""What only a fresh process shows: how long a model takes to load, and the most memory it needs,
+which once taken stays.
 
     python -m distill.benchmark.process RUNTIME PATH BATCHxLENGTH...
 
-writes a JSON object: the milliseconds until all weights were in memory, and for each shape the most memory (resident bytes)
-that the process held until then. PATH is a model's folder, or for a runtime of ONNX the file.
+writes a JSON object: the milliseconds until all weights were in memory, and for each shape the most
+memory (resident bytes) that the process held until then. PATH is a model's folder, or for a runtime
+of ONNX the file.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Footprint:
     load_ms: float
     """Until all weights were in memory, libraries imported before."""
     peaks: dict[Shape, int]
-    """Most resident bytes, model and libraries included, until a batch of that shape was through."""
+    """Most resident bytes, model and libraries included, until a batch of that shape was
+    through.
+    """
 
 
 def measure_footprint(runtime: str, path: Path, shapes: Sequence[Shape]) -> Footprint:
@@ -41,7 +45,10 @@ def measure_footprint(runtime: str, path: Path, shapes: Sequence[Shape]) -> Foot
     if process.returncode:
         raise RuntimeError((process.stderr.strip() or "it said nothing").splitlines()[-1])
     measured = json.loads(process.stdout.splitlines()[-1])
-    peaks = {shape: measured["peaks"][argument] for shape, argument in zip(shapes, arguments, strict=True)}
+    peaks = {
+        shape: measured["peaks"][argument]
+        for shape, argument in zip(shapes, arguments, strict=True)
+    }
     return Footprint(load_ms=measured["load_ms"], peaks=peaks)
 
 
@@ -51,7 +58,9 @@ def _measure(runtime: str, path: str, arguments: Sequence[str]) -> dict[str, obj
     shapes = {argument: tuple(map(int, argument.split("x"))) for argument in arguments}
     peaks: dict[str, int] = {}
     # The peak only ever rises, so the small shapes go first.
-    for argument, (batch, length) in sorted(shapes.items(), key=lambda item: item[1][0] * item[1][1]):
+    for argument, (batch, length) in sorted(
+        shapes.items(), key=lambda item: item[1][0] * item[1][1]
+    ):
         forward(batch, length)
         peaks[argument] = _peak_resident_bytes()
     return {"load_ms": load_ms, "peaks": peaks}
@@ -102,7 +111,9 @@ def _peak_resident_bytes() -> int:
         return int(line.split()[1]) * 1024
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 if __name__ == "__main__":

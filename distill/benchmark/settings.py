@@ -1,4 +1,6 @@
-"""Under what is measured: a section goes in; every combination that it asks for comes out, small ones first."""
+"""Under what is measured: a section goes in; every combination that it asks for comes out, small
+ones first.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,16 @@ class Place:
 
 
 def list_entrants(section: BenchmarkSection) -> list[Entrant]:
-    """Every model in every runtime, each pair once; a name that ends with _int8 stands for one pair alone."""
+    """Every model in every runtime, each pair once; a name that ends with _int8 stands for one pair
+    alone.
+    """
     names = list(dict.fromkeys(section.models))
     entrants = []
     for name in names:
         if name == "student_int8":
-            entrants.append(Entrant(name=name, subject=name.removesuffix(INT8), runtime="onnx_int8"))
+            entrants.append(
+                Entrant(name=name, subject=name.removesuffix(INT8), runtime="onnx_int8")
+            )
             continue
         for runtime in dict.fromkeys(section.runtimes):
             if not (runtime == "onnx_int8" and name + INT8 in names):
@@ -55,11 +61,17 @@ def list_entrants(section: BenchmarkSection) -> list[Entrant]:
 
 
 def list_places(section: BenchmarkSection) -> list[Place]:
-    """The section's devices, the CPU once for every number of threads, which those that there are cap."""
+    """The section's devices, the CPU once for every number of threads, which those that there are
+    cap.
+    """
     every = torch.get_num_threads()
-    threads = list(dict.fromkeys(every if count == "all" else min(count, every) for count in section.threads))
+    threads = list(
+        dict.fromkeys(every if count == "all" else min(count, every) for count in section.threads)
+    )
     found = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = [device for name in section.devices for device in (found if name == "all" else [name])]
+    devices = [
+        device for name in section.devices for device in (found if name == "all" else [name])
+    ]
     return [
         Place(device=device, threads=count)
         for device in dict.fromkeys(devices)

@@ -1,4 +1,6 @@
-"""What is measured: the name of any model goes in; its weights and files, or its shape with random weights, come out."""
+"""What is measured: the name of any model goes in; its weights and files, or its shape with random
+weights, come out.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,17 @@ class Subject:
 
 def subject_of(model: PreTrainedModel, folder: Path) -> Subject:
     """A model that was loaded from `folder`."""
-    return Subject(model=model, parameters=model.num_parameters(), folder=folder, bytes_on_disk=size_on_disk(folder))
+    return Subject(
+        model=model,
+        parameters=model.num_parameters(),
+        folder=folder,
+        bytes_on_disk=size_on_disk(folder),
+    )
 
 
 def open_subject(name: str) -> Subject:
-    """A model by Hub id, folder, folder of a run, or `package:<name>`; by its configuration where its weights cannot be had.
+    """A model by Hub id, folder, folder of a run, or `package:<name>`; by its configuration where
+    its weights cannot be had.
 
     Raises UserError if neither can be had.
     """
@@ -70,22 +78,32 @@ def check_subject(name: str) -> None:
 
 
 def describe_subject(name: str) -> dict[str, Any]:
-    """What identifies the model's files without reading weights: for fingerprints. Raises UserError for a missing folder."""
-    from distill.models import describe_teacher
+    """What identifies the model's files without reading weights: for fingerprints. Raises UserError
+    for a missing folder.
+    """
+    from distill.models import model_identity
 
     try:
-        return describe_teacher(location_of(name), "main")
+        return model_identity(location_of(name), "main")
     except UserError as error:
         raise _as_model(error) from error
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of the folder's weights and tokenizer: what somebody who uses the model has to fetch."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", *_BESIDES))
+    """Bytes of the folder's weights and tokenizer: what somebody who uses the model has to
+    fetch.
+    """
+    return sum(
+        path.stat().st_size
+        for path in folder.iterdir()
+        if path.suffix in (".safetensors", *_BESIDES)
+    )
 
 
 def size_without_weights(folder: Path) -> int:
-    """Bytes of what goes with the weights, in whatever form those are: configuration and tokenizer."""
+    """Bytes of what goes with the weights, in whatever form those are: configuration and
+    tokenizer.
+    """
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in _BESIDES)
 
 
@@ -101,7 +119,9 @@ def location_of(name: str) -> str:
 
 
 def _within_reach(model: str) -> bool:
-    """Whether the Hub, or its cache here, has the model: one question, where loading would ask again and again."""
+    """Whether the Hub, or its cache here, has the model: one question, where loading would ask
+    again and again.
+    """
     from huggingface_hub import model_info, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(model, "config.json"), str):

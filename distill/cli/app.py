@@ -1,4 +1,6 @@
-"""The command line: parse, call, print. Exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
+"""The command line: parse, call, print. Exit codes: 0 done, 2 the user's input is wrong, 1 anything
+else.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ for command in (recipe, trim, benchmark, export, inspect, recipes, new, ui):
 
 
 def main() -> None:
-    """Run the command line; every way out has its exit code, and a user's mistake one message without a traceback."""
+    """Run the command line; every way out has its exit code, and a user's mistake one message
+    without a traceback.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         app()  # exits by itself: 2 for a wrong option, 1 for Ctrl-C
@@ -41,12 +45,16 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}; name another folder, or mend its permissions.")
     except Exception as error:
         if is_disk_full(error):
-            _fail("No space left on the device; what is done is kept. Free some and run the same command again.")
+            _fail(
+                "No space left on the device; what is done is kept. Free some and run the same command again."
+            )
         raise
 
 
 def _fail(message: str) -> None:
-    """Print a user's mistake and leave with code 2; of the processes of a launch the first alone prints."""
+    """Print a user's mistake and leave with code 2; of the processes of a launch the first alone
+    prints.
+    """
     if os.environ.get("RANK", "0") == "0":
         ERR.print(escape(message), style="red", soft_wrap=True)
     sys.exit(2)

@@ -1,4 +1,5 @@
-"""Any models, without a recipe: their names go in; what they take here, and what they can do, comes out.
+"""Any models, without a recipe: their names go in; what they take here, and what they can do, comes
+out.
 
 As data, Markdown and CSV. With tasks, scores are measured first, since those can be gone on with.
 """
@@ -28,29 +29,47 @@ from distill.runtime.progress import Progress, silence_libraries
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from distill.benchmark.measure import BenchmarkResult
-    from distill.evaluation.evaluate import EvaluationResult
+    from distill.report.results.benchmark import BenchmarkResult
+    from distill.report.results.evaluation import EvaluationResult
 
 DATA_FILE = "benchmark.json"
 
 
 def benchmark(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME.")
+    ],
     tasks: Annotated[
-        str | None, typer.Option(help="Score them, too: a YAML file with a list of tasks, or a recipe.", metavar="FILE")
+        str | None,
+        typer.Option(
+            help="Score them, too: a YAML file with a list of tasks, or a recipe.", metavar="FILE"
+        ),
     ] = None,
-    runtimes: Annotated[list[str] | None, typer.Option(help="torch, torch_bfloat16, onnx, onnx_int8 (all four).")] = None,
+    runtimes: Annotated[
+        list[str] | None, typer.Option(help="torch, torch_bfloat16, onnx, onnx_int8 (all four).")
+    ] = None,
     devices: Annotated[list[str] | None, typer.Option(help="cpu, cuda (those there are).")] = None,
-    threads: Annotated[list[str] | None, typer.Option(help="Numbers of CPU threads, or all (1,all).")] = None,
-    batch_sizes: Annotated[list[str] | None, typer.Option(help="Sequences at once (1,8,32).")] = None,
-    lengths: Annotated[list[str] | None, typer.Option(help="Tokens of a sequence (32,128,512).")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time for each combination, all models together (4).")] = None,
-    output: Annotated[Path, typer.Option(help="The folder to write the figures to.")] = Path("benchmark"),
+    threads: Annotated[
+        list[str] | None, typer.Option(help="Numbers of CPU threads, or all (1,all).")
+    ] = None,
+    batch_sizes: Annotated[
+        list[str] | None, typer.Option(help="Sequences at once (1,8,32).")
+    ] = None,
+    lengths: Annotated[
+        list[str] | None, typer.Option(help="Tokens of a sequence (32,128,512).")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time for each combination, all models together (4).")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The folder to write the figures to.")] = Path(
+        "benchmark"
+    ),
 ) -> None:
-    """Measure size, latency, memory and loading of any models, beside the floor of what this machine allows.
+    """Measure size, latency, memory and loading of any models, beside the floor of what this
+    machine allows.
 
-    With --tasks all are fine-tuned and scored, and compared with the first. Options take several values with commas:
-    --threads 1,all.
+    With --tasks all are fine-tuned and scored, and compared with the first. Options take several
+    values with commas: --threads 1,all.
     """
     from distill.runtime.interruption import Interruption
 
@@ -71,7 +90,11 @@ def benchmark(
         )
     for part in comparison_tables(comparison):
         OUT.print(part, soft_wrap=isinstance(part, str))
-    OUT.print(f"figures: {', '.join(str(output / name) for name in comparison.files)}", markup=False, soft_wrap=True)
+    OUT.print(
+        f"figures: {', '.join(str(output / name) for name in comparison.files)}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +122,12 @@ def benchmark_to_folder(
     progress: Progress,
     interruption: Interruption | None = None,
 ) -> Comparison:
-    """Measure `models` as the options say, and write benchmark.json, benchmark.md and benchmark.csv to `output`.
+    """Measure `models` as the options say, and write benchmark.json, benchmark.md and benchmark.csv
+    to `output`.
 
-    With `tasks`, a file or a recipe's name, they are scored, too, the first as the reference, into scores.md and scores.csv.
-    Raises UserError for what a user can put right, before anything is measured, and Interrupted after a signal.
+    With `tasks`, a file or a recipe's name, they are scored, too, the first as the reference, into
+    scores.md and scores.csv. Raises UserError for what a user can put right, before anything is
+    measured, and Interrupted after a signal.
     """
     from distill.benchmark.measure import measure_models
     from distill.benchmark.settings import RUNTIMES
@@ -136,11 +161,17 @@ def benchmark_to_folder(
         evaluation = None
         if told is not None:
             evaluation = score_models(
-                section.models, told, output=output, progress=progress, interruption=interruption or Interruption()
+                section.models,
+                told,
+                output=output,
+                progress=progress,
+                interruption=interruption or Interruption(),
             )
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=output) as folder:
-            result = measure_models(section, open_model=open_subject, output=Path(folder), progress=progress)
+            result = measure_models(
+                section, open_model=open_subject, output=Path(folder), progress=progress
+            )
     content: dict[str, Any] = {
         "settings": section.model_dump(mode="json"),
         "benchmark": [asdict(row) for row in result.measurements],
@@ -148,18 +179,27 @@ def benchmark_to_folder(
         "evaluation": None,
     }
     if told is not None and evaluation is not None:
-        content["protocol"] = told.evaluation.model_dump(mode="json", exclude_none=True, exclude={"models"}) | {
-            "seed": told.seed
-        }
+        content["protocol"] = told.evaluation.model_dump(
+            mode="json", exclude_none=True, exclude={"models"}
+        ) | {"seed": told.seed}
         content["reference"] = section.models[0]
         content["evaluation"] = [asdict(score) for score in evaluation.scores]
-        content["rows"] = {name: evaluation.counts.get(name, {"test": rows}) for name, rows in evaluation.rows.items()}
+        content["rows"] = {
+            name: evaluation.counts.get(name, {"test": rows})
+            for name, rows in evaluation.rows.items()
+        }
     return Comparison(benchmark=result, evaluation=evaluation, files=_write(content, output))
 
 
 def comparison_tables(comparison: Comparison) -> list[Table | str]:
-    """What the command line prints: scores, sizes, medians beside their floors, and what must be known of them."""
-    scores = () if comparison.evaluation is None else _score_tables([asdict(score) for score in comparison.evaluation.scores])
+    """What the command line prints: scores, sizes, medians beside their floors, and what must be
+    known of them.
+    """
+    scores = (
+        ()
+        if comparison.evaluation is None
+        else _score_tables([asdict(score) for score in comparison.evaluation.scores])
+    )
     return [*scores, *benchmark_tables(comparison.benchmark)]
 
 
@@ -176,10 +216,20 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
     for title in ("parameters", "on disk", "loads in, ms"):
         sizes.add_column(title, justify="right")
     for row in distinct_files(rows):
-        figures = format_count(row["parameters"]), format_bytes(row["bytes_on_disk"]), format_ms(row["load_ms"])
+        figures = (
+            format_count(row["parameters"]),
+            format_bytes(row["bytes_on_disk"]),
+            format_ms(row["load_ms"]),
+        )
         sizes.add_row(escape(row["model"]), runtime_of(row), *figures)
     times = Table(
-        "model", "runtime", "on", box=None, pad_edge=False, title="ms by batch x tokens (floor)", title_justify="left"
+        "model",
+        "runtime",
+        "on",
+        box=None,
+        pad_edge=False,
+        title="ms by batch x tokens (floor)",
+        title_justify="left",
     )
     for batch, length in grid.shapes:
         times.add_column(f"{batch} x {length}", justify="right")
@@ -189,10 +239,22 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
             if cell is None or cell.note is not None:
                 cells.append("" if cell is None else f"– {escape(f'[{cell.note}]')}")
             else:
-                cells.append(f"[bold]{cell.texts[0]}[/bold] ({cell.floor})" if cell.best else f"{cell.texts[0]} ({cell.floor})")
+                cells.append(
+                    f"[bold]{cell.texts[0]}[/bold] ({cell.floor})"
+                    if cell.best
+                    else f"{cell.texts[0]} ({cell.floor})"
+                )
         times.add_row(escape(line.model), line.runtime, line.place, *cells)
     notes = [escape(f"[{number}] {note}.") for number, note in enumerate(grid.notes, 1)]
-    return [sizes, "", times, "", *notes, *(escape(f"{remark}.") for remark in grid.remarks), escape(describe(result.machine))]
+    return [
+        sizes,
+        "",
+        times,
+        "",
+        *notes,
+        *(escape(f"{remark}.") for remark in grid.remarks),
+        escape(describe(result.machine)),
+    ]
 
 
 def _tasks(name: str) -> TasksFile:
@@ -213,7 +275,12 @@ def _score_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table | str]:
         table.add_column(title, justify="right")
     for line in lines:
         table.add_row(*map(escape, line))
-    return [table, "", *(escape(f"[{number}] {note}.") for number, note in enumerate(notes, 1)), *([""] if notes else [])]
+    return [
+        table,
+        "",
+        *(escape(f"[{number}] {note}.") for number, note in enumerate(notes, 1)),
+        *([""] if notes else []),
+    ]
 
 
 def _write(content: Mapping[str, Any], output: Path) -> tuple[str, ...]:
@@ -222,8 +289,16 @@ def _write(content: Mapping[str, Any], output: Path) -> tuple[str, ...]:
     from distill.report.tables import table_texts
 
     names = {row["model"]: row["model"] for row in content["benchmark"]}
-    shown = {"student": None, "teacher": None, "vocabulary": None, "published": published_scores(names)}
-    texts = {DATA_FILE: json.dumps(content, ensure_ascii=False, indent=2) + "\n", **table_texts(shown | dict(content))}
+    shown = {
+        "student": None,
+        "teacher": None,
+        "vocabulary": None,
+        "published": published_scores(names),
+    }
+    texts = {
+        DATA_FILE: json.dumps(content, ensure_ascii=False, indent=2) + "\n",
+        **table_texts(shown | dict(content)),
+    }
     for name, text in texts.items():
         write_whole(output / name, text)
     return tuple(texts)

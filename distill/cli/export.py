@@ -1,4 +1,6 @@
-"""The export of a finished run on its own: the run's folder goes in; its export, made anew where it is stale, comes out."""
+"""The export of a finished run on its own: the run's folder goes in; its export, made anew where it
+is stale, comes out.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,39 @@ _EXPORT = stage_named("export")
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder of a finished run, such as runs/quickstart.")],
-    push: Annotated[str | None, typer.Option(help="Push it to this Hub repository.", metavar="ORG/NAME")] = None,
-    private: Annotated[bool, typer.Option("--private", help="If the repository is made, only its owner sees it.")] = False,
-    revision: Annotated[str | None, typer.Option(help="The branch to push to (main).", metavar="BRANCH")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be sent, send nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace another model that the repository holds.")] = False,
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR", help="The folder of a finished run, such as runs/quickstart."
+        ),
+    ],
+    push: Annotated[
+        str | None, typer.Option(help="Push it to this Hub repository.", metavar="ORG/NAME")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="If the repository is made, only its owner sees it.")
+    ] = False,
+    revision: Annotated[
+        str | None, typer.Option(help="The branch to push to (main).", metavar="BRANCH")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything, say what would be sent, send nothing."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another model that the repository holds.")
+    ] = False,
 ) -> None:
-    """Hand a finished run's student over: the export folder, made anew where it is stale, and pushed if asked."""
+    """Hand a finished run's student over: the export folder, made anew where it is stale, and
+    pushed if asked.
+    """
     from distill.pipeline.pushing import push_run
     from distill.report.formats import format_bytes
 
     if push is None and (private or revision or force):
-        raise UserError("--private, --revision and --force say how to push: name the repository with --push ORG/NAME.")
+        raise UserError(
+            "--private, --revision and --force say how to push: name the repository with --push ORG/NAME."
+        )
     files = export_run(run, Progress(), dry_run=dry_run)
     OUT.print(f"student: {run / 'export'}: {', '.join(files)}", markup=False, soft_wrap=True)
     if push is None:
@@ -48,24 +70,42 @@ def export(
     if dry_run:
         made = f", a new {'private' if private else 'public'} repository" if done.created else ""
         told = f"would go to {done.url}{made}, as {done.tag}; nothing was sent"
-        OUT.print(f"{len(done.sizes)} files, {format_bytes(sum(done.sizes.values()))}, {told}", markup=False, soft_wrap=True)
+        OUT.print(
+            f"{len(done.sizes)} files, {format_bytes(sum(done.sizes.values()))}, {told}",
+            markup=False,
+            soft_wrap=True,
+        )
     else:
-        OUT.print(f"pushed: {done.url} as {done.tag} (commit {done.commit})", markup=False, soft_wrap=True)
+        OUT.print(
+            f"pushed: {done.url} as {done.tag} (commit {done.commit})", markup=False, soft_wrap=True
+        )
     if done.removed:
-        OUT.print(f"{'to go' if dry_run else 'gone'}: {', '.join(done.removed)}", markup=False, soft_wrap=True)
+        OUT.print(
+            f"{'to go' if dry_run else 'gone'}: {', '.join(done.removed)}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> list[str]:
-    """Make a finished run's export anew if it is missing, cut short or older than the run or this package; its files.
+    """Make a finished run's export anew if it is missing, cut short or older than the run or this
+    package; its files.
 
-    Raises UserError if the run is not finished, or with `dry_run`, if the export would have to be made.
+    Raises UserError if the run is not finished, or with `dry_run`, if the export would have to be
+    made.
     """
     run = open_run(folder, progress)
     stage = StageFolder(folder, "export")
     record = stage.record()
-    if record is None or record.fingerprint != stage_fingerprint(run, _EXPORT) or not _is_whole(stage.final, record):
+    if (
+        record is None
+        or record.fingerprint != stage_fingerprint(run, _EXPORT)
+        or not _is_whole(stage.final, record)
+    ):
         if dry_run:
-            raise UserError(f"{stage.final} is missing or out of date; python -m distill export {folder} makes it.")
+            raise UserError(
+                f"{stage.final} is missing or out of date; python -m distill export {folder} makes it."
+            )
         silence_libraries()
         record = make_stage(run, _EXPORT)
         write_report(run)
@@ -76,18 +116,30 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
 
 
 def open_run(folder: Path, progress: Progress) -> Run:
-    """A finished run as its folder tells it. Raises UserError if a stage before the export is missing or was redone since."""
+    """A finished run as its folder tells it. Raises UserError if a stage before the export is
+    missing or was redone since.
+    """
     try:
         report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         executions, overrides = report["stages"], tuple(report["overrides"])
         recipe = Recipe.model_validate(report["recipe"])
     except FileNotFoundError:
         what = "has no report.json: its run has not ended" if folder.is_dir() else "is not there"
-        raise UserError(f"{folder} {what}; name the folder of a finished run, such as runs/quickstart.") from None
+        raise UserError(
+            f"{folder} {what}; name the folder of a finished run, such as runs/quickstart."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise UserError(f"{folder / 'report.json'} is not one of this version of distill; run the recipe again.") from error
-    records = {name: StageFolder(folder, name).record() for name in _EXPORT.reads if name in recipe.stages}
-    missing = [name for name, record in records.items() if record is None or record.identity != executions.get(name)]
+        raise UserError(
+            f"{folder / 'report.json'} is not one of this version of distill; run the recipe again."
+        ) from error
+    records = {
+        name: StageFolder(folder, name).record() for name in _EXPORT.reads if name in recipe.stages
+    }
+    missing = [
+        name
+        for name, record in records.items()
+        if record is None or record.identity != executions.get(name)
+    ]
     if missing:
         raise UserError(
             f"{folder} is not finished: what it has of {', '.join(missing)} is missing or not of the same run; "

@@ -1,4 +1,6 @@
-"""The look inside alone: the names of any models and parallel sentences go in; figures, tables and a page come out."""
+"""The look inside alone: the names of any models and parallel sentences go in; figures, tables and
+a page come out.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from distill.runtime.progress import Progress, silence_libraries
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from distill.inspection.result import InspectionResult
+    from distill.report.results.inspection import InspectionResult
 
 _OPTIONS = {
     "teacher.model": "MODEL",
@@ -34,28 +36,52 @@ _OPTIONS = {
 def inspect(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Hub ids, folders, runs, package:NAME; the others are held to the first."),
+        typer.Argument(
+            metavar="MODEL...",
+            help="Hub ids, folders, runs, package:NAME; the others are held to the first.",
+        ),
     ],
-    sentences: Annotated[str, typer.Option(help="Parallel sentences: a file, or a folder with a file or folder a language.")],
+    sentences: Annotated[
+        str,
+        typer.Option(
+            help="Parallel sentences: a file, or a folder with a file or folder a language."
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="The folder to write figures, tables and page to.")],
-    kept: Annotated[str | None, typer.Option(help="The language that the students are for.", metavar="LANGUAGE")] = None,
-    languages: Annotated[str | None, typer.Option(help="Languages, with commas (all).", metavar="en,sv,...")] = None,
+    kept: Annotated[
+        str | None, typer.Option(help="The language that the students are for.", metavar="LANGUAGE")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Languages, with commas (all).", metavar="en,sv,...")
+    ] = None,
     max_sentences: Annotated[int | None, typer.Option(help="At most so many, drawn (all).")] = None,
-    prefix: Annotated[str, typer.Option(help='What the models want in front of a text, such as "query: ".')] = "",
+    prefix: Annotated[
+        str, typer.Option(help='What the models want in front of a text, such as "query: ".')
+    ] = "",
     pooling: Annotated[str | None, typer.Option(help="mean or cls (mean).")] = None,
-    id_column: Annotated[str | None, typer.Option("--id", help="The column of the ids that translations share (id).")] = None,
-    text_column: Annotated[str | None, typer.Option("--text", help="The column of the sentences (text).")] = None,
-    language_column: Annotated[str | None, typer.Option("--language", help="The column of the languages (language).")] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="The column of the ids that translations share (id).")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text", help="The column of the sentences (text).")
+    ] = None,
+    language_column: Annotated[
+        str | None, typer.Option("--language", help="The column of the languages (language).")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16 (auto).")] = None,
 ) -> None:
-    """Show what each layer of any models knows of language and meaning, on sentences that are translations of each other."""
+    """Show what each layer of any models knows of language and meaning, on sentences that are
+    translations of each other.
+    """
     from distill.inspection.writing import PAGE
 
     result = inspect_to_folder(
         models,
         section={
             "sentences": sentences,
-            "languages": None if languages is None else [code.strip() for code in languages.split(",") if code.strip()],
+            "languages": None
+            if languages is None
+            else [code.strip() for code in languages.split(",") if code.strip()],
             "max_sentences": max_sentences,
             "id": id_column,
             "text": text_column,
@@ -83,20 +109,23 @@ def inspect_to_folder(
     output: Path,
     progress: Progress,
 ) -> InspectionResult:
-    """Look into `models` on the sentences that `section` names, and write figures, tables and page to `output`.
+    """Look into `models` on the sentences that `section` names, and write figures, tables and page
+    to `output`.
 
-    `section` holds the keys of a recipe's `inspection:`. Hidden states that `output` keeps from an earlier call are taken
-    from there. Raises UserError for what a user can put right.
+    `section` holds the keys of a recipe's `inspection:`. Hidden states that `output` keeps from an
+    earlier call are taken from there. Raises UserError for what a user can put right.
     """
     from distill.benchmark.subjects import location_of
     from distill.inspection.inspect import inspect_models
-    from distill.models import describe_teacher, load_config, load_teacher
+    from distill.models import load_config, load_with_tokenizer, model_identity
 
     if output.exists() and not output.is_dir():
         raise UserError(f"--output: {output} is a file; name a folder.")
     named = {name: location_of(name) for name in map(model_name, models)}
     checked = section_of(InspectionSection, {"models": list(named), **section})
-    teacher_section = section_of(TeacherSection, {"model": models[0], "pooling": pooling, "prefixes": {"query": prefix}})
+    teacher_section = section_of(
+        TeacherSection, {"model": models[0], "pooling": pooling, "prefixes": {"query": prefix}}
+    )
     silence_libraries()
     with as_options(_OPTIONS):
         for location in named.values():
@@ -104,8 +133,8 @@ def inspect_to_folder(
         output.mkdir(parents=True, exist_ok=True)
         return inspect_models(
             checked,
-            load=lambda name: load_teacher(named[name]),
-            identify=lambda name: describe_teacher(named[name], "main"),
+            load=lambda name: load_with_tokenizer(named[name]),
+            identify=lambda name: model_identity(named[name], "main"),
             teacher_section=teacher_section,
             kept=kept,
             seed=0,
@@ -121,13 +150,23 @@ def inspection_tables(result: InspectionResult) -> list[Table]:
     from rich.table import Table
 
     from distill.inspection.wording import short_name
-    from distill.inspection.writing import language_cells, language_titles, layer_cells, layer_titles
+    from distill.inspection.writing import (
+        language_cells,
+        language_titles,
+        layer_cells,
+        layer_titles,
+    )
 
     tables = []
     for model in asdict(result)["models"]:
         for title, titles, rows, cells in (
             ("layer by layer", layer_titles(), model["layers"], layer_cells),
-            ("language by language, in the last layer", language_titles(result.kept), model["languages"], language_cells),
+            (
+                "language by language, in the last layer",
+                language_titles(result.kept),
+                model["languages"],
+                language_cells,
+            ),
         ):
             table = Table(titles[0], box=None, pad_edge=False, title_justify="left")
             table.title = f"\n{escape(short_name(model['model']))}, {title}"

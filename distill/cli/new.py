@@ -11,8 +11,15 @@ from distill.cli.console import OUT
 
 
 def new(
-    language: Annotated[str, typer.Argument(metavar="LANGUAGE", help="A code of ISO 639 (sv) or an English name (swedish).")],
-    output: Annotated[Path | None, typer.Option(help="The file to write; LANGUAGE.yaml by default.")] = None,
+    language: Annotated[
+        str,
+        typer.Argument(
+            metavar="LANGUAGE", help="A code of ISO 639 (sv) or an English name (swedish)."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write; LANGUAGE.yaml by default.")
+    ] = None,
 ) -> None:
     """Write a commented recipe for a language, to be read, changed and run."""
     from distill.new.command import write_recipe

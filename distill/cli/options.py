@@ -1,4 +1,6 @@
-"""What a stand-alone command is told: options go in; sections of a recipe come out, and mistakes in the options' own words."""
+"""What a stand-alone command is told: options go in; sections of a recipe come out, and mistakes in
+the options' own words.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,23 @@ Kind = TypeVar("Kind", bound=Section)
 
 
 def section_of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
-    """A recipe's section from options; those that were not given are left out. Raises UserError with every mistake."""
+    """A recipe's section from options; those that were not given are left out. Raises UserError
+    with every mistake.
+    """
     try:
-        return kind.model_validate({key: value for key, value in values.items() if value is not None})
+        return kind.model_validate(
+            {key: value for key, value in values.items() if value is not None}
+        )
     except ValidationError as error:
         problems = []
         for problem in error.errors():
-            where = "-".join(str(part) for part in problem["loc"] if part != "keep").replace("_", "-")
+            where = "-".join(str(part) for part in problem["loc"] if part != "keep").replace(
+                "_", "-"
+            )
             message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"--{where}: {message}; found {problem['input']!r}." if where else f"{message}.")
+            problems.append(
+                f"--{where}: {message}; found {problem['input']!r}." if where else f"{message}."
+            )
         raise UserError("\n".join(problems)) from error
 
 
@@ -40,8 +50,11 @@ def words_of(given: Sequence[str] | None, option: str, known: Sequence[str]) -> 
     return words or None
 
 
-def counts_of(given: Sequence[str] | None, option: str, *, least: int = 1, word: str | None = None) -> list[int | str] | None:
-    """The whole numbers of an option that was given several times, or once with commas; None if it was not.
+def counts_of(
+    given: Sequence[str] | None, option: str, *, least: int = 1, word: str | None = None
+) -> list[int | str] | None:
+    """The whole numbers of an option that was given several times, or once with commas; None if it
+    was not.
 
     Instead of a number `word` may stand, if there is one. Raises UserError for anything else.
     """
@@ -52,13 +65,17 @@ def counts_of(given: Sequence[str] | None, option: str, *, least: int = 1, word:
             continue
         if not text.isascii() or not text.isdigit() or int(text) < least:
             other = f", or {word}" if word else ""
-            raise UserError(f"{option}: {text!r} should be a whole number of at least {least}{other}.")
+            raise UserError(
+                f"{option}: {text!r} should be a whole number of at least {least}{other}."
+            )
         counts.append(int(text))
     return counts or None
 
 
 def model_name(model: str) -> str:
-    """A model's name as sections take it: a folder of one word is a path. Raises UserError for any other single word."""
+    """A model's name as sections take it: a folder of one word is a path. Raises UserError for any
+    other single word.
+    """
     if "/" in model or model.startswith(("package:", ".", "~")):
         return model
     if Path(model).is_dir():
@@ -79,4 +96,9 @@ def as_options(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def _split(given: Sequence[str] | None) -> list[str]:
-    return [part for text in given or () for part in (piece.strip() for piece in text.split(",")) if part]
+    return [
+        part
+        for text in given or ()
+        for part in (piece.strip() for piece in text.split(","))
+        if part
+    ]

@@ -12,13 +12,25 @@ from distill.runtime.progress import Progress
 
 
 def recipe(
-    name: Annotated[str, typer.Argument(help="A recipe's file, or the name of one in recipes/.", metavar="NAME_OR_PATH")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe's file, or the name of one in recipes/.", metavar="NAME_OR_PATH"
+        ),
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key: section.key=value.", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Override a key: section.key=value.", metavar="KEY=VALUE"),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")] = None,
-    force: Annotated[str | None, typer.Option(help="Redo this stage, and those after it.", metavar="STAGE")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
+    until: Annotated[
+        str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")
+    ] = None,
+    force: Annotated[
+        str | None, typer.Option(help="Redo this stage, and those after it.", metavar="STAGE")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
 ) -> None:
     """Run a recipe: from text and a teacher to a student with its proof, scores and report."""

@@ -1,6 +1,8 @@
-"""What any models can do: their names and a file of tasks go in; scores with intervals come out, the first model as reference.
+"""What any models can do: their names and a file of tasks go in; scores with intervals come out,
+the first model as reference.
 
-They are fine-tuned by the code of the evaluation stage, and measurements are kept, so that an interrupted command goes on.
+They are fine-tuned by the code of the evaluation stage, and measurements are kept, so that an
+interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from distill.evaluation.evaluate import EvaluationResult
+    from distill.report.results.evaluation import EvaluationResult
 
 
 def score_models(
@@ -29,32 +31,38 @@ def score_models(
     progress: Progress,
     interruption: Interruption,
 ) -> EvaluationResult:
-    """Every model on every task, compared with the first; goes on from what `output` holds of the same tasks and protocol.
+    """Every model on every task, compared with the first; goes on from what `output` holds of the
+    same tasks and protocol.
 
-    Raises UserError for rows that cannot be read, before a model is loaded, and Interrupted after a signal.
+    Raises UserError for rows that cannot be read, before a model is loaded, and Interrupted after a
+    signal.
     """
     from distill.benchmark.subjects import describe_subject, location_of
     from distill.corpus.sources import describe_source
     from distill.evaluation.evaluate import evaluate_models
-    from distill.models import load_teacher
+    from distill.models import load_with_tokenizer
 
     section = tasks.evaluation.model_copy(update={"models": list(models)})
     teacher = tasks.teacher or TeacherSection(model=models[0])
     mark = fingerprint(
         {
             "section": section.model_dump(mode="json", exclude={"models"}),
-            "sources": [describe_source(source) for task in section.tasks for source in task.sources],
+            "sources": [
+                describe_source(source) for task in section.tasks for source in task.sources
+            ],
             "sentences": teacher.model_dump(include={"pooling", "prefixes"}),
             "seed": tasks.seed,
         },
         "evaluation",
     )
-    folder = output / "scores" / mark  # other tasks have another: none undoes hours of another's work
+    folder = (
+        output / "scores" / mark
+    )  # other tasks have another: none undoes hours of another's work
     folder.mkdir(parents=True, exist_ok=True)
     _forget_changed(folder, {name: describe_subject(name) for name in models})
     return evaluate_models(
         section,
-        load=lambda name: load_teacher(location_of(name)),
+        load=lambda name: load_with_tokenizer(location_of(name)),
         teacher_section=teacher,
         seed=tasks.seed,
         output=folder,
@@ -65,7 +73,9 @@ def score_models(
 
 
 def _forget_changed(folder: Path, described: Mapping[str, Any]) -> None:
-    """Take out of the folder what was measured of models whose files are no longer the same; note those of all."""
+    """Take out of the folder what was measured of models whose files are no longer the same; note
+    those of all.
+    """
     note, measured = folder / "models.json", folder / "measured.jsonl"
     known: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     changed = {name for name, files in described.items() if known.get(name, files) != files}

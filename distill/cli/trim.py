@@ -1,4 +1,6 @@
-"""Vocabulary trimming alone: a model's name and text files go in; a stock folder with its curve and proof comes out."""
+"""Vocabulary trimming alone: a model's name and text files go in; a stock folder with its curve and
+proof comes out.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress, silence_libraries
 
 if TYPE_CHECKING:
-    from distill.vocabulary.select import VocabularyResult
+    from distill.report.results.vocabulary import VocabularyResult
 
 _OPTIONS = {
     "teacher.model": "MODEL",
@@ -34,23 +36,53 @@ _OPTIONS = {
 
 
 def trim(
-    model: Annotated[str, typer.Argument(help="A Hub id, a folder, or package:multilingual-e5-small.")],
-    text: Annotated[list[str], typer.Argument(help="Text files (txt, jsonl, parquet, conllu, srt; .gz; globs).")],
-    output: Annotated[Path, typer.Option(help="The folder to write model, tokenizer, curve and proof to.")],
-    identical: Annotated[float | None, typer.Option(help="Keep this share of held-out sentences as they are.")] = None,
+    model: Annotated[
+        str, typer.Argument(help="A Hub id, a folder, or package:multilingual-e5-small.")
+    ],
+    text: Annotated[
+        list[str], typer.Argument(help="Text files (txt, jsonl, parquet, conllu, srt; .gz; globs).")
+    ],
+    output: Annotated[
+        Path, typer.Option(help="The folder to write model, tokenizer, curve and proof to.")
+    ],
+    identical: Annotated[
+        float | None, typer.Option(help="Keep this share of held-out sentences as they are.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Keep this many pieces.")] = None,
-    coverage: Annotated[float | None, typer.Option(help="Keep this share of running pieces.")] = None,
-    min_count: Annotated[int | None, typer.Option(help="Keep pieces seen this often (3 without any target).")] = None,
-    floor: Annotated[float, typer.Option(help="Fail if fewer held-out sentences stay as they are.")] = 0.0,
-    heldout: Annotated[float, typer.Option(help="Share of the documents kept apart for curve and proof.")] = 0.05,
+    coverage: Annotated[
+        float | None, typer.Option(help="Keep this share of running pieces.")
+    ] = None,
+    min_count: Annotated[
+        int | None, typer.Option(help="Keep pieces seen this often (3 without any target).")
+    ] = None,
+    floor: Annotated[
+        float, typer.Option(help="Fail if fewer held-out sentences stay as they are.")
+    ] = 0.0,
+    heldout: Annotated[
+        float, typer.Option(help="Share of the documents kept apart for curve and proof.")
+    ] = 0.05,
     lexicon: Annotated[str | None, typer.Option(help="A word list whose pieces stay.")] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="A piece that stays.", metavar="PIECE")] = None,
-    keep_pattern: Annotated[str | None, typer.Option(help="Pieces that match this stay.", metavar="REGEX")] = None,
-    terms: Annotated[str | None, typer.Option(help="A file of domain terms whose pieces stay.")] = None,
-    alphabet: Annotated[bool, typer.Option(help="Keep every character of the language's scripts, and ASCII.")] = True,
-    language: Annotated[str | None, typer.Option(help="The text's language (ISO 639-1), to check it.")] = None,
-    language_filter: Annotated[bool, typer.Option(help="Leave out documents in another language.")] = False,
-    column: Annotated[str, typer.Option(help="The column of jsonl and parquet files that holds the text.")] = "text",
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A piece that stays.", metavar="PIECE")
+    ] = None,
+    keep_pattern: Annotated[
+        str | None, typer.Option(help="Pieces that match this stay.", metavar="REGEX")
+    ] = None,
+    terms: Annotated[
+        str | None, typer.Option(help="A file of domain terms whose pieces stay.")
+    ] = None,
+    alphabet: Annotated[
+        bool, typer.Option(help="Keep every character of the language's scripts, and ASCII.")
+    ] = True,
+    language: Annotated[
+        str | None, typer.Option(help="The text's language (ISO 639-1), to check it.")
+    ] = None,
+    language_filter: Annotated[
+        bool, typer.Option(help="Leave out documents in another language.")
+    ] = False,
+    column: Annotated[
+        str, typer.Option(help="The column of jsonl and parquet files that holds the text.")
+    ] = "text",
     revision: Annotated[str, typer.Option(help="The Hub model's branch, tag or commit.")] = "main",
 ) -> None:
     """Trim a model's vocabulary to the pieces that text files use, proven on documents held out."""
@@ -99,14 +131,16 @@ def trim_to_folder(
 ) -> VocabularyResult:
     """Trim `model` to the text of `sources`, and write everything to the new folder `output`.
 
-    Besides model and tokenizer it holds curve.json, curve.png, proof.json and changed.jsonl. Raises UserError for what a
-    user can put right; the folder is then not there.
+    Besides model and tokenizer it holds curve.json, curve.png, proof.json and changed.jsonl. Raises
+    UserError for what a user can put right; the folder is then not there.
     """
     with as_options(_OPTIONS):
         text = section_of(CorpusSection, {"sources": sources, **corpus})
         section = section_of(VocabularySection, vocabulary)
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise UserError(f"--output: {output} is there already; name another folder, or remove it.")
+            raise UserError(
+                f"--output: {output} is there already; name another folder, or remove it."
+            )
         if text.language_filter and language is None:
             raise UserError("--language-filter needs --language, such as --language sv.")
         for source in [*text.sources, *section.word_lists]:
@@ -135,14 +169,14 @@ def _trim(
 ) -> VocabularyResult:
     from distill.corpus.collect import collect_corpus
     from distill.corpus.documents import document_batches, read_documents
-    from distill.models import load_teacher
+    from distill.models import load_with_tokenizer
     from distill.report.canvas import to_png
     from distill.report.plots import vocabulary_plot
     from distill.vocabulary.counting import available_workers
     from distill.vocabulary.select import select_vocabulary
 
     silence_libraries()
-    teacher = load_teacher(model, revision, task_heads=True)
+    teacher = load_with_tokenizer(model, revision, task_heads=True)
     documents = folder / "corpus"
     documents.mkdir()
     read = collect_corpus(text, language=language, seed=0, output=documents, progress=progress)
@@ -153,7 +187,9 @@ def _trim(
         section,
         teacher=teacher,
         batches=batches,
-        heldout=((document.source, sentence) for document in heldout for sentence in document.sentences),
+        heldout=(
+            (document.source, sentence) for document in heldout for sentence in document.sentences
+        ),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         sources=[(source.label, source.weight) for source in text.sources],
         model_folder=".",
@@ -164,8 +200,15 @@ def _trim(
     progress.warn(result.warnings)
     shutil.rmtree(documents)
     (folder / "curve.png").write_bytes(to_png(vocabulary_plot(asdict(result))))
-    proof = {"model": model, "revision": revision, "corpus": asdict(read), "vocabulary": asdict(result)}
-    (folder / "proof.json").write_text(json.dumps(proof, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    proof = {
+        "model": model,
+        "revision": revision,
+        "corpus": asdict(read),
+        "vocabulary": asdict(result),
+    }
+    (folder / "proof.json").write_text(
+        json.dumps(proof, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
     return result
 
 

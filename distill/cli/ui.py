@@ -9,12 +9,18 @@ import typer
 from distill.cli.console import OUT
 
 
-def ui(port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000) -> None:
+def ui(
+    port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000,
+) -> None:
     """Open MLflow on the project's own runs."""
     from distill.tracking import experiment_views, find_store, serve, without_password
 
     uri, address = find_store(port), f"http://127.0.0.1:{port}"
-    OUT.print(f"MLflow on {without_password(uri)}: {address} (Ctrl-C stops it)", markup=False, soft_wrap=True)
+    OUT.print(
+        f"MLflow on {without_password(uri)}: {address} (Ctrl-C stops it)",
+        markup=False,
+        soft_wrap=True,
+    )
     if uri.startswith("sqlite:///"):
         for name, view in experiment_views(uri, address).items():
             OUT.print(f"  {name}, the best first: {view}", markup=False, soft_wrap=True)

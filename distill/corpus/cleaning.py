@@ -1,4 +1,6 @@
-"""What is done to a document's text before anything counts it: pure functions from string to string."""
+"""What is done to a document's text before anything counts it: pure functions from string to
+string.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,15 @@ import re
 import unicodedata
 from hashlib import blake2b
 
-# Control characters but for tab and newline, soft hyphens, zero-width marks and byte-order marks, private use, and
-# the replacement character that an earlier, wrong decoding left. The zero-width joiners stay: Persian and Hindi need them.
-_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffd\ue000-\uf8ff\ud800-\udfff]")
+# Control characters but for tab and newline, soft hyphens, zero-width marks and byte-order marks,
+# private use, and the replacement character that an earlier, wrong decoding left. The zero-width
+# joiners stay: Persian and Hindi need them.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffd\ue000-\uf8ff\ud800-\udfff]"
+)
 _BLANKS = re.compile(r"[^\S\n]+")
-# The closing quote or bracket belongs to the sentence before; scripts without blanks need none after their full stop.
+# The closing quote or bracket belongs to the sentence before; scripts without blanks need none
+# after their full stop.
 _SENTENCE_END = re.compile(
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’»)\]]))\s+(?=[\"'“”‘«»(\[–—-]?\s?[^\W_])"
     r"|(?:(?<=[。！？؟।॥])|(?<=[。！？؟।॥][」』”’»）)\]]))(?![。！？؟।॥…」』”’»）)\]])\s*"
@@ -19,12 +25,16 @@ _SHORTEST_SENTENCE = 2
 
 
 def clean_text(text: str, *, min_letters: float = 0.0) -> str:
-    """The text without control characters, runs of blanks, repeated lines, and lines that are mostly not letters.
+    """The text without control characters, runs of blanks, repeated lines, and lines that are
+    mostly not letters.
 
-    A line stays if at least `min_letters` (a fraction) of its visible characters are letters or their marks, and if it
-    is not the line before over again, as loops of speech recognition and page furniture are.
+    A line stays if at least `min_letters` (a fraction) of its visible characters are letters or
+    their marks, and if it is not the line before over again, as loops of speech recognition and
+    page furniture are.
     """
-    text = _BLANKS.sub(" ", _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")))
+    text = _BLANKS.sub(
+        " ", _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
+    )
     kept: list[str] = []
     for line in text.split("\n"):
         line = line.strip()
@@ -34,24 +44,31 @@ def clean_text(text: str, *, min_letters: float = 0.0) -> str:
 
 
 def letter_share(text: str) -> float:
-    """Letters and their combining marks as a fraction of the characters that are not blank; 0 for blank text."""
+    """Letters and their combining marks as a fraction of the characters that are not blank; 0 for
+    blank text.
+    """
     visible = [character for character in text if not character.isspace()]
     if not visible:
         return 0.0
-    letters = sum(character.isalpha() or unicodedata.category(character)[0] == "M" for character in visible)
+    letters = sum(
+        character.isalpha() or unicodedata.category(character)[0] == "M" for character in visible
+    )
     return letters / len(visible)
 
 
 def content_hash(text: str) -> int:
     """64 bits that are equal for texts that differ in case and blanks only."""
-    return int.from_bytes(blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest())
+    return int.from_bytes(
+        blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest()
+    )
 
 
 def split_sentences(text: str, *, sentence_a_line: bool = False) -> list[str]:
-    """The sentences of a text: its lines, each split after closing punctuation unless a line is known to be a sentence.
+    """The sentences of a text: its lines, each split after closing punctuation unless a line is
+    known to be a sentence.
 
-    A rule, not a parser: an abbreviation may split one sentence in two, which does no harm where sentences are only
-    counted and compared.
+    A rule, not a parser: an abbreviation may split one sentence in two, which does no harm where
+    sentences are only counted and compared.
     """
     lines = [line.strip() for line in text.split("\n")]
     if sentence_a_line:

@@ -1,4 +1,5 @@
-"""The corpus stage: a recipe's sources go in; train.jsonl and heldout.jsonl come out, a document a line.
+"""The corpus stage: a recipe's sources go in; train.jsonl and heldout.jsonl come out, a document a
+line.
 
 With the language filter foreign.jsonl holds the documents that it left out.
 """
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -18,47 +18,16 @@ from distill.corpus.formats import Tally
 from distill.corpus.language import LanguageIdentifier
 from distill.corpus.sources import column_value, read_source
 from distill.recipe import CorpusSection, Source
+from distill.report.results.corpus import CorpusResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 
 LANGUAGE_SAMPLE = 200
 """The share of text in another language is that of so many documents."""
-MUCH_FOREIGN = 0.1
-"""With a larger share of documents in another language the user hears of it."""
 MIN_SURVIVING_SHARE = 0.02
-"""Less than this share of the documents surviving means that the text is not what the recipe takes it for."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusResult:
-    """What the corpus stage made; sizes in bytes of UTF-8 text."""
-
-    documents: int
-    bytes: int
-    words: int
-    heldout_documents: int
-    dropped: dict[str, int]
-    """Documents left out, by reason."""
-    foreign_share: float | None
-    """Share of a sample of the documents that is in another language; None if the identifier doesn't know the recipe's."""
-    sources: list[dict[str, Any]]
-    """For each source: name, location, licence, files, rows, bytes, lines, and lines that could not be read."""
-
-    @property
-    def warnings(self) -> list[str]:
-        """What the user should know of the text."""
-        warnings = [
-            f"corpus: of {source['lines']:,} lines of {source['location']}, {source['invalid_utf8']:,} are not UTF-8 and "
-            f"{source['invalid_json']:,} not JSON objects; they were left out (first: {source['first_invalid']})"
-            for source in self.sources
-            if source["invalid_utf8"] or source["invalid_json"]
-        ]
-        if self.foreign_share is not None and self.foreign_share > MUCH_FOREIGN:
-            warnings.append(
-                f"corpus: {self.foreign_share:.0%} of the documents seem to be in another language than the recipe's, or in "
-                "none; check the sources, or filter by language (corpus.language_filter)"
-            )
-        return warnings
+"""Less than this share of the documents surviving means that the text is not what the recipe takes
+it for.
+"""
 
 
 def collect_corpus(
@@ -66,12 +35,14 @@ def collect_corpus(
 ) -> CorpusResult:
     """Read, clean, de-duplicate and split the sources' documents into `output`.
 
-    The split is by group (a film, a row), by hash: the same on every machine and in any order of files.
-    Raises UserError if a source is wrong or almost nothing survives.
+    The split is by group (a film, a row), by hash: the same on every machine and in any order of
+    files. Raises UserError if a source is wrong or almost nothing survives.
     """
     identifier = LanguageIdentifier(language or "")
     if section.language_filter and not identifier.knows:
-        raise UserError(f"corpus.language_filter: the language identifier doesn't know {language!r}; set it to false.")
+        raise UserError(
+            f"corpus.language_filter: the language identifier doesn't know {language!r}; set it to false."
+        )
     dropped: Counter[str] = Counter()
     sample: list[str] = []
     draw = Random(seed)
@@ -90,7 +61,9 @@ def collect_corpus(
             for record in read_source(source, tally):
                 read += 1
                 task.advance(1)
-                text = clean_text(column_value(record, source.column, source), min_letters=section.min_letters)
+                text = clean_text(
+                    column_value(record, source.column, source), min_letters=section.min_letters
+                )
                 if len(text) < section.min_characters:
                     dropped["too short" if text else "no letters"] += 1
                     continue
@@ -99,7 +72,12 @@ def collect_corpus(
                     dropped["duplicate"] += 1
                     continue
                 seen.add(identity)
-                row = {"id": record.origin, "text": text, "sentence_a_line": record.sentence_a_line, "source": number}
+                row = {
+                    "id": record.origin,
+                    "text": text,
+                    "sentence_a_line": record.sentence_a_line,
+                    "source": number,
+                }
                 if section.language_filter and identifier.is_foreign(text):
                     dropped["another language"] += 1
                     foreign.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -108,7 +86,12 @@ def collect_corpus(
                 group = _group_hash(record.group, seed)
                 groups[group] = groups.get(group, 0) + 1
                 encoded = len(text.encode())
-                kept, words, size, source_bytes = kept + 1, words + len(text.split()), size + encoded, source_bytes + encoded
+                kept, words, size, source_bytes = (
+                    kept + 1,
+                    words + len(text.split()),
+                    size + encoded,
+                    source_bytes + encoded,
+                )
                 file.write(json.dumps({**row, "group": group}, ensure_ascii=False) + "\n")
                 if source.max_bytes is not None and source_bytes >= source.max_bytes:
                     break
@@ -129,7 +112,9 @@ def collect_corpus(
         words=words,
         heldout_documents=heldout,
         dropped=dict(dropped),
-        foreign_share=sum(map(identifier.is_foreign, sample)) / len(sample) if identifier.knows else None,
+        foreign_share=sum(map(identifier.is_foreign, sample)) / len(sample)
+        if identifier.knows
+        else None,
         sources=sources,
     )
 
@@ -137,11 +122,14 @@ def collect_corpus(
 def split_documents(everything: Path, groups: dict[int, int], share: float, output: Path) -> int:
     """Write train.jsonl and heldout.jsonl; how many documents were held out.
 
-    The groups with the lowest hashes are held out, until `share` of all groups is reached: at least one, never all.
+    The groups with the lowest hashes are held out, until `share` of all groups is reached: at least
+    one, never all.
     """
     ordered = sorted(groups)
     if len(ordered) < 2:
-        raise UserError("corpus: all text is one document or file, so none can be held out; give it as several.")
+        raise UserError(
+            "corpus: all text is one document or file, so none can be held out; give it as several."
+        )
     count = min(max(1, round(share * len(ordered))), len(ordered) - 1)
     last = ordered[count - 1]
     heldout = 0
@@ -159,7 +147,9 @@ def split_documents(everything: Path, groups: dict[int, int], share: float, outp
 
 
 def _sample(sample: list[str], text: str, before: int, draw: Random) -> None:
-    """Keep an even sample of the texts met so far, `before` ones before this (Vitter 1985, algorithm R)."""
+    """Keep an even sample of the texts met so far, `before` ones before this (Vitter 1985,
+    algorithm R).
+    """
     if len(sample) < LANGUAGE_SAMPLE:
         sample.append(text)
     elif (place := draw.randrange(before + 1)) < LANGUAGE_SAMPLE:

@@ -1,4 +1,6 @@
-"""The corpus stage's documents on disk: one JSON object a line, read in order or in batches of bytes."""
+"""The corpus stage's documents on disk: one JSON object a line, read in order or in batches of
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class Document:
 class DocumentBatch:
     """The documents of a file whose line starts at a byte from `start` on and before `end`.
 
-    Iterating gives source and text of each; a batch can be sent to another process, which then reads it itself.
+    Iterating gives source and text of each; a batch can be sent to another process, which then
+    reads it itself.
     """
 
     path: str
@@ -44,7 +47,9 @@ class DocumentBatch:
             place = self.start
             if place:
                 file.seek(place - 1)
-                place += len(file.readline()) - 1  # the rest of a line that belongs to the batch before, or its newline
+                place += (
+                    len(file.readline()) - 1
+                )  # the rest of a line that belongs to the batch before, or its newline
             while place < self.end and (line := file.readline()):
                 place += len(line)
                 row = json.loads(line)
@@ -61,4 +66,7 @@ def read_documents(path: Path) -> Iterator[Document]:
 def document_batches(path: Path, size: int = BATCH_BYTES) -> list[DocumentBatch]:
     """A file's documents in batches of about `size` bytes."""
     whole = path.stat().st_size
-    return [DocumentBatch(path=str(path), start=start, end=min(start + size, whole)) for start in range(0, whole, size)]
+    return [
+        DocumentBatch(path=str(path), start=start, end=min(start + size, whole))
+        for start in range(0, whole, size)
+    ]

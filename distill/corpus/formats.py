@@ -1,7 +1,7 @@
 """One reader a file format: bytes of a file go in, rows (dictionaries) come out.
 
-A line that is not valid UTF-8 or not valid JSON is counted in the tally and left out; whether there are too many of
-them is for the caller to say.
+A line that is not valid UTF-8 or not valid JSON is counted in the tally and left out; whether there
+are too many of them is for the caller to say.
 """
 
 from __future__ import annotations
@@ -80,14 +80,18 @@ def read_csv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
 
 
 def read_tsv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
-    """A row a line, cells between tabs; a quotation mark is one (IANA, text/tab-separated-values)."""
+    """A row a line, cells between tabs; a quotation mark is one (IANA,
+    text/tab-separated-values).
+    """
     return _read_delimited(file, tally, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _read_delimited(file: IO[bytes], tally: Tally, **dialect: Any) -> Iterator[Row]:
     lines = (line + "\n" for _, line in read_lines(file, tally))
     for row in csv.DictReader(lines, **dialect):
-        yield {column: value for column, value in row.items() if column is not None}  # a row may have cells too many
+        yield {
+            column: value for column, value in row.items() if column is not None
+        }  # a row may have cells too many
 
 
 def read_parquet(file: IO[bytes], tally: Tally) -> Iterator[Row]:
@@ -105,7 +109,9 @@ def read_srt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     entry: list[str] | None = None  # None between an entry's end and the next time line
     for _, line in read_lines(file, tally):
         if _SRT_TIME.match(line.strip()):
-            if entry and entry[-1].isdigit():  # no blank line stood between: that was this entry's number
+            if (
+                entry and entry[-1].isdigit()
+            ):  # no blank line stood between: that was this entry's number
                 entries[-1] = " ".join(entry[:-1])
             entry = []
             entries.append("")
@@ -125,7 +131,9 @@ def read_conllu(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     """
     sentences: list[str] = []
     text, words = None, ""
-    for line in chain((line for _, line in read_lines(file, tally)), [""]):  # the last sentence may lack its blank line
+    for line in chain(
+        (line for _, line in read_lines(file, tally)), [""]
+    ):  # the last sentence may lack its blank line
         if line.startswith("# newdoc") and sentences:
             yield {"text": "\n".join(sentences)}
             sentences = []

@@ -8,8 +8,15 @@ from typing import Any
 _CHARACTERS = 600
 """A text's first so many characters tell its language."""
 _FOREIGN_CONFIDENCE = 0.1
-"""Below this confidence a text is taken to be in another language: close neighbours (Danish, Norwegian) stay above it."""
-_VARIETIES = {"no": ("nb", "nn"), "hr": ("hr", "sr", "bs"), "bs": ("hr", "sr", "bs"), "sr": ("sr", "hr", "bs")}
+"""Below this confidence a text is taken to be in another language: close neighbours (Danish,
+Norwegian) stay above it.
+"""
+_VARIETIES = {
+    "no": ("nb", "nn"),
+    "hr": ("hr", "sr", "bs"),
+    "bs": ("hr", "sr", "bs"),
+    "sr": ("sr", "hr", "bs"),
+}
 """Codes that stand for several of the identifier's languages, or that it can't tell apart."""
 
 
@@ -35,7 +42,11 @@ class LanguageIdentifier:
         from lingua import Language
 
         codes = {code.upper() for code in _VARIETIES.get(self.language, (self.language,))}
-        return {one for one in Language.all() if {one.iso_code_639_1.name, one.iso_code_639_3.name} & codes}
+        return {
+            one
+            for one in Language.all()
+            if {one.iso_code_639_1.name, one.iso_code_639_3.name} & codes
+        }
 
     @cached_property
     def _detector(self) -> Any:

@@ -1,6 +1,8 @@
-"""A recipe's source goes in; its rows come out one by one, whether from the Hub, from files or from a package.
+"""A recipe's source goes in; its rows come out one by one, whether from the Hub, from files or from
+a package.
 
-Every way in which a source can be wrong (missing, empty, unreadable, without the column) leaves here as a UserError.
+Every way in which a source can be wrong (missing, empty, unreadable, without the column) leaves
+here as a UserError.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from distill.recipe import Source
 from distill.runtime.errors import UserError
 
 MAX_INVALID_SHARE = 0.01
-"""A source with a larger share of unreadable lines is an error: its encoding or format is another than was said."""
+"""A source with a larger share of unreadable lines is an error: its encoding or format is another
+than was said.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +39,9 @@ class Record:
 
 
 def list_files(source: Source) -> list[str]:
-    """Addresses of the files that a `path` or `package` source names, sorted. Raises UserError if there are none."""
+    """Addresses of the files that a `path` or `package` source names, sorted. Raises UserError if
+    there are none.
+    """
     if source.package:
         return _package_files(source)
     import fsspec
@@ -44,30 +50,53 @@ def list_files(source: Source) -> list[str]:
     try:
         filesystem, root = fsspec.core.url_to_fs(address)
         # A file whose own name has a bracket or a question mark is that file, not a pattern.
-        found = [root] if filesystem.isfile(root) else sorted(str(path) for path in filesystem.glob(root))
-        files = [filesystem.unstrip_protocol(path) if "://" in address else path for path in found if filesystem.isfile(path)]
+        found = (
+            [root]
+            if filesystem.isfile(root)
+            else sorted(str(path) for path in filesystem.glob(root))
+        )
+        files = [
+            filesystem.unstrip_protocol(path) if "://" in address else path
+            for path in found
+            if filesystem.isfile(path)
+        ]
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"source {source.location}: cannot be listed ({_first_line(error)}).") from error
+        raise UserError(
+            f"source {source.location}: cannot be listed ({_first_line(error)})."
+        ) from error
     if files:
         return files
     if found and filesystem.isdir(found[0]):
-        raise UserError(f"source {source.location}: this is a folder; name its files, such as {source.path}/*.txt.")
+        raise UserError(
+            f"source {source.location}: this is a folder; name its files, such as {source.path}/*.txt."
+        )
     raise UserError(f"source {source.location}: there is no such file.")
 
 
 def describe_source(source: Source) -> dict[str, Any]:
     """What identifies a source's content without reading it: for fingerprints."""
     if source.hub:
-        return {"hub": source.hub, "config": source.config, "split": source.split, "revision": source.revision}
+        return {
+            "hub": source.hub,
+            "config": source.config,
+            "split": source.split,
+            "revision": source.revision,
+        }
     if source.package:
-        return {"package": source.package, "version": _package_version(source), "files": source.files}
+        return {
+            "package": source.package,
+            "version": _package_version(source),
+            "files": source.files,
+        }
     import fsspec
 
     described = []
     for address in list_files(source):
         filesystem, path = fsspec.core.url_to_fs(address)
         info = filesystem.info(path)
-        described.append([address, info.get("size"), str(info.get("mtime") or info.get("ETag") or "")])
+        described.append(
+            [address, info.get("size"), str(info.get("mtime") or info.get("ETag") or "")]
+        )
     return {"path": source.path, "files": described}
 
 
@@ -94,7 +123,9 @@ def column_value(record: Record, column: str, source: Source) -> str:
     """
     if column not in record.row:
         columns = ", ".join(sorted(map(str, record.row))) or "none"
-        raise UserError(f"source {source.location}: there is no column {column!r} in {record.origin}; its columns: {columns}.")
+        raise UserError(
+            f"source {source.location}: there is no column {column!r} in {record.origin}; its columns: {columns}."
+        )
     value = record.row[column]
     if value is None:
         return ""
@@ -102,7 +133,9 @@ def column_value(record: Record, column: str, source: Source) -> str:
         return str(value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "\n".join(value)
-    raise UserError(f"source {source.location}: column {column!r} holds {type(value).__name__} in {record.origin}, not text.")
+    raise UserError(
+        f"source {source.location}: column {column!r} holds {type(value).__name__} in {record.origin}, not text."
+    )
 
 
 def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
@@ -123,12 +156,23 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
             with fsspec.open(address, "rb", compression=compression) as file:
                 for number, row in enumerate(READERS[form](file, tally)):
                     origin = f"{name}, row {number + 1}"
-                    # A film has one file of speech and one of intertitles, both under the film's name: the file's
-                    # name is its group where the whole file is one document.
+                    # A film has one file of speech and one of intertitles, both under the film's
+                    # name: the file's name is its group where the whole file is one document.
                     group = name if form in SENTENCE_A_LINE else f"{name}#{number}"
-                    yield Record(row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE)
-        except (OSError, EOFError, zlib.error, gzip.BadGzipFile, csv.Error, pyarrow.ArrowException) as error:
-            raise UserError(f"source {source.location}: {name} cannot be read as {form} ({_first_line(error)}).") from error
+                    yield Record(
+                        row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE
+                    )
+        except (
+            OSError,
+            EOFError,
+            zlib.error,
+            gzip.BadGzipFile,
+            csv.Error,
+            pyarrow.ArrowException,
+        ) as error:
+            raise UserError(
+                f"source {source.location}: {name} cannot be read as {form} ({_first_line(error)})."
+            ) from error
 
 
 def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
@@ -137,13 +181,19 @@ def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
 
     assert source.hub is not None
     try:
-        rows = datasets.load_dataset(source.hub, source.config, split=source.split, revision=source.revision, streaming=True)
+        rows = datasets.load_dataset(
+            source.hub, source.config, split=source.split, revision=source.revision, streaming=True
+        )
         for number, row in enumerate(rows):
             tally.lines += 1
             origin = f"{source.hub}, row {number + 1}"
-            yield Record(row=dict(row), origin=origin, group=f"{source.hub}#{number}", sentence_a_line=False)
+            yield Record(
+                row=dict(row), origin=origin, group=f"{source.hub}#{number}", sentence_a_line=False
+            )
     except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError) as error:
-        raise UserError(f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)}).") from error
+        raise UserError(
+            f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)})."
+        ) from error
 
 
 def _package_version(source: Source) -> str:
@@ -166,7 +216,9 @@ def _package_files(source: Source) -> list[str]:
 
 def _matches(path: str, pattern: str) -> bool:
     """Whether `path` matches the glob; `**/` stands for any folders, none among them."""
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, pattern.replace("**/", ""))
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(
+        path, pattern.replace("**/", "")
+    )
 
 
 def _first_line(error: Exception) -> str:

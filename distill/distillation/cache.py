@@ -1,4 +1,6 @@
-"""The teacher's states of all training chunks, computed once and kept on disk: it pays where text is read several times."""
+"""The teacher's states of all training chunks, computed once and kept on disk: it pays where text
+is read several times.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,35 @@ _RAW = {torch.bfloat16: (np.int16, torch.int16), torch.float32: (np.int32, torch
 
 
 class TeacherCache:
-    """States of every token as the teacher computes them, in the order of the chunks: mapped layers, query, key, value."""
+    """States of every token as the teacher computes them, in the order of the chunks: mapped
+    layers, query, key, value.
+    """
 
     def __init__(self, criterion: Criterion, chunks: Chunks, folder: Path) -> None:
         """`folder` holds what a cut-off try had computed, and will hold the rest."""
         teacher, weights = criterion.teacher.config, criterion.section.objectives
         last = criterion.layers[-1] != teacher.num_hidden_layers
-        self._hidden, self._projections = len(criterion.layers) + last, 3 if weights.relations else 0
+        self._hidden, self._projections = (
+            len(criterion.layers) + last,
+            3 if weights.relations else 0,
+        )
         self._dtype = criterion.teacher.dtype
         self._numpy, self._raw = _RAW[self._dtype]
         self._criterion, self._chunks, self._folder = criterion, chunks, folder
-        self._shape = (int(chunks.offsets[-1]), self._hidden + self._projections, teacher.hidden_size)
+        self._shape = (
+            int(chunks.offsets[-1]),
+            self._hidden + self._projections,
+            teacher.hidden_size,
+        )
 
     @property
     def bytes(self) -> int:
         """How much room it takes on disk."""
         return int(np.prod(self._shape) * np.dtype(self._numpy).itemsize)
 
-    def fill(self, masking: Masking, padding: int, device: torch.device, progress: Progress) -> None:
+    def fill(
+        self, masking: Masking, padding: int, device: torch.device, progress: Progress
+    ) -> None:
         """Compute what is not there yet. Raises UserError if the disk has no room for it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         done_file, file = self._folder / "done", self._folder / "states.raw"
@@ -51,15 +64,27 @@ class TeacherCache:
             )
         progress.say(f"distillation: the teacher's states take {self.bytes / 1e9:,.2f} GB on disk")
         states = np.memmap(file, dtype=self._numpy, mode="r+" if done else "w+", shape=self._shape)
-        with progress.task("distillation: teacher's states", total=self._shape[0], unit="tokens") as task:
+        with progress.task(
+            "distillation: teacher's states", total=self._shape[0], unit="tokens"
+        ) as task:
             task.advance(float(self._chunks.offsets[done]))
             while done < len(self._chunks):
-                end = max(done + 1, int(np.searchsorted(self._chunks.offsets, self._chunks.offsets[done] + _BATCH_TOKENS)) - 1)
+                end = max(
+                    done + 1,
+                    int(
+                        np.searchsorted(
+                            self._chunks.offsets, self._chunks.offsets[done] + _BATCH_TOKENS
+                        )
+                    )
+                    - 1,
+                )
                 rows = np.arange(done, end)
                 batch = masking.batch(self._chunks, rows, padding, epoch=0).to(device)
                 with torch.inference_mode():
                     target = self._criterion.read_teacher(batch)
-                    everything = torch.stack([*target.hidden, *target.projections], dim=2)[batch.mask.bool()]
+                    everything = torch.stack([*target.hidden, *target.projections], dim=2)[
+                        batch.mask.bool()
+                    ]
                 span = slice(int(self._chunks.offsets[done]), int(self._chunks.offsets[end]))
                 states[span] = everything.to(self._dtype).view(self._raw).cpu().numpy()
                 task.advance(span.stop - span.start)
@@ -69,7 +94,9 @@ class TeacherCache:
 
     def open(self) -> None:
         """Map what another process has computed."""
-        self._states = np.memmap(self._folder / "states.raw", dtype=self._numpy, mode="r", shape=self._shape)
+        self._states = np.memmap(
+            self._folder / "states.raw", dtype=self._numpy, mode="r", shape=self._shape
+        )
 
     def __call__(self, batch: Batch, rows: np.ndarray) -> States:
         """The teacher's states of the batch's rows, as `Criterion.read_teacher` gives them."""
@@ -78,4 +105,6 @@ class TeacherCache:
             own = self._states[self._chunks.offsets[row] : self._chunks.offsets[row + 1]]
             found[i, : len(own)] = torch.from_numpy(np.array(own)).view(self._dtype)
         parts = found.to(batch.ids.device).unbind(2)
-        return States(hidden=parts[: self._hidden], projections=parts[self._hidden :], attentions=())
+        return States(
+            hidden=parts[: self._hidden], projections=parts[self._hidden :], attentions=()
+        )

@@ -1,4 +1,6 @@
-"""How close a student is to its teacher on held-out text: the objectives, and a few numbers that need no labels."""
+"""How close a student is to its teacher on held-out text: the objectives, and a few numbers that
+need no labels.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ class Reference:
 
 @torch.no_grad()
 def make_reference(
-    criterion: Criterion, heldout: Chunks, masking: Masking, piece_bytes: np.ndarray, padding: int, device: torch.device
+    criterion: Criterion,
+    heldout: Chunks,
+    masking: Masking,
+    piece_bytes: np.ndarray,
+    padding: int,
+    device: torch.device,
 ) -> Reference:
     """The teacher's states on the first held-out chunks, up to about 12,000 tokens."""
     count = int(np.searchsorted(np.cumsum(heldout.lengths), _MAX_TOKENS)) + 1
@@ -42,18 +49,24 @@ def make_reference(
         batch = masking.batch(heldout, rows[start : start + size], padding, epoch=0).to(device)
         batches.append((batch, criterion.read_teacher(batch)))
         start += size
-    pooled = torch.cat([pool(states.last.float(), batch.mask, criterion.pooling) for batch, states in batches])
-    return Reference(batches=batches, pooled=F.normalize(pooled, dim=-1), piece_bytes=torch.from_numpy(piece_bytes).to(device))
+    pooled = torch.cat(
+        [pool(states.last.float(), batch.mask, criterion.pooling) for batch, states in batches]
+    )
+    return Reference(
+        batches=batches,
+        pooled=F.normalize(pooled, dim=-1),
+        piece_bytes=torch.from_numpy(piece_bytes).to(device),
+    )
 
 
 @torch.no_grad()
 def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, float]:
     """The objective, and how near the student is to its teacher; means over the reference.
 
-    `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where a student of another
-    width is mapped to the teacher's (absent if nothing maps it); `neighbour_agreement` is the share of chunks whose nearest
-    other chunk is the same for both; `bits_per_byte`, where pieces are masked, what those cost a byte of
-    their text.
+    `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where
+    a student of another width is mapped to the teacher's (absent if nothing maps it);
+    `neighbour_agreement` is the share of chunks whose nearest other chunk is the same for both;
+    `bits_per_byte`, where pieces are masked, what those cost a byte of their text.
     """
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
@@ -65,20 +78,30 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
             counted = batch.counts[name]
             sums[name] = sums.get(name, 0.0) + float(value) * counted
             counts[name] = counts.get(name, 0.0) + counted
-        mapped = criterion.in_teachers_width(own)
+        mapped = criterion.project_to_teacher(own)
         if mapped is not None:
-            cosine += float((F.cosine_similarity(mapped.float(), target.last.float(), dim=-1) * batch.mask).sum())
+            cosine += float(
+                (
+                    F.cosine_similarity(mapped.float(), target.last.float(), dim=-1) * batch.mask
+                ).sum()
+            )
         tokens += float(batch.mask.sum())
-        pooled.append(pool((own.last if mapped is None else mapped).float(), batch.mask, criterion.pooling))
+        pooled.append(
+            pool((own.last if mapped is None else mapped).float(), batch.mask, criterion.pooling)
+        )
         if bool(batch.chosen.any()):
             labels = batch.labels[batch.chosen]
-            nats += float(F.cross_entropy(criterion.predict(own, batch).float(), labels, reduction="sum"))
+            nats += float(
+                F.cross_entropy(criterion.predict(own, batch).float(), labels, reduction="sum")
+            )
             size += float(reference.piece_bytes[labels].sum())
     own_pooled = F.normalize(torch.cat(pooled), dim=-1)
     agreement = (_nearest(own_pooled) == _nearest(reference.pooled)).float().mean()
     weights = criterion.section.objectives.weights
     measured = {
-        "objective": sum(weights[name] * total / max(1.0, counts[name]) for name, total in sums.items()),
+        "objective": sum(
+            weights[name] * total / max(1.0, counts[name]) for name, total in sums.items()
+        ),
         "neighbour_agreement": float(agreement),
     }
     if mapped is not None:

@@ -1,4 +1,6 @@
-"""What objectives read: a forward pass goes in, hidden states, one layer's projections and attentions come out."""
+"""What objectives read: a forward pass goes in, hidden states, one layer's projections and
+attentions come out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_PROJECTIONS = (("query", "q_lin", "query_proj"), ("key", "k_lin", "key_proj"), ("value", "v_lin", "value_proj"))
+_PROJECTIONS = (
+    ("query", "q_lin", "query_proj"),
+    ("key", "k_lin", "key_proj"),
+    ("value", "v_lin", "value_proj"),
+)
 _FUSED = "Wqkv"
 """ModernBERT's query, key and value in one matrix: a third of the output each, in this order."""
 
@@ -24,7 +30,9 @@ class States:
     projections: tuple[torch.Tensor, ...]
     """Query, key and value of one layer, each [B, L, D], or nothing if they weren't asked for."""
     attentions: tuple[torch.Tensor, ...] = ()
-    """Every layer's attention probabilities, each [B, H, L, L], or nothing if they weren't asked for."""
+    """Every layer's attention probabilities, each [B, H, L, L], or nothing if they weren't asked
+    for.
+    """
 
     @property
     def last(self) -> torch.Tensor:
@@ -33,15 +41,22 @@ class States:
 
 
 class StateReader:
-    """Reads the states of one model; query, key and value through hooks, which work under every attention kernel."""
+    """Reads the states of one model; query, key and value through hooks, which work under every
+    attention kernel.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, *, projections: bool, layer: int | None = None, attentions: bool = False
+        self,
+        model: PreTrainedModel,
+        *,
+        projections: bool,
+        layer: int | None = None,
+        attentions: bool = False,
     ) -> None:
         """`layer` is the one whose projections are read, counted from 1; the last by default.
 
-        Raises ValueError if the model has no such projections, or where it would have to give attentions and, its
-        attention kernel not being the eager one, never computes them.
+        Raises ValueError if the model has no such projections, or where it would have to give
+        attentions and, its attention kernel not being the eager one, never computes them.
         """
         self.encoder = model.base_model
         self._attentions = attentions
@@ -50,14 +65,21 @@ class StateReader:
         self._captured: dict[int, torch.Tensor] = {}
         self._modules = find_projections(self.encoder, layer) if projections else []
         self._hooks = [
-            module.register_forward_hook(lambda _module, _inputs, output, at=at: self._captured.__setitem__(at, output))
+            module.register_forward_hook(
+                lambda _module, _inputs, output, at=at: self._captured.__setitem__(at, output)
+            )
             for at, module in enumerate(self._modules)
         ]
 
     def __call__(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor) -> States:
-        """Run the encoder on one batch. Raises ValueError if attentions are wanted and the kernel doesn't give them."""
+        """Run the encoder on one batch. Raises ValueError if attentions are wanted and the kernel
+        doesn't give them.
+        """
         output = self.encoder(
-            input_ids=ids_BL, attention_mask=mask_BL, output_hidden_states=True, output_attentions=self._attentions
+            input_ids=ids_BL,
+            attention_mask=mask_BL,
+            output_hidden_states=True,
+            output_attentions=self._attentions,
         )
         projections = tuple(self._captured[at] for at in range(len(self._modules)))
         self._captured.clear()
@@ -66,8 +88,12 @@ class StateReader:
         attentions = tuple(output.attentions or ()) if self._attentions else ()
         if self._attentions and (not attentions or any(layer is None for layer in attentions)):
             self._check_kernel()  # it may have been changed since
-            raise ValueError(f"{type(self.encoder).__name__} gave no attentions under its eager attention kernel")
-        return States(hidden=tuple(output.hidden_states), projections=projections, attentions=attentions)
+            raise ValueError(
+                f"{type(self.encoder).__name__} gave no attentions under its eager attention kernel"
+            )
+        return States(
+            hidden=tuple(output.hidden_states), projections=projections, attentions=attentions
+        )
 
     def close(self) -> None:
         """Take the hooks off."""
@@ -83,7 +109,8 @@ class StateReader:
 
 
 def find_projections(encoder: torch.nn.Module, layer: int | None = None) -> list[torch.nn.Module]:
-    """A layer's query, key and value projections, counted from 1 and the last by default; one module if it has them fused.
+    """A layer's query, key and value projections, counted from 1 and the last by default; one
+    module if it has them fused.
 
     Raises ValueError if the architecture has none of known name, or has no such layer.
     """
@@ -92,7 +119,9 @@ def find_projections(encoder: torch.nn.Module, layer: int | None = None) -> list
     if not all(found):
         found = [[module for name, module in named if name == _FUSED and _is_thirds(module)]]
     if not all(found):
-        raise ValueError(f"{type(encoder).__name__} has no query, key and value projections of known name")
+        raise ValueError(
+            f"{type(encoder).__name__} has no query, key and value projections of known name"
+        )
     layers = list(zip(*found, strict=True))
     if layer is not None and not 1 <= layer <= len(layers):
         raise ValueError(

@@ -1,4 +1,6 @@
-"""One optimiser step: the rows of a batch go in; gradients summed over its parts and over processes come out."""
+"""One optimiser step: the rows of a batch go in; gradients summed over its parts and over processes
+come out.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Gradients:
 
 
 class Backward:
-    """Forward and backward over a batch, in parts that memory has room for, on one process or shared out over several."""
+    """Forward and backward over a batch, in parts that memory has room for, on one process or
+    shared out over several.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,9 @@ class Backward:
         self._processes = processes
         self._read_teacher = read_teacher or (lambda batch, rows: criterion.read_teacher(batch))
 
-    def __call__(self, rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False) -> Gradients:
+    def __call__(
+        self, rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False
+    ) -> Gradients:
         """Add the gradients of the batch of `rows` to the parameters'."""
         processes, criterion = self._processes, self._criterion
         whole = [
@@ -71,15 +77,18 @@ class Backward:
                 start = sum(counts[: processes.index])
                 mine = slice(start, start + counts[processes.index])
                 own_batch, rows = batch.part(mine), part[mine]
-                # Every process has the vectors of the whole part, so each gives its share of their objective.
+                # Every process has the vectors of the whole part, so each gives its share of their
+                # objective.
                 whole_share = shares.get("embedding", 0.0)
                 shares = {name: own_batch.counts[name] / max(1.0, totals[name]) for name in values}
-                shares = shares | ({"embedding": whole_share / processes.count} if "embedding" in shares else {})
+                shares = shares | (
+                    {"embedding": whole_share / processes.count} if "embedding" in shares else {}
+                )
             else:  # fewer rows than processes: each computes them all
                 own_batch, rows, counts = batch, part, []
                 shares = {name: share / processes.count for name, share in shares.items()}
             found = self._values(own_batch.to(self._device), rows, counts)
-            criterion.weighed(found, shares).backward()  # type: ignore[no-untyped-call]
+            criterion.total_loss(found, shares).backward()  # type: ignore[no-untyped-call]
             for name, value in found.items():
                 values[name] += float(value.detach()) * shares[name]
         asked, wanted = float(stop), float(due)

@@ -1,6 +1,8 @@
-"""The distillation stage: documents, the trimmed teacher and the initial student go in; model/ and history.json come out.
+"""The distillation stage: documents, the trimmed teacher and the initial student go in; model/ and
+history.json come out.
 
-While it runs, its folder also holds the encoded chunks and the last checkpoint; both go when the student is done.
+While it runs, its folder also holds the encoded chunks and the last checkpoint; both go when the
+student is done.
 """
 
 from __future__ import annotations
@@ -8,16 +10,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.distillation.loop import Log, distil
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection, TeacherSection
+from distill.report.results.distillation import DistillationResult
 from distill.runtime.interruption import Interruption
 from distill.runtime.processes import Processes
 from distill.runtime.progress import Progress
@@ -28,37 +30,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 HELDOUT_DOCUMENTS = 500
-"""Fidelity along the way is measured on the first of the held-out documents; more would only be encoded."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DistillationResult:
-    """How the student was trained."""
-
-    tokens: int
-    steps: int
-    seconds: float
-    tokens_per_second: float
-    final_loss: float | None
-    """Exponential average of the loss over the last steps."""
-    objectives: dict[str, float]
-    """The weight of each objective."""
-    precision: str
-    epochs: float
-    """How often the training text was read."""
-    best_step: int | None
-    """The step whose weights were kept: that with the lowest validation objective; None without validation."""
-    skipped_batches: int
-    """Batches left out because the loss went astray on them."""
-    processes: int
-    resumed_from: int | None
-    fidelity: list[dict[str, float]]
+"""Fidelity along the way is measured on the first of the held-out documents; more would only be
+encoded.
+"""
 
 
 def distil_student(
     section: DistillationSection,
     *,
-    teacher: Teacher,
+    teacher: LoadedModel,
     teacher_section: TeacherSection,
     student: PreTrainedModel,
     layers: Sequence[int],
@@ -71,13 +51,16 @@ def distil_student(
     log: Log,
     processes: Processes | None = None,
 ) -> DistillationResult:
-    """Train `student` to imitate `teacher` on `texts` and save it to `output`, going on from what `output` already holds.
+    """Train `student` to imitate `teacher` on `texts` and save it to `output`, going on from what
+    `output` already holds.
 
-    Every process of a launch runs this; the first reads and writes. Raises UserError if the models lack what an
-    objective compares.
+    Every process of a launch runs this; the first reads and writes. Raises UserError if the models
+    lack what an objective compares.
     """
     everyone = processes or Processes(alone=True)
-    prefixes = list(dict.fromkeys([teacher_section.prefixes.query, teacher_section.prefixes.passage]))
+    prefixes = list(
+        dict.fromkeys([teacher_section.prefixes.query, teacher_section.prefixes.passage])
+    )
     longest = min(teacher.tokenizer.model_max_length, position_limit(student))
 
     def prepare(name: str, texts: Iterable[str], draw: int) -> Chunks:
@@ -97,7 +80,12 @@ def distil_student(
                         seed=draw,
                     )
                 else:
-                    write_blocks(advancing, teacher.tokenizer, folder, block_tokens=min(section.block_tokens, longest))
+                    write_blocks(
+                        advancing,
+                        teacher.tokenizer,
+                        folder,
+                        block_tokens=min(section.block_tokens, longest),
+                    )
         everyone.wait()
         return open_chunks(folder)
 
@@ -121,7 +109,8 @@ def distil_student(
     if everyone.is_first:
         save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
         (output / "history.json").write_text(
-            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n", encoding="utf-8"
+            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n",
+            encoding="utf-8",
         )
     result = DistillationResult(
         tokens=state.tokens,

@@ -1,1 +1,3 @@
-"""Tasks and models go in; fine-tuned where a task asks for it, and compared in pairs, scores with intervals come out."""
+"""Tasks and models go in; fine-tuned where a task asks for it, and compared in pairs, scores with
+intervals come out.
+"""

@@ -1,7 +1,9 @@
-"""A task in several languages: its sources go in; the fine-tunes that its settings ask for, and their scores, come out.
+"""A task in several languages: its sources go in; the fine-tunes that its settings ask for, and
+their scores, come out.
 
-The settings are those of the literature on XNLI (Conneau et al. 2020, Table 1). Rows of one id are translations of each
-other; what is drawn of them follows from the id, so that it is the same sentences in every language.
+The settings are those of the literature on XNLI (Conneau et al. 2020, Table 1). Rows of one id are
+translations of each other; what is drawn of them follows from the id, so that it is the same
+sentences in every language.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from distill.evaluation.protocol import Measured, metric_in
-from distill.evaluation.scores import Score, no_score, seed_score
+from distill.evaluation.scores import no_score, seed_score
 from distill.evaluation.tasks import Row, TaskRows, find_classes, read_split
 from distill.recipe import CrossLingualSection, FineTunedTask
 from distill.recipe.cross_lingual import ALL, Setting, score_name
+from distill.report.results.evaluation import Score
 from distill.runtime.errors import UserError
 
 Rows = dict[str, Row]
@@ -28,7 +31,9 @@ class CrossLingualRows:
     """A task's rows, once for each thing that is learnt from."""
 
     fine_tunes: dict[str, TaskRows]
-    """By the language learnt from, or all of them; with every test set that one of the settings wants of it."""
+    """By the language learnt from, or all of them; with every test set that one of the settings
+    wants of it.
+    """
     test: int
     """Test rows of all languages."""
 
@@ -36,7 +41,8 @@ class CrossLingualRows:
 def read_cross_lingual(task: FineTunedTask, seed: int) -> CrossLingualRows:
     """The rows of the task's languages, as far as its settings want them.
 
-    Raises UserError if a column or a translation is missing, a split has no rows, or classes differ.
+    Raises UserError if a column or a translation is missing, a split has no rows, or classes
+    differ.
     """
     reader = _Reader(task, seed)
     section = reader.section
@@ -47,12 +53,17 @@ def read_cross_lingual(task: FineTunedTask, seed: int) -> CrossLingualRows:
         translated = reader.translations(whole, tests) if setting == "translate_test" else tests
         for language in section.languages:
             rows = list(translated[language].values())
-            wanted.setdefault(section.learnt_from(setting, language), {})[test_name(setting, language)] = rows
+            wanted.setdefault(section.learnt_from(setting, language), {})[
+                test_name(setting, language)
+            ] = rows
     learnt = {language: reader.learnt(language) for language in section.learnt}
     return CrossLingualRows(
         fine_tunes={
             name: _task_rows(
-                task, [learnt[one] for one in (section.languages if name == ALL else [name])], own, reader.left_out
+                task,
+                [learnt[one] for one in (section.languages if name == ALL else [name])],
+                own,
+                reader.left_out,
             )
             for name, own in wanted.items()
         },
@@ -66,16 +77,26 @@ def test_name(setting: Setting, language: str) -> str:
 
 
 def cross_lingual_scores(
-    model: str, task: FineTunedTask, found: Mapping[str, Measured], reference: Mapping[str, Measured] | None, called: str
+    model: str,
+    task: FineTunedTask,
+    found: Mapping[str, Measured],
+    reference: Mapping[str, Measured] | None,
+    called: str,
 ) -> list[Score]:
-    """Each metric under each setting: the average over languages, and every language, each compared with the reference's."""
+    """Each metric under each setting: the average over languages, and every language, each compared
+    with the reference's.
+    """
 
     def score(setting: Setting, metric: str, language: str | None) -> Score:
         own, rates = _values(task, found, setting, metric, language)
-        whole = None if reference is None else _values(task, reference, setting, metric, language)[0]
+        whole = (
+            None if reference is None else _values(task, reference, setting, metric, language)[0]
+        )
         rate = rates.pop() if len(rates) == 1 else None
         name = score_name(task.name, setting, language)
-        return _placed(seed_score(model, name, metric, own, whole, rate, called), task, setting, language)
+        return _placed(
+            seed_score(model, name, metric, own, whole, rate, called), task, setting, language
+        )
 
     return [score(*which) for which in _scored(task)]
 
@@ -83,7 +104,12 @@ def cross_lingual_scores(
 def no_cross_lingual_scores(model: str, task: FineTunedTask, reason: str) -> list[Score]:
     """The same of a model that could not be measured, and why."""
     return [
-        _placed(no_score(model, score_name(task.name, setting, language), metric, reason), task, setting, language)
+        _placed(
+            no_score(model, score_name(task.name, setting, language), metric, reason),
+            task,
+            setting,
+            language,
+        )
         for setting, metric, language in _scored(task)
     ]
 
@@ -103,13 +129,21 @@ def _placed(score: Score, task: FineTunedTask, setting: Setting, language: str |
 
 
 def _values(
-    task: FineTunedTask, found: Mapping[str, Measured], setting: Setting, metric: str, language: str | None
+    task: FineTunedTask,
+    found: Mapping[str, Measured],
+    setting: Setting,
+    metric: str,
+    language: str | None,
 ) -> tuple[list[float], set[float]]:
-    """One value a seed, of a language or of the average over all, and the learning rates behind them."""
+    """One value a seed, of a language or of the average over all, and the learning rates behind
+    them.
+    """
     section = _section(task)
     languages = section.languages if language is None else [language]
     measured = {name: found[section.learnt_from(setting, name)] for name in languages}
-    values = [measured[name].values[metric_in(metric, test_name(setting, name))] for name in languages]
+    values = [
+        measured[name].values[metric_in(metric, test_name(setting, name))] for name in languages
+    ]
     return np.mean(values, axis=0).tolist(), {one.learning_rate for one in measured.values()}
 
 
@@ -127,7 +161,9 @@ class _Reader:
         """Rows without a label that counts, by split and language."""
 
     def learnt(self, language: str) -> dict[str, Rows]:
-        """Training and dev rows; dev is carved from train where there is none, of the same ids in every language."""
+        """Training and dev rows; dev is carved from train where there is none, of the same ids in
+        every language.
+        """
         task = self.task
         rows = {"train": self.read("train", language)}
         if task.dev is not None:
@@ -135,21 +171,31 @@ class _Reader:
         else:
             count = min(len(rows["train"]), max(1, round(task.dev_share * len(rows["train"]))))
             rows["dev"] = self.drawn(rows["train"], count)
-            rows["train"] = {name: row for name, row in rows["train"].items() if name not in rows["dev"]}
+            rows["train"] = {
+                name: row for name, row in rows["train"].items() if name not in rows["dev"]
+            }
             if not rows["train"]:
                 location = task.train.in_language(language).location
-                raise UserError(f"evaluation task {task.name}: {location} has one row, too few to carve dev from.")
-        return {"train": self.drawn(rows["train"], task.max_train), "dev": self.drawn(rows["dev"], task.max_dev)}
+                raise UserError(
+                    f"evaluation task {task.name}: {location} has one row, too few to carve dev from."
+                )
+        return {
+            "train": self.drawn(rows["train"], task.max_train),
+            "dev": self.drawn(rows["dev"], task.max_dev),
+        }
 
     def translations(self, whole: Mapping[str, Rows], tests: Mapping[str, Rows]) -> dict[str, Rows]:
-        """The test rows in a translation into the source language, with the labels that they have in their own.
+        """The test rows in a translation into the source language, with the labels that they have
+        in their own.
 
         `whole` has the rows that `tests` were drawn from.
         """
         section, source = self.section, self.section.source_language
         found = {source: tests[source]}
         for language in section.foreign:
-            other = whole[source] if section.translated is None else self.read("translated", language)
+            other = (
+                whole[source] if section.translated is None else self.read("translated", language)
+            )
             if section.id is None and len(other) != len(whole[language]):
                 raise UserError(
                     f"evaluation task {self.task.name}: {language} has {len(whole[language])} test rows and "
@@ -160,15 +206,24 @@ class _Reader:
                     f"evaluation task {self.task.name}: {len(lacking)} of the test rows in {language} have no translation "
                     f"into {source} (first: {lacking[0]})."
                 )
-            found[language] = {name: replace(other[name], label=row.label) for name, row in tests[language].items()}
+            found[language] = {
+                name: replace(other[name], label=row.label) for name, row in tests[language].items()
+            }
         return found
 
     def read(self, split: str, language: str) -> Rows:
         """All rows of a split in a language."""
         task, section = self.task, self.section
-        source = {"train": task.train, "dev": task.dev, "test": task.test, "translated": section.translated}[split]
+        source = {
+            "train": task.train,
+            "dev": task.dev,
+            "test": task.test,
+            "translated": section.translated,
+        }[split]
         assert source is not None
-        rows = read_split(task, source.in_language(language), f"{split} in {language}", self.left_out, section.id)
+        rows = read_split(
+            task, source.in_language(language), f"{split} in {language}", self.left_out, section.id
+        )
         return dict(sorted(rows.items()))
 
     def drawn(self, rows: Rows, most: int | None) -> Rows:
@@ -183,11 +238,21 @@ class _Reader:
 
 
 def _task_rows(
-    task: FineTunedTask, learnt: Sequence[dict[str, Rows]], tests: Mapping[str, list[Row]], left_out: dict[str, int]
+    task: FineTunedTask,
+    learnt: Sequence[dict[str, Rows]],
+    tests: Mapping[str, list[Row]],
+    left_out: dict[str, int],
 ) -> TaskRows:
-    """What one fine-tune learns from, and its test sets one after another, those of the same rows once."""
-    train, dev = ([row for one in learnt for row in one[split].values()] for split in ("train", "dev"))
-    classes = find_classes(task, {"train": train, "dev": dev, **{f"test in {name}": rows for name, rows in tests.items()}})
+    """What one fine-tune learns from, and its test sets one after another, those of the same rows
+    once.
+    """
+    train, dev = (
+        [row for one in learnt for row in one[split].values()] for split in ("train", "dev")
+    )
+    classes = find_classes(
+        task,
+        {"train": train, "dev": dev, **{f"test in {name}": rows for name, rows in tests.items()}},
+    )
     test: list[Row] = []
     places: dict[str, range] = {}
     for name, rows in tests.items():

@@ -27,15 +27,22 @@ def embed(
     longest: int,
     advance: Callable[[float], object] = lambda texts: None,
 ) -> np.ndarray:
-    """Unit sentence vectors, float32 [texts, hidden], in the order of the texts; a text is cut off at `longest` tokens.
+    """Unit sentence vectors, float32 [texts, hidden], in the order of the texts; a text is cut off
+    at `longest` tokens.
 
     Texts of like length run together, so that hardly any padding is computed.
     """
-    encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
+    encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)[
+        "input_ids"
+    ]
     vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
     for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
-        batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(model.device)
-        hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(
+            model.device
+        )
+        hidden = model.base_model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
         pooled = pool(hidden.float(), batch["attention_mask"], pooling)
         vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         advance(len(rows))

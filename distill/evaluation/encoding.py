@@ -1,7 +1,9 @@
-"""Rows and a tokenizer go in; token ids with their targets come out, and what did not fit is counted.
+"""Rows and a tokenizer go in; token ids with their targets come out, and what did not fit is
+counted.
 
-A text or a pair becomes one input, cut off where it is too long. A sentence of words is never cut: one that is too long
-becomes several inputs, so that every model answers for every word. A word's first piece carries its class.
+A text or a pair becomes one input, cut off where it is too long. A sentence of words is never cut:
+one that is too long becomes several inputs, so that every model answers for every word. A word's
+first piece carries its class.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ class Encoded:
         return [self.inputs[i] for row in rows for i in range(starts[row], starts[row + 1])]
 
 
-def encode_rows(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Encoded:
+def encode_rows(
+    rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int
+) -> Encoded:
     """The rows of one split of `task` as inputs of at most `longest` tokens."""
     if rows and rows[0].words:
         return _encode_sentences(rows, task, tokenizer, longest)
@@ -67,7 +71,9 @@ def encode_rows(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokeni
     encoded = tokenizer(texts, pairs, verbose=False)
     too_long = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) > longest]
     for i in too_long:
-        fitting = tokenizer(texts[i], pairs[i] if pairs else None, truncation=True, max_length=longest)
+        fitting = tokenizer(
+            texts[i], pairs[i] if pairs else None, truncation=True, max_length=longest
+        )
         for name in encoded:
             encoded[name][i] = fitting[name]
     types = encoded.get("token_type_ids")
@@ -77,27 +83,36 @@ def encode_rows(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokeni
         Input(
             ids=ids,
             types=types[i] if types is not None and pairs is not None else None,
-            target=number[row.label] if isinstance(row.label, str) else (float(row.label) - low) / (high - low),  # type: ignore[arg-type]
+            target=number[row.label]
+            if isinstance(row.label, str)
+            else (float(row.label) - low) / (high - low),  # type: ignore[arg-type]
         )
         for i, (row, ids) in enumerate(zip(rows, encoded["input_ids"], strict=True))
     ]
     return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
 
 
-def word_pieces(sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+def word_pieces(
+    sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
+) -> list[list[list[int]]]:
     """The ids of every word of every sentence; none of a word that vanishes.
 
-    Tokenizers of every family split text at blanks, so that these, one after another, are the ids of the joined sentence:
-    the first word by itself, the others after a blank, save where the tokenizer puts that in front of any text.
+    Tokenizers of every family split text at blanks, so that these, one after another, are the ids
+    of the joined sentence: the first word by itself, the others after a blank, save where the
+    tokenizer puts that in front of any text.
     """
 
     def encode(texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)[
+            "input_ids"
+        ]
         return ids
 
     both, bare, after = encode(["a a", "a", " a"])
     blank = " " if both == bare + after else ""
-    spelled = [[word if i == 0 else blank + word for i, word in enumerate(words)] for words in sentences]
+    spelled = [
+        [word if i == 0 else blank + word for i, word in enumerate(words)] for words in sentences
+    ]
     distinct = list(dict.fromkeys(chain.from_iterable(spelled)))
     ids = dict(zip(distinct, encode(distinct), strict=True)) if distinct else {}
     return [[ids[word] for word in words] for words in spelled]
@@ -112,15 +127,27 @@ def used_pieces(splits: Iterable[Encoded], padding: int) -> np.ndarray:
 def renumber(encoded: Encoded, pieces: np.ndarray) -> Encoded:
     """The same with each id's place in `pieces` for the id."""
     place = {int(piece): at for at, piece in enumerate(pieces)}
-    return replace(encoded, inputs=[replace(one, ids=[place[i] for i in one.ids]) for one in encoded.inputs])
+    return replace(
+        encoded, inputs=[replace(one, ids=[place[i] for i in one.ids]) for one in encoded.inputs]
+    )
 
 
 def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, torch.Tensor]:
-    """A batch: ids, mask and types [B, L]; targets [B], or of words [B, L] with -100 where no word begins."""
+    """A batch: ids, mask and types [B, L]; targets [B], or of words [B, L] with -100 where no word
+    begins.
+    """
     longest = max(len(one.ids) for one in inputs)
     shape = (len(inputs), longest)
-    ids, mask, types = np.full(shape, padding), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    targets: Any = np.full(shape, IGNORED) if of_words else np.array([one.target for one in inputs], dtype=np.float32)
+    ids, mask, types = (
+        np.full(shape, padding),
+        np.zeros(shape, dtype=np.int64),
+        np.zeros(shape, dtype=np.int64),
+    )
+    targets: Any = (
+        np.full(shape, IGNORED)
+        if of_words
+        else np.array([one.target for one in inputs], dtype=np.float32)
+    )
     for at, one in enumerate(inputs):
         ids[at, : len(one.ids)] = one.ids
         mask[at, : len(one.ids)] = 1
@@ -132,7 +159,9 @@ def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, t
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _encode_sentences(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Encoded:
+def _encode_sentences(
+    rows: Sequence[Row], task: TaskRows, tokenizer: PreTrainedTokenizerBase, longest: int
+) -> Encoded:
     before, after = special_around(tokenizer)
     room = longest - len(before) - len(after)
     pieces = word_pieces([row.words for row in rows], tokenizer)
@@ -151,13 +180,17 @@ def _encode_sentences(rows: Sequence[Row], task: TaskRows, tokenizer: PreTrained
                     places.append(len(ids))
                 ids += of_word
             targets = tuple(number[row.names[word]] for word in words)
-            inputs.append(Input(ids=[*ids, *after], words=tuple(words), places=tuple(places), targets=targets))
+            inputs.append(
+                Input(ids=[*ids, *after], words=tuple(words), places=tuple(places), targets=targets)
+            )
             row_of.append(at)
     return Encoded(inputs=inputs, row_of=row_of, rows=len(rows), cut=cut)
 
 
 def _runs(pieces: Sequence[list[int]], room: int) -> list[list[tuple[int, list[int]]]]:
-    """The words in runs that fit, each word with its number; one too long for any keeps its beginning."""
+    """The words in runs that fit, each word with its number; one too long for any keeps its
+    beginning.
+    """
     runs: list[list[tuple[int, list[int]]]] = [[]]
     used = 0
     for word, of_word in enumerate(pieces):

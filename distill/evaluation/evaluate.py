@@ -1,6 +1,8 @@
-"""The evaluation stage: tasks and models go in; scores.json comes out, a score for every model, task and metric.
+"""The evaluation stage: tasks and models go in; scores.json comes out, a score for every model,
+task and metric.
 
-What was measured stands line by line in measured.jsonl, so that an interrupted stage goes on with what is missing.
+What was measured stands line by line in measured.jsonl, so that an interrupted stage goes on with
+what is missing.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,20 @@ from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.masked import masked_hits, read_texts
 from distill.evaluation.protocol import Measured, measure_model, planned
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
-from distill.evaluation.scores import Score
 from distill.evaluation.tasks import TaskRows, read_task
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.onnx.conversion import ConversionError
-from distill.recipe import EvaluationSection, FineTunedTask, MaskedTask, RetrievalTask, Task, TeacherSection
+from distill.recipe import (
+    EvaluationSection,
+    FineTunedTask,
+    MaskedTask,
+    RetrievalTask,
+    Task,
+    TeacherSection,
+)
 from distill.recipe.evaluation import OWN_MODELS
+from distill.report.results.evaluation import EvaluationResult, Score
 from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
 from distill.runtime.precision import choose_precision
@@ -37,28 +46,16 @@ Rows = RetrievalRows | list[str] | TaskRows | CrossLingualRows
 STUDENT, INT8 = "student", "student_int8"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationResult:
-    """Every score, and how many rows each task had."""
-
-    scores: list[Score]
-    rows: dict[str, int]
-    """Test rows of each task."""
-    counts: dict[str, dict[str, Any]]
-    """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long for it; of a task in
-    several languages that of each language learnt from, and of all."""
-    scratch: dict[str, Any] | None = None
-    """How scratch was trained, as `distill.evaluation.scratch.read_record` has it."""
-
-
 class _NoModelError(Exception):
-    """A baseline that cannot be loaded, a scratch that cannot be trained, a student that has no int8; its text says why."""
+    """A baseline that cannot be loaded, a scratch that cannot be trained, a student that has no
+    int8; its text says why.
+    """
 
 
 def evaluate_models(
     section: EvaluationSection,
     *,
-    load: Callable[[str], Teacher],
+    load: Callable[[str], LoadedModel],
     teacher_section: TeacherSection,
     seed: int,
     output: Path,
@@ -67,28 +64,35 @@ def evaluate_models(
     reference: str = "teacher",
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
 ) -> EvaluationResult:
-    """Score every model of the section on every task; `load` gives a model and its tokenizer by name.
+    """Score every model of the section on every task; `load` gives a model and its tokenizer by
+    name.
 
-    All are compared with the model named `reference`, where it is among them. Goes on from what `output` already holds.
-    A baseline that cannot be loaded gets scores without a mean that say why.
-    Raises UserError for what the user can mend, and Interrupted after a signal.
+    All are compared with the model named `reference`, where it is among them. Goes on from what
+    `output` already holds. A baseline that cannot be loaded gets scores without a mean that say
+    why. Raises UserError for what the user can mend, and Interrupted after a signal.
     """
     rows = {task.name: _read(task, seed) for task in section.tasks}
     counts = _counts(rows)
     finished = Finished(output / "measured.jsonl", interruption or Interruption())
-    # The reference comes first where it is among the models: the others are compared with it. In int8 the student is scored
-    # in the student's own fine-tunes.
-    names = sorted(section.models, key=lambda name: (name != reference, name == INT8)) if section.tasks else []
+    # The reference comes first where it is among the models: the others are compared with it. In
+    # int8 the student is scored in the student's own fine-tunes.
+    names = (
+        sorted(section.models, key=lambda name: (name != reference, name == INT8))
+        if section.tasks
+        else []
+    )
     scores: list[Score] = []
     whole: dict[str, Any] = {}
     parts = sum(_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
-    with progress.task("evaluation", total=100, unit="%", already=percent * finished.count(names)) as bar:
+    with progress.task(
+        "evaluation", total=100, unit="%", already=percent * finished.count(names)
+    ) as bar:
 
         def advance(share: float, detail: str) -> None:
             bar.advance(percent * share, detail)
 
-        def load_resting(name: str) -> Teacher:
+        def load_resting(name: str) -> LoadedModel:
             began = time.monotonic()
             try:
                 return load(name)  # scratch is trained by this, with a progress of its own
@@ -112,8 +116,12 @@ def evaluate_models(
                         counts[at].setdefault("cut", {})[name] = measured.cut
                 scores += own
                 on_scores(name, task.name, own)
-    (output / "scores.json").write_text(json.dumps([asdict(s) for s in scores], indent=2) + "\n", encoding="utf-8")
-    return EvaluationResult(scores=scores, rows={name: _size(found) for name, found in rows.items()}, counts=counts)
+    (output / "scores.json").write_text(
+        json.dumps([asdict(s) for s in scores], indent=2) + "\n", encoding="utf-8"
+    )
+    return EvaluationResult(
+        scores=scores, rows={name: _size(found) for name, found in rows.items()}, counts=counts
+    )
 
 
 class _Bench:
@@ -125,26 +133,36 @@ class _Bench:
         teacher_section: TeacherSection,
         seed: int,
         finished: Finished,
-        load: Callable[[str], Teacher],
+        load: Callable[[str], LoadedModel],
     ) -> None:
-        self._section, self._teacher_section, self._seed, self._finished = section, teacher_section, seed, finished
+        self._section, self._teacher_section, self._seed, self._finished = (
+            section,
+            teacher_section,
+            seed,
+            finished,
+        )
         self._load_by_name = load
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._precision = finished.precision()
         self._name, self._refused = "", ""
-        self._model: Teacher | None = None
+        self._model: LoadedModel | None = None
 
     def take(self, name: str) -> None:
         """Turn to the model of that name."""
         self._name, self._model, self._refused = name, None, ""
 
     def measure(self, task: Task, rows: Rows, advance: Callable[[float, str], object]) -> Any:
-        """What `scores_of` makes scores of. Raises _NoModelError if the model is a baseline that cannot be loaded."""
+        """What `scores_of` makes scores of. Raises _NoModelError if the model is a baseline that
+        cannot be loaded.
+        """
         if isinstance(rows, CrossLingualRows | TaskRows):
             assert not isinstance(task, RetrievalTask | MaskedTask)
             if isinstance(rows, TaskRows):
                 return self._fine_tuned(task, rows, advance)
-            return {name: self._fine_tuned(task, own, advance, name) for name, own in rows.fine_tunes.items()}
+            return {
+                name: self._fine_tuned(task, own, advance, name)
+                for name, own in rows.fine_tunes.items()
+            }
         found = self._finished.find(self._name, task.name)
         if found is None:
             values = self._values(task, rows, advance)
@@ -152,7 +170,11 @@ class _Bench:
         return found["values"]
 
     def _fine_tuned(
-        self, task: FineTunedTask, rows: TaskRows, advance: Callable[[float, str], object], learnt_from: str | None = None
+        self,
+        task: FineTunedTask,
+        rows: TaskRows,
+        advance: Callable[[float, str], object],
+        learnt_from: str | None = None,
     ) -> Measured:
         self._precision = self._precision or choose_precision(self._section.precision, self._device)
         try:
@@ -175,8 +197,12 @@ class _Bench:
         except ConversionError as error:
             raise _NoModelError(str(error)) from error
 
-    def _values(self, task: Task, rows: Any, advance: Callable[[float, str], object]) -> dict[str, Any]:
-        """For each metric what each row contributes, as JSON writes it; of a masked task it may be a reason instead."""
+    def _values(
+        self, task: Task, rows: Any, advance: Callable[[float, str], object]
+    ) -> dict[str, Any]:
+        """For each metric what each row contributes, as JSON writes it; of a masked task it may be
+        a reason instead.
+        """
         detail = f"{self._name} on {task.name}"
         if isinstance(task, MaskedTask) and self._name == INT8:
             advance(1, detail)
@@ -185,11 +211,17 @@ class _Bench:
         if isinstance(task, RetrievalTask):
             texts = len(rows.queries) + len(rows.passages)
             found = retrieval_values(
-                model, rows, task, self._teacher_section, advance=lambda done: advance(done / texts, detail)
+                model,
+                rows,
+                task,
+                self._teacher_section,
+                advance=lambda done: advance(done / texts, detail),
             )
             return {metric: values.tolist() for metric, values in found.items()}
         assert isinstance(task, MaskedTask)
-        longest = min(self._section.max_length, model.tokenizer.model_max_length, position_limit(model.model))
+        longest = min(
+            self._section.max_length, model.tokenizer.model_max_length, position_limit(model.model)
+        )
         try:
             hits = masked_hits(
                 model.model,
@@ -205,23 +237,34 @@ class _Bench:
             return {"reason": str(error)}
         return {"accuracy": hits.tolist()}
 
-    def _load(self) -> Teacher:
+    def _load(self) -> LoadedModel:
         if self._refused:
             raise _NoModelError(self._refused)
         if self._model is None:
             try:
-                self._model = self._load_int8() if self._name == INT8 else self._load_by_name(self._name)
-            except (ConversionError, UserError, OSError, ValueError, ImportError, RuntimeError) as error:
-                known = isinstance(error, ConversionError) or (self._name == "scratch" and isinstance(error, ValueError))
+                self._model = (
+                    self._load_int8() if self._name == INT8 else self._load_by_name(self._name)
+                )
+            except (
+                ConversionError,
+                UserError,
+                OSError,
+                ValueError,
+                ImportError,
+                RuntimeError,
+            ) as error:
+                known = isinstance(error, ConversionError) or (
+                    self._name == "scratch" and isinstance(error, ValueError)
+                )
                 if self._name in OWN_MODELS and not known:
                     raise
                 self._refused = str(error).removeprefix("teacher.model: ")
                 raise _NoModelError(self._refused) from error
         return self._model
 
-    def _load_int8(self) -> Teacher:
+    def _load_int8(self) -> LoadedModel:
         student = self._load_by_name(STUDENT)
-        return Teacher(model=Int8Encoder(student.model), tokenizer=student.tokenizer)
+        return LoadedModel(model=Int8Encoder(student.model), tokenizer=student.tokenizer)
 
 
 def _read(task: Task, seed: int) -> Rows:
@@ -237,7 +280,9 @@ def _counts(rows: Mapping[str, Rows]) -> dict[str, dict[str, Any]]:
     counts = {name: found.counts for name, found in rows.items() if isinstance(found, TaskRows)}
     for name, found in rows.items():
         if isinstance(found, CrossLingualRows):
-            counts |= {f"{name} from {learnt}": own.counts for learnt, own in found.fine_tunes.items()}
+            counts |= {
+                f"{name} from {learnt}": own.counts for learnt, own in found.fine_tunes.items()
+            }
     return counts
 
 
@@ -251,7 +296,13 @@ def _fine_tunes(task: str, found: Any) -> dict[str, Measured]:
 def _size(rows: Rows) -> int:
     if isinstance(rows, CrossLingualRows):
         return rows.test
-    return len(rows.queries) if isinstance(rows, RetrievalRows) else len(rows.test) if isinstance(rows, TaskRows) else len(rows)
+    return (
+        len(rows.queries)
+        if isinstance(rows, RetrievalRows)
+        else len(rows.test)
+        if isinstance(rows, TaskRows)
+        else len(rows)
+    )
 
 
 def _parts(model: str, task: Task, section: EvaluationSection) -> int:

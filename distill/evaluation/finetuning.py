@@ -1,4 +1,6 @@
-"""One fine-tune: an encoder and encoded rows go in; what the best weights on dev predict comes out."""
+"""One fine-tune: an encoder and encoded rows go in; what the best weights on dev predict comes
+out.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 MAX_GRADIENT_NORM = 1.0
 _GROUPED_BATCHES = 16
-"""So many batches' rows are sorted by length together: little padding, and batches that stay mixed."""
+"""So many batches' rows are sorted by length together: little padding, and batches that stay
+mixed.
+"""
 _PREDICTED_TOKENS = 8192
 
 
@@ -44,7 +48,9 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """What a head answers: one of `classes` for a text or, without `pooling`, for each word; or a number."""
+    """What a head answers: one of `classes` for a text or, without `pooling`, for each word; or a
+    number.
+    """
 
     classes: int
     """0 for a number."""
@@ -63,14 +69,18 @@ class FineTuned:
 
 
 def learning_rate_at(step: int, steps: int, highest: float, warmup: float) -> float:
-    """The rate of a step, counted from 0: rising evenly over the share `warmup` of all steps, then falling to zero."""
+    """The rate of a step, counted from 0: rising evenly over the share `warmup` of all steps, then
+    falling to zero.
+    """
     rising = warmup * steps
     if step < rising:
         return highest * (step + 1) / (rising + 1)
     return highest * (steps - step) / max(1.0, steps - rising)
 
 
-def epoch_batches(lengths: np.ndarray, batch_size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+def epoch_batches(
+    lengths: np.ndarray, batch_size: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Every row once, in random batches of `batch_size` rows of like length."""
     order = random.permutation(len(lengths))
     group = batch_size * _GROUPED_BATCHES
@@ -94,11 +104,12 @@ def fine_tune(
     padding: int = 0,
     advance: Callable[[float], object] = lambda share: None,
 ) -> FineTuned:
-    """Train `encoder` in place with a new head on `train` until `measure_dev` stops rising; the best weights are put back.
+    """Train `encoder` in place with a new head on `train` until `measure_dev` stops rising; the
+    best weights are put back.
 
-    Head, dropout and order follow from `seed` alone. AdamW (Loshchilov & Hutter 2019) with a linear rise and fall of the
-    learning rate; cross-entropy of classes, squared error of a number. A loss that is no number ends it. `advance` is told
-    shares of the whole, which add up to 1.
+    Head, dropout and order follow from `seed` alone. AdamW (Loshchilov & Hutter 2019) with a linear
+    rise and fall of the learning rate; cross-entropy of classes, squared error of a number. A loss
+    that is no number ends it. `advance` is told shares of the whole, which add up to 1.
     """
     device = encoder.device
     cuda = [device] if device.type == "cuda" else []
@@ -125,7 +136,9 @@ def _train(
     steps = min(settings.epochs * an_epoch, settings.max_steps or settings.epochs * an_epoch)
     every = min(settings.evaluation_steps or an_epoch, steps)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True
+    )
     best: tuple[float, int, list[torch.Tensor]] | None = None
     step = stalled = 0
 
@@ -168,7 +181,9 @@ def _train(
     return FineTuned(model=model.eval(), dev=best[0], steps=step, best_step=best[1])
 
 
-def _loss(model: HeadedEncoder, batch: dict[str, torch.Tensor], outputs: Outputs, precision: str) -> torch.Tensor:
+def _loss(
+    model: HeadedEncoder, batch: dict[str, torch.Tensor], outputs: Outputs, precision: str
+) -> torch.Tensor:
     device = model.encoder.device
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -176,7 +191,9 @@ def _loss(model: HeadedEncoder, batch: dict[str, torch.Tensor], outputs: Outputs
     if not outputs.classes:
         return F.mse_loss(answers[:, 0].float(), batch["targets"])
     if outputs.pooling is None:
-        return F.cross_entropy(answers.float().flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
+        return F.cross_entropy(
+            answers.float().flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED
+        )
     return F.cross_entropy(answers.float(), batch["targets"].long())
 
 
@@ -184,7 +201,9 @@ def _loss(model: HeadedEncoder, batch: dict[str, torch.Tensor], outputs: Outputs
 def predict(
     model: HeadedEncoder, encoded: Encoded, *, outputs: Outputs, precision: str, padding: int = 0
 ) -> list[float | dict[int, int]]:
-    """For each row its class's number, its number (between 0 and 1), or the class's number of each word that has pieces."""
+    """For each row its class's number, its number (between 0 and 1), or the class's number of each
+    word that has pieces.
+    """
     model.eval()
     device = model.encoder.device
     found: list[float | dict[int, int]] = [0.0] * encoded.rows
@@ -193,7 +212,9 @@ def predict(
     for chosen in rows_of_like_length([len(one.ids) for one in encoded.inputs], _PREDICTED_TOKENS):
         batch = pad([encoded.inputs[i] for i in chosen], padding, of_words=False)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            answers = model(batch["ids"].to(device), batch["mask"].to(device), batch["types"].to(device))
+            answers = model(
+                batch["ids"].to(device), batch["mask"].to(device), batch["types"].to(device)
+            )
         numbers = (answers.argmax(-1) if outputs.classes else answers[..., 0].float()).cpu().numpy()
         for at, i in enumerate(chosen):
             row, one = encoded.row_of[i], encoded.inputs[i]

@@ -1,4 +1,6 @@
-"""What an evaluation has measured so far, a JSON line each, so that an interrupted one goes on with what is missing."""
+"""What an evaluation has measured so far, a JSON line each, so that an interrupted one goes on with
+what is missing.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,22 @@ class Finished:
         """How much was measured of these models."""
         return sum(entry["model"] in models for entry in self._found.values())
 
-    def find(self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None) -> dict[str, Any] | None:
+    def find(
+        self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None
+    ) -> dict[str, Any] | None:
         """What was measured of it, or None."""
         return self._found.get((model, task, seed, learning_rate))
 
     def precision(self) -> str | None:
         """The arithmetic in which earlier fine-tunes ran, which later ones must share."""
-        return next((entry["precision"] for entry in self._found.values() if "precision" in entry), None)
+        return next(
+            (entry["precision"] for entry in self._found.values() if "precision" in entry), None
+        )
 
     def add(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Keep an entry, on disk when this returns. Raises Interrupted if a signal arrived meanwhile."""
+        """Keep an entry, on disk when this returns. Raises Interrupted if a signal arrived
+        meanwhile.
+        """
         with self._interruption.deferred():
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")

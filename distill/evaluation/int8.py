@@ -1,4 +1,6 @@
-"""The encoder as ONNX Runtime runs it in int8: a fine-tuned encoder goes in; one that stands in its place comes out."""
+"""The encoder as ONNX Runtime runs it in int8: a fine-tuned encoder goes in; one that stands in its
+place comes out.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Int8Encoder(torch.nn.Module):
     """An encoder in int8 on the CPU, which answers as the one that it was made from does."""
 
     def __init__(self, encoder: PreTrainedModel) -> None:
-        """Convert and quantise `encoder`, and move it to the CPU. Raises ConversionError if it cannot be said in ONNX."""
+        """Convert and quantise `encoder`, and move it to the CPU. Raises ConversionError if it
+        cannot be said in ONNX.
+        """
         super().__init__()
         self.config: PretrainedConfig = encoder.config
         self.device = torch.device("cpu")
@@ -38,7 +42,10 @@ class Int8Encoder(torch.nn.Module):
         return self
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
     ) -> BaseModelOutput:
         """The last hidden states, batch x length x width, in float32."""
         from transformers.modeling_outputs import BaseModelOutput

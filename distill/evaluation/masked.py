@@ -1,4 +1,6 @@
-"""Masked-piece prediction: a model with its own head, a tokenizer and texts go in; hits a text come out."""
+"""Masked-piece prediction: a model with its own head, a tokenizer and texts go in; hits a text come
+out.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,18 @@ _BATCH_TOKENS = 4096
 
 
 def read_texts(task: MaskedTask, seed: int) -> list[str]:
-    """The task's texts, capped by the recipe's seed. Raises UserError if there are none or no such column."""
-    read = (column_value(record, task.text, task.source).strip() for record in read_source(task.source, Tally()))
+    """The task's texts, capped by the recipe's seed. Raises UserError if there are none or no such
+    column.
+    """
+    read = (
+        column_value(record, task.text, task.source).strip()
+        for record in read_source(task.source, Tally())
+    )
     texts = [text for text in read if text]
     if not texts:
-        raise UserError(f"evaluation task {task.name}: {task.source.location} has no text in column {task.text!r}.")
+        raise UserError(
+            f"evaluation task {task.name}: {task.source.location} has no text in column {task.text!r}."
+        )
     return cap_rows(texts, task.max_test, np.random.default_rng([seed, *task.name.encode()]))
 
 
@@ -45,13 +54,16 @@ def masked_hits(
 ) -> np.ndarray:
     """For each text how many masked pieces are predicted, and how many were masked: [texts, 2].
 
-    All that are chosen become the mask, and which are follows from `seed` and the text's number: the same for models of
-    one vocabulary. Raises ValueError if the model has no language-model head or its tokenizer no mask.
+    All that are chosen become the mask, and which are follows from `seed` and the text's number:
+    the same for models of one vocabulary. Raises ValueError if the model has no language-model head
+    or its tokenizer no mask.
     """
     head = language_head(model)
     if tokenizer.mask_token_id is None:
         raise ValueError("the tokenizer has no mask token")
-    encoded = tokenizer(list(texts), truncation=True, max_length=longest, verbose=False)["input_ids"]
+    encoded = tokenizer(list(texts), truncation=True, max_length=longest, verbose=False)[
+        "input_ids"
+    ]
     hits = np.zeros((len(texts), 2), dtype=np.int64)
     for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt")
@@ -68,7 +80,9 @@ def masked_hits(
             epoch=0,
         )
         masked = torch.where(chosen, tokenizer.mask_token_id, ids)
-        hidden = model.base_model(input_ids=masked.to(model.device), attention_mask=mask.to(model.device)).last_hidden_state
+        hidden = model.base_model(
+            input_ids=masked.to(model.device), attention_mask=mask.to(model.device)
+        ).last_hidden_state
         right = torch.zeros_like(chosen)
         right[chosen] = head(hidden[chosen.to(model.device)]).argmax(-1).cpu() == ids[chosen]
         hits[rows, 0], hits[rows, 1] = right.sum(-1).numpy(), chosen.sum(-1).numpy()

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 _ROUNDING = 1e-6
-"""Cosines of equal vectors differ by about this much within one matrix product, whose edges are computed otherwise."""
+"""Cosines of equal vectors differ by about this much within one matrix product, whose edges are
+computed otherwise.
+"""
 
 
 def ranks_of_answers(similarity: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """The rank, from 1, of each query's answer; a passage as similar as the answer counts as ranked before it.
+    """The rank, from 1, of each query's answer; a passage as similar as the answer counts as ranked
+    before it.
 
-    `similarity` is [queries, passages]; `answers` the index of each query's passage. Counting ties against the answer
-    keeps a model that maps everything to one vector, or to no number at all, at the bottom.
+    `similarity` is [queries, passages]; `answers` the index of each query's passage. Counting ties
+    against the answer keeps a model that maps everything to one vector, or to no number at all, at
+    the bottom.
     """
     own = np.take_along_axis(similarity, answers[:, None], axis=1)
     return np.asarray((~(similarity < own - _ROUNDING)).sum(axis=1))
@@ -40,31 +44,41 @@ def accuracy(gold: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def macro_f1(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """F1 of each class that occurs in either, averaged over classes; 0 for one that is never right."""
+    """F1 of each class that occurs in either, averaged over classes; 0 for one that is never
+    right.
+    """
     from sklearn.metrics import f1_score
 
     return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
 
 
 def mcc(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Matthews' correlation, for any number of classes (Gorodkin 2004); 0 where one side is constant."""
+    """Matthews' correlation, for any number of classes (Gorodkin 2004); 0 where one side is
+    constant.
+    """
     from sklearn.metrics import matthews_corrcoef
 
     return float(matthews_corrcoef(gold, predicted))
 
 
 def pearson(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Pearson's correlation; 0 where one side is constant or no number, and so says nothing of the other."""
+    """Pearson's correlation; 0 where one side is constant or no number, and so says nothing of the
+    other.
+    """
     from scipy.stats import pearsonr
 
-    return float(pearsonr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+    return (
+        float(pearsonr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+    )
 
 
 def spearman(gold: np.ndarray, predicted: np.ndarray) -> float:
     """Spearman's rank correlation; 0 where one side is constant or no number."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+    return (
+        float(spearmanr(gold, predicted).statistic) if _varies(gold) and _varies(predicted) else 0.0
+    )
 
 
 def nominal_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
@@ -77,7 +91,9 @@ def nominal_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def interval_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Krippendorff's alpha of the two as coders of numbers (Krippendorff 2011, section D, interval difference)."""
+    """Krippendorff's alpha of the two as coders of numbers (Krippendorff 2011, section D, interval
+    difference).
+    """
     values = np.concatenate([gold, predicted]).astype(np.float64)
     if not np.isfinite(values).all():
         return 0.0
@@ -87,10 +103,14 @@ def interval_alpha(gold: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """F1 of whole entities over all sentences of IOB2 tags, as conlleval counts (Tjong Kim Sang & De Meulder 2003)."""
+    """F1 of whole entities over all sentences of IOB2 tags, as conlleval counts (Tjong Kim Sang &
+    De Meulder 2003).
+    """
     from seqeval.metrics import f1_score
 
-    return float(f1_score([list(tags) for tags in gold], [list(tags) for tags in predicted], zero_division=0))
+    return float(
+        f1_score([list(tags) for tags in gold], [list(tags) for tags in predicted], zero_division=0)
+    )
 
 
 CLASSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {

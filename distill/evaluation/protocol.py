@@ -1,7 +1,8 @@
-"""The protocol of fine-tuning: which learning rate, which draws of rows, and which fine-tunes are still missing.
+"""The protocol of fine-tuning: which learning rate, which draws of rows, and which fine-tunes are
+still missing.
 
-Every model meets the same draws: they follow from the recipe's seed, the task and the seed's number alone, so that the
-difference between two models is one of pairs.
+Every model meets the same draws: they follow from the recipe's seed, the task and the seed's number
+alone, so that the difference between two models is one of pairs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row, TaskRows
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TokensTask
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
-    """What one seed draws: rows by number, with replacement, and the seed of head, order and dropout."""
+    """What one seed draws: rows by number, with replacement, and the seed of head, order and
+    dropout.
+    """
 
     train: np.ndarray
     test: np.ndarray
@@ -41,7 +44,9 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """A model on a task: for each metric, of each test set, one value a seed, at the learning rate that dev chose."""
+    """A model on a task: for each metric, of each test set, one value a seed, at the learning rate
+    that dev chose.
+    """
 
     values: dict[str, list[float]]
     learning_rate: float
@@ -50,7 +55,9 @@ class Measured:
 
 
 def draw_rows(seed: int, task: str, number: int, *, train: int, test: int) -> Draw:
-    """The draws of the seed of that number (bootstrap, Efron & Tibshirani 1993): as many rows as there are, some twice."""
+    """The draws of the seed of that number (bootstrap, Efron & Tibshirani 1993): as many rows as
+    there are, some twice.
+    """
     random = np.random.default_rng([seed, number, *task.encode()])
     return Draw(
         train=random.integers(train, size=train),
@@ -62,12 +69,18 @@ def draw_rows(seed: int, task: str, number: int, *, train: int, test: int) -> Dr
 def draw_for(rows: TaskRows, seed: int, task: str, number: int) -> Draw:
     """The seed's draw of a task's rows; of several test sets each its own, one after another.
 
-    These follow from their sizes alone, whatever was learnt from: the same rows of sets of the same size.
+    These follow from their sizes alone, whatever was learnt from: the same rows of sets of the same
+    size.
     """
     if not rows.tests:
         return draw_rows(seed, task, number, train=len(rows.train), test=len(rows.test))
-    sets = [places.start + draw_rows(seed, task, number, train=1, test=len(places)).test for places in rows.tests.values()]
-    return replace(draw_rows(seed, task, number, train=len(rows.train), test=1), test=np.concatenate(sets))
+    sets = [
+        places.start + draw_rows(seed, task, number, train=1, test=len(places)).test
+        for places in rows.tests.values()
+    ]
+    return replace(
+        draw_rows(seed, task, number, train=len(rows.train), test=1), test=np.concatenate(sets)
+    )
 
 
 def metric_in(metric: str, test: str) -> str:
@@ -90,7 +103,7 @@ def measure_model(
     rows: TaskRows,
     *,
     name: str,
-    load: Callable[[], Teacher],
+    load: Callable[[], LoadedModel],
     section: EvaluationSection,
     pooling: str,
     seed: int,
@@ -102,12 +115,14 @@ def measure_model(
     scores: Literal["scores", "int8"] = "scores",
     advance: Callable[[float, str], object] = lambda share, detail: None,
 ) -> Measured:
-    """The model's values on the task: those that `finished` has are taken from there, the others are measured and added.
+    """The model's values on the task: those that `finished` has are taken from there, the others
+    are measured and added.
 
-    The learning rate is the best on dev with the first seed. The model is loaded if something is missing. `learnt_from`
-    tells apart the fine-tunes of a task that has several sets of training rows; they share their draws. With `quantise`,
-    every fine-tune is scored in int8, too, and `scores` says which of both is wanted. Raises ConversionError if the model
-    cannot be had in int8.
+    The learning rate is the best on dev with the first seed. The model is loaded if something is
+    missing. `learnt_from` tells apart the fine-tunes of a task that has several sets of training
+    rows; they share their draws. With `quantise`, every fine-tune is scored in int8, too, and
+    `scores` says which of both is wanted. Raises ConversionError if the model cannot be had in
+    int8.
     """
     bench: _Bench | None = None
     own = task.name if learnt_from is None else f"{task.name} from {learnt_from}"
@@ -122,7 +137,9 @@ def measure_model(
         draw = draw_for(rows, seed, task.name, number)
         detail = f"{name} on {own}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
         measured = bench(draw, rate, lambda share: advance(share, detail))
-        return finished.add({"model": name, "task": own, "seed": number, "learning_rate": rate, **measured})
+        return finished.add(
+            {"model": name, "task": own, "seed": number, "learning_rate": rate, **measured}
+        )
 
     tried = {rate: value_of(0, rate) for rate in section.learning_rates}
     best = choose_learning_rate([(rate, entry["dev"]) for rate, entry in tried.items()])
@@ -130,7 +147,9 @@ def measure_model(
     if "reason" in entries[0][scores]:
         raise ConversionError(entries[0][scores]["reason"])
     return Measured(
-        values={metric: [entry[scores][metric] for entry in entries] for metric in entries[0][scores]},
+        values={
+            metric: [entry[scores][metric] for entry in entries] for metric in entries[0][scores]
+        },
         learning_rate=best,
         cut=entries[0]["cut"],
     )
@@ -143,7 +162,7 @@ class _Bench:
         self,
         task: FineTunedTask,
         rows: TaskRows,
-        model: Teacher,
+        model: LoadedModel,
         section: EvaluationSection,
         pooling: str,
         precision: str,
@@ -151,16 +170,31 @@ class _Bench:
         quantise: bool,
     ) -> None:
         self.quantise = quantise
-        self.task, self.rows, self.section, self.precision, self.device = task, rows, section, precision, device
+        self.task, self.rows, self.section, self.precision, self.device = (
+            task,
+            rows,
+            section,
+            precision,
+            device,
+        )
         self.model: PreTrainedModel = model.model
-        self.longest = min(section.max_length, model.tokenizer.model_max_length, position_limit(self.model))
+        self.longest = min(
+            section.max_length, model.tokenizer.model_max_length, position_limit(self.model)
+        )
         self.padding = self.model.config.pad_token_id or 0
-        splits = [encode_rows(split, rows, model.tokenizer, self.longest) for split in (rows.train, rows.dev, rows.test)]
+        splits = [
+            encode_rows(split, rows, model.tokenizer, self.longest)
+            for split in (rows.train, rows.dev, rows.test)
+        ]
         self.pieces = used_pieces(splits, self.padding)
         self.train, self.dev, self.test = (renumber(split, self.pieces) for split in splits)
-        self.outputs = Outputs(classes=len(rows.classes), pooling=None if isinstance(task, TokensTask) else pooling)
+        self.outputs = Outputs(
+            classes=len(rows.classes), pooling=None if isinstance(task, TokensTask) else pooling
+        )
 
-    def __call__(self, draw: Draw, learning_rate: float, advance: Callable[[float], object]) -> dict[str, Any]:
+    def __call__(
+        self, draw: Draw, learning_rate: float, advance: Callable[[float], object]
+    ) -> dict[str, Any]:
         section, started = self.section, time.monotonic()
         settings = Settings(
             learning_rate=learning_rate,
@@ -181,9 +215,9 @@ class _Bench:
             outputs=self.outputs,
             settings=settings,
             seed=draw.torch_seed,
-            measure_dev=lambda model: self._measure(model, self.rows.dev, self.dev, range(len(self.rows.dev)))[
-                self.task.metrics[0]
-            ],
+            measure_dev=lambda model: self._measure(
+                model, self.rows.dev, self.dev, range(len(self.rows.dev))
+            )[self.task.metrics[0]],
             padding=self.padding,
             advance=advance,
         )
@@ -208,7 +242,9 @@ class _Bench:
         sets: Mapping[str, range] | None = None,
     ) -> dict[str, float]:
         precision = "float32" if isinstance(model.encoder, Int8Encoder) else self.precision
-        found = predict(model, encoded, outputs=self.outputs, precision=precision, padding=self.padding)
+        found = predict(
+            model, encoded, outputs=self.outputs, precision=precision, padding=self.padding
+        )
         predictions = name_predictions(found, rows, self.rows)
 
         def of(drawn: Sequence[int] | np.ndarray) -> dict[str, float]:
@@ -216,12 +252,20 @@ class _Bench:
 
         if not sets:
             return of(drawn)
-        parts = np.split(np.asarray(drawn), np.cumsum([len(places) for places in sets.values()])[:-1])
+        parts = np.split(
+            np.asarray(drawn), np.cumsum([len(places) for places in sets.values()])[:-1]
+        )
         found_in = {test: of(part) for test, part in zip(sets, parts, strict=True)}
-        return {metric_in(metric, test): value for test, own in found_in.items() for metric, value in own.items()}
+        return {
+            metric_in(metric, test): value
+            for test, own in found_in.items()
+            for metric, value in own.items()
+        }
 
     def _measure_int8(self, model: HeadedEncoder, drawn: np.ndarray) -> dict[str, Any]:
-        """The test scores of `model`, whose encoder an int8 one takes the place of; or why there are none."""
+        """The test scores of `model`, whose encoder an int8 one takes the place of; or why there
+        are none.
+        """
         try:
             model.encoder = Int8Encoder(model.encoder)
         except ConversionError as error:
@@ -229,8 +273,11 @@ class _Bench:
         return self._measure(model.to("cpu"), self.rows.test, self.test, drawn, self.rows.tests)
 
 
-def name_predictions(found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows) -> list[Prediction]:
-    """Predictions as labels are written: classes by name, numbers on their scale, every word with a class.
+def name_predictions(
+    found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows
+) -> list[Prediction]:
+    """Predictions as labels are written: classes by name, numbers on their scale, every word with a
+    class.
 
     A word that a tokenizer makes nothing of gets the training rows' most frequent class.
     """
@@ -240,7 +287,12 @@ def name_predictions(found: Sequence[float | dict[int, int]], rows: Sequence[Row
     named: list[Prediction] = []
     for value, row in zip(found, rows, strict=True):
         if isinstance(value, dict):
-            named.append(tuple(task.classes[value[i]] if i in value else task.majority for i in range(len(row.words))))
+            named.append(
+                tuple(
+                    task.classes[value[i]] if i in value else task.majority
+                    for i in range(len(row.words))
+                )
+            )
         else:
             named.append(task.classes[int(value)])
     return named

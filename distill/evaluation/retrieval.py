@@ -1,4 +1,6 @@
-"""Retrieval by sentence vectors: queries and passages go in; what each query contributes to every metric comes out."""
+"""Retrieval by sentence vectors: queries and passages go in; what each query contributes to every
+metric comes out.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.recipe import Prefixes, RetrievalTask, TeacherSection
 from distill.runtime.errors import UserError
@@ -27,7 +29,7 @@ class RetrievalRows:
 
 
 def retrieval_values(
-    model: Teacher,
+    model: LoadedModel,
     rows: RetrievalRows,
     task: RetrievalTask,
     teacher_section: TeacherSection,
@@ -39,7 +41,14 @@ def retrieval_values(
 
     def vectors(prefix: str, texts: list[str]) -> np.ndarray:
         prefixed = [prefix + text for text in texts]
-        return embed(model.model, model.tokenizer, prefixed, pooling=teacher_section.pooling, longest=longest, advance=advance)
+        return embed(
+            model.model,
+            model.tokenizer,
+            prefixed,
+            pooling=teacher_section.pooling,
+            longest=longest,
+            advance=advance,
+        )
 
     similarity = vectors(prefixes.query, rows.queries) @ vectors(prefixes.passage, rows.passages).T
     ranks = ranks_of_answers(similarity, rows.answers)
@@ -55,7 +64,10 @@ def read_retrieval_rows(task: RetrievalTask) -> RetrievalRows:
     answers: list[int] = []
     passages: dict[str, int] = {}
     for record in read_source(task.source, Tally()):
-        query, passage = (column_value(record, column, task.source).strip() for column in (task.query, task.passage))
+        query, passage = (
+            column_value(record, column, task.source).strip()
+            for column in (task.query, task.passage)
+        )
         if query and passage:
             queries.append(query)
             answers.append(passages.setdefault(passage, len(passages)))

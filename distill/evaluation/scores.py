@@ -1,11 +1,14 @@
-"""From measurements to scores: means, 95% intervals, differences from a reference, mostly the teacher, and retention."""
+"""From measurements to scores: means, 95% intervals, differences from a reference, mostly the
+teacher, and retention.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+
+from distill.report.results.evaluation import Score
 
 LEVEL = 0.95
 _RESAMPLES = 2000
@@ -13,43 +16,19 @@ TEACHER = "the teacher"
 """What a reader knows as the reference, unless something else is."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """One model on one task under one metric; `low` and `high` bound the 95% interval."""
-
-    model: str
-    task: str
-    metric: str
-    scores: list[float]
-    """One for each seed; of a task without fine-tuning the only one."""
-    mean: float | None
-    low: float | None
-    high: float | None
-    retention: float | None
-    """The mean as a fraction of the reference's."""
-    difference: float | None = None
-    """The mean difference from the reference, on the same rows and seeds."""
-    difference_low: float | None = None
-    difference_high: float | None = None
-    learning_rate: float | None = None
-    """The one that dev chose."""
-    reason: str | None = None
-    """Why something is not measured."""
-    base_task: str | None = None
-    """Of a task in several languages, the task's name in the recipe;"""
-    setting: str | None = None
-    """how it is carried from language to language;"""
-    language: str | None = None
-    """and the language tested, None of the average over all."""
-
-
 def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Student's interval of the mean (Student 1908); None for fewer than two values, which tell no spread."""
+    """Student's interval of the mean (Student 1908); None for fewer than two values, which tell no
+    spread.
+    """
     if len(values) < 2:
         return None
     from scipy.stats import t
 
-    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    half = (
+        float(t.ppf((1 + level) / 2, len(values) - 1))
+        * float(np.std(values, ddof=1))
+        / len(values) ** 0.5
+    )
     mean = float(np.mean(values))
     return mean - half, mean + half
 
@@ -62,7 +41,9 @@ def bootstrap_interval(values: np.ndarray, seed: int, level: float = LEVEL) -> t
 def statistic_interval(
     statistic: Callable[[np.ndarray], float], rows: int, seed: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """The percentile interval of any statistic of `rows` rows, which is handed the numbers of those drawn."""
+    """The percentile interval of any statistic of `rows` rows, which is handed the numbers of those
+    drawn.
+    """
     random = np.random.default_rng(seed)
     found = [statistic(random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
@@ -78,12 +59,21 @@ def seed_score(
     learning_rate: float | None,
     called: str = TEACHER,
 ) -> Score:
-    """Of fine-tunes, one a seed: mean and difference from the reference's of the same seeds, with Student's intervals."""
+    """Of fine-tunes, one a seed: mean and difference from the reference's of the same seeds, with
+    Student's intervals.
+    """
     low, high = student_interval(own) or (None, None)
     mean = float(np.mean(own))
-    differences = None if reference is None else [a - b for a, b in zip(own, reference, strict=True)]
-    difference_low, difference_high = (differences and student_interval(differences)) or (None, None)
-    retention, reason = retention_of(mean, None if reference is None else float(np.mean(reference)), called)
+    differences = (
+        None if reference is None else [a - b for a, b in zip(own, reference, strict=True)]
+    )
+    difference_low, difference_high = (differences and student_interval(differences)) or (
+        None,
+        None,
+    )
+    retention, reason = retention_of(
+        mean, None if reference is None else float(np.mean(reference)), called
+    )
     return Score(
         model=model,
         task=task,
@@ -102,14 +92,28 @@ def seed_score(
 
 
 def query_score(
-    model: str, task: str, metric: str, own: np.ndarray, reference: np.ndarray | None, seed: int, called: str = TEACHER
+    model: str,
+    task: str,
+    metric: str,
+    own: np.ndarray,
+    reference: np.ndarray | None,
+    seed: int,
+    called: str = TEACHER,
 ) -> Score:
     """Of a mean over queries."""
-    return _row_score(model, task, metric, own, reference, seed, called, lambda values: float(values.mean()))
+    return _row_score(
+        model, task, metric, own, reference, seed, called, lambda values: float(values.mean())
+    )
 
 
 def share_score(
-    model: str, task: str, metric: str, own: np.ndarray, reference: np.ndarray | None, seed: int, called: str = TEACHER
+    model: str,
+    task: str,
+    metric: str,
+    own: np.ndarray,
+    reference: np.ndarray | None,
+    seed: int,
+    called: str = TEACHER,
 ) -> Score:
     """Of a share, counted as [rows, (hits, of)]."""
 
@@ -130,7 +134,9 @@ def _row_score(
     called: str,
     statistic: Callable[[np.ndarray], float],
 ) -> Score:
-    """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over the same draws."""
+    """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over
+    the same draws.
+    """
     mean, whole = statistic(own), None if reference is None else statistic(reference)
     low, high = statistic_interval(lambda rows: statistic(own[rows]), len(own), seed)
     retention, reason = retention_of(mean, whole, called)
@@ -159,11 +165,21 @@ def _row_score(
 def no_score(model: str, task: str, metric: str, reason: str) -> Score:
     """What could not be measured, and why."""
     return Score(
-        model=model, task=task, metric=metric, scores=[], mean=None, low=None, high=None, retention=None, reason=reason
+        model=model,
+        task=task,
+        metric=metric,
+        scores=[],
+        mean=None,
+        low=None,
+        high=None,
+        retention=None,
+        reason=reason,
     )
 
 
-def retention_of(mean: float, reference: float | None, called: str = TEACHER) -> tuple[float | None, str | None]:
+def retention_of(
+    mean: float, reference: float | None, called: str = TEACHER
+) -> tuple[float | None, str | None]:
     """The fraction of the reference's mean, or why there is none; none of a mean below 0 either."""
     if reference is None:
         return None, f"{called} was not evaluated"

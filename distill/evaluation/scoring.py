@@ -14,15 +14,24 @@ Prediction = str | float | tuple[str, ...]
 """A class, a number, or a class a word, as a row's label."""
 
 
-def measure(task: FineTunedTask, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, float]:
+def measure(
+    task: FineTunedTask, rows: Sequence[Row], predictions: Sequence[Prediction]
+) -> dict[str, float]:
     """Each metric of the task, of the rows in the order given."""
     if isinstance(task, SimilarityTask):
-        gold, predicted = (np.array(values, dtype=np.float64) for values in ([row.label for row in rows], list(predictions)))
+        gold, predicted = (
+            np.array(values, dtype=np.float64)
+            for values in ([row.label for row in rows], list(predictions))
+        )
         return {metric: NUMBERS[metric](gold, predicted) for metric in task.metrics}
     named = [(name,) if isinstance(name, str) else name for name in predictions]
     gold = np.array([name for row in rows for name in row.names])
-    predicted = np.array([name for names in named if not isinstance(names, float) for name in names])
-    found = {metric: CLASSES[metric](gold, predicted) for metric in task.metrics if metric in CLASSES}
+    predicted = np.array(
+        [name for names in named if not isinstance(names, float) for name in names]
+    )
+    found = {
+        metric: CLASSES[metric](gold, predicted) for metric in task.metrics if metric in CLASSES
+    }
     if isinstance(task, TokensTask) and "entity_f1" in task.metrics:
         found["entity_f1"] = entity_f1([row.names for row in rows], named)  # type: ignore[arg-type]
     return {metric: found[metric] for metric in task.metrics}

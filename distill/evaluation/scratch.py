@@ -1,7 +1,8 @@
-"""The student's architecture trained from nothing: documents go in; a masked-language model with random beginnings comes out.
+"""The student's architecture trained from nothing: documents go in; a masked-language model with
+random beginnings comes out.
 
-It shows what the teacher is worth: the same architecture and vocabulary, the same documents and as many tokens as the
-distillation took, by masked-language modelling alone (Devlin et al. 2019).
+It shows what the teacher is worth: the same architecture and vocabulary, the same documents and as
+many tokens as the distillation took, by masked-language modelling alone (Devlin et al. 2019).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from distill.distillation.objectives import mlm_loss
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.heads import language_head
 from distill.models.loading import load_model, position_limit
 from distill.models.saving import save_model
@@ -32,7 +33,13 @@ from distill.runtime.precision import choose_precision
 from distill.runtime.progress import Progress
 from distill.training.batches import Batch, Masking
 from distill.training.blocks import write_blocks
-from distill.training.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint, saved_precision
+from distill.training.checkpoints import (
+    LoopState,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    saved_precision,
+)
 from distill.training.chunks import Chunks, batch_stream, open_chunks
 from distill.training.groups import parameter_groups
 from distill.training.schedule import learning_rate_at
@@ -45,7 +52,7 @@ _HELDOUT_TOKENS, _BATCH_TOKENS = 50_000, 4096
 
 
 def train_scratch(
-    student: Teacher,
+    student: LoadedModel,
     section: DistillationSection,
     *,
     learning_rates: Sequence[float],
@@ -57,22 +64,26 @@ def train_scratch(
     device: torch.device,
     interruption: Interruption,
     progress: Progress,
-) -> Teacher:
-    """The trained model, saved to `output`/model; one that is there already is loaded, and one half-way goes on.
+) -> LoadedModel:
+    """The trained model, saved to `output`/model; one that is there already is loaded, and one
+    half-way goes on.
 
-    It is trained once at each of `learning_rates`, and the model with the lowest loss on `heldout` is kept: a rate that suits
-    imitation can be one at which masked-language modelling never leaves the pieces' frequencies. Batches, schedule and masking
-    are those of `section`. Raises ValueError if the tokenizer has no mask, and Interrupted after a signal, with a checkpoint
-    written.
+    It is trained once at each of `learning_rates`, and the model with the lowest loss on `heldout`
+    is kept: a rate that suits imitation can be one at which masked-language modelling never leaves
+    the pieces' frequencies. Batches, schedule and masking are those of `section`. Raises ValueError
+    if the tokenizer has no mask, and Interrupted after a signal, with a checkpoint written.
     """
     tokenizer = student.tokenizer
     if (output / "model" / "config.json").is_file():
-        return Teacher(model=load_model(output / "model"), tokenizer=tokenizer)
+        return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
     if tokenizer.mask_token_id is None:
-        raise ValueError("scratch is trained by masked-language modelling, and the teacher's tokenizer has no mask token")
+        raise ValueError(
+            "scratch is trained by masked-language modelling, and the teacher's tokenizer has no mask token"
+        )
     longest = min(section.block_tokens, tokenizer.model_max_length, position_limit(student.model))
     train, unseen = (
-        _blocks(found, tokenizer, output / name, longest, progress) for name, found in (("train", texts), ("heldout", heldout))
+        _blocks(found, tokenizer, output / name, longest, progress)
+        for name, found in (("train", texts), ("heldout", heldout))
     )
     masking = Masking.of(tokenizer, masked_section(section), student.model.config.vocab_size, seed)
     losses: dict[float, float] = {}
@@ -101,17 +112,20 @@ def train_scratch(
     record = {
         "tokens": tokens,
         "learning_rate": best,
-        "heldout_loss": {f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in losses.items()},
+        "heldout_loss": {
+            f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in losses.items()
+        },
     }
     write_whole(output / RECORD, json.dumps(record, indent=2) + "\n")
     (output / f"rate-{best:g}" / "model").rename(output / "model")
     for scaffold in ("train", "heldout", *(f"rate-{rate:g}" for rate in learning_rates)):
         shutil.rmtree(output / scaffold, ignore_errors=True)
-    return Teacher(model=load_model(output / "model"), tokenizer=tokenizer)
+    return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
 
 
 def read_record(output: Path) -> dict[str, Any] | None:
-    """What `train_scratch` wrote to `output`: tokens, the learning rate that was kept, and the held-out loss at each.
+    """What `train_scratch` wrote to `output`: tokens, the learning rate that was kept, and the
+    held-out loss at each.
 
     Losses are in nats a masked piece, null where one was not finite. None if nothing was trained.
     """
@@ -121,7 +135,9 @@ def read_record(output: Path) -> dict[str, Any] | None:
     return found
 
 
-def _blocks(texts: Iterable[str], tokenizer: Any, folder: Path, longest: int, progress: Progress) -> Chunks:
+def _blocks(
+    texts: Iterable[str], tokenizer: Any, folder: Path, longest: int, progress: Progress
+) -> Chunks:
     """The texts as blocks in `folder`, which are taken up if they are there."""
     if not (folder / "offsets.npy").is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,19 +148,26 @@ def _blocks(texts: Iterable[str], tokenizer: Any, folder: Path, longest: int, pr
 
 @torch.no_grad()
 def heldout_loss(model: PreTrainedModel, heldout: Chunks, masking: Masking) -> float:
-    """Mean cross-entropy of the masked pieces of the first held-out blocks, about 50,000 tokens, in nats; nan without any."""
+    """Mean cross-entropy of the masked pieces of the first held-out blocks, about 50,000 tokens, in
+    nats; nan without any.
+    """
     count = min(len(heldout), int(np.searchsorted(np.cumsum(heldout.lengths), _HELDOUT_TOKENS)) + 1)
     head, padding, device = language_head(model), model.config.pad_token_id or 0, model.device
     total = pieces = 0.0
     for rows in split_rows(np.arange(count), heldout.lengths, _BATCH_TOKENS):
         batch = masking.batch(heldout, rows, padding, epoch=0).to(device)
         found = int(batch.chosen.sum())
-        total, pieces = total + found * float(_masked_loss(model, head, batch, "float32")), pieces + found
+        total, pieces = (
+            total + found * float(_masked_loss(model, head, batch, "float32")),
+            pieces + found,
+        )
     return total / pieces if pieces else math.nan
 
 
 def random_language_model(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """The architecture of `model` with random weights and a masked-language head, tied to the embeddings where it can be."""
+    """The architecture of `model` with random weights and a masked-language head, tied to the
+    embeddings where it can be.
+    """
     from transformers import AutoModelForMaskedLM
 
     config = copy.deepcopy(model.config)
@@ -174,20 +197,33 @@ def train_masked(
     progress: Progress,
     detail: str = "",
 ) -> LoopState:
-    """Train `model` in place on `tokens` tokens of `chunks`, going on from the checkpoint if there is one.
+    """Train `model` in place on `tokens` tokens of `chunks`, going on from the checkpoint if there
+    is one.
 
     Without dropout, as the student, so that position and moments are all that a resumed run needs.
     """
-    device, padding, found = model.device, model.config.pad_token_id or 0, find_checkpoint(checkpoint)
+    device, padding, found = (
+        model.device,
+        model.config.pad_token_id or 0,
+        find_checkpoint(checkpoint),
+    )
     precision = saved_precision(found) if found else choose_precision(section.precision, device)
-    optimizer = torch.optim.AdamW(parameter_groups(model.eval(), section.weight_decay), betas=(0.9, 0.98), fused=True)
-    state = load_checkpoint(found, model, optimizer) if found else LoopState(precision=precision, budget=tokens)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model.eval(), section.weight_decay), betas=(0.9, 0.98), fused=True
+    )
+    state = (
+        load_checkpoint(found, model, optimizer)
+        if found
+        else LoopState(precision=precision, budget=tokens)
+    )
     head = language_head(model)
     saved_at = time.monotonic()
     stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
     with (
         interruption.deferred(),
-        progress.task("evaluation: training scratch", total=tokens, unit="tokens", already=state.tokens) as task,
+        progress.task(
+            "evaluation: training scratch", total=tokens, unit="tokens", already=state.tokens
+        ) as task,
     ):
         while state.tokens < tokens:
             epoch, number, rows = next(stream)
@@ -202,7 +238,9 @@ def train_masked(
             gained = int(batch.mask.sum())
             state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
             state.tokens, state.loss = state.tokens + gained, float(loss.detach())
-            task.advance(gained, f"loss {state.loss:.3f} · {detail}" if detail else f"loss {state.loss:.3f}")
+            task.advance(
+                gained, f"loss {state.loss:.3f} · {detail}" if detail else f"loss {state.loss:.3f}"
+            )
             due = time.monotonic() - saved_at >= section.checkpoint_seconds
             if interruption.requested or due:
                 save_checkpoint(checkpoint, model, optimizer, state)

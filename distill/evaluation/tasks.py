@@ -1,6 +1,7 @@
 """A task's sources go in; its rows, split and capped by the recipe's seed, come out in memory.
 
-Every way in which they can be wrong (a missing column, a label that training lacks, too few rows) is a UserError.
+Every way in which they can be wrong (a missing column, a label that training lacks, too few rows)
+is a UserError.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ OUTSIDE = "O"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A text, a pair, or a sentence of words, with its label: a class, a number, or a class a word."""
+    """A text, a pair, or a sentence of words, with its label: a class, a number, or a class a
+    word.
+    """
 
     text: str = ""
     text_pair: str | None = None
@@ -35,7 +38,13 @@ class Row:
     @property
     def names(self) -> tuple[str, ...]:
         """Its classes; none of a number."""
-        return self.label if isinstance(self.label, tuple) else (self.label,) if isinstance(self.label, str) else ()
+        return (
+            self.label
+            if isinstance(self.label, tuple)
+            else (self.label,)
+            if isinstance(self.label, str)
+            else ()
+        )
 
     @property
     def content(self) -> tuple[Any, ...]:
@@ -57,7 +66,9 @@ class TaskRows:
     test_in_train: int
     """Test rows whose text also stands in the training rows."""
     tests: dict[str, range] = field(default_factory=dict)
-    """Where there are several test sets, each one's place among the test rows; sets of the same rows share theirs."""
+    """Where there are several test sets, each one's place among the test rows; sets of the same
+    rows share theirs.
+    """
 
     @property
     def majority(self) -> str:
@@ -74,26 +85,35 @@ class TaskRows:
     def counts(self) -> dict[str, Any]:
         """How many rows there are."""
         sizes = {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)}
-        return {**sizes, "classes": len(self.classes), "left_out": self.left_out, "test_in_train": self.test_in_train}
+        return {
+            **sizes,
+            "classes": len(self.classes),
+            "left_out": self.left_out,
+            "test_in_train": self.test_in_train,
+        }
 
 
 def read_task(task: FineTunedTask, seed: int) -> TaskRows:
     """The task's rows; dev is carved from train where there is none.
 
-    Raises UserError if a column is missing, a split has no rows, classes are fewer than two, or test or dev has one that
-    train lacks.
+    Raises UserError if a column is missing, a split has no rows, classes are fewer than two, or
+    test or dev has one that train lacks.
     """
     left_out: dict[str, int] = {}
     splits = {"train": task.train, "dev": task.dev, "test": task.test}
     rows = {
-        name: list(read_split(task, source, name, left_out).values()) for name, source in splits.items() if source is not None
+        name: list(read_split(task, source, name, left_out).values())
+        for name, source in splits.items()
+        if source is not None
     }
     classes = find_classes(task, rows)
     random = np.random.default_rng([seed, *task.name.encode()])
     if "dev" not in rows:
         rows["train"], rows["dev"] = carve_dev(rows["train"], task.dev_share, random)
         if not rows["train"]:
-            raise UserError(f"evaluation task {task.name}: {task.train.location} has one row, too few to carve dev from.")
+            raise UserError(
+                f"evaluation task {task.name}: {task.train.location} has one row, too few to carve dev from."
+            )
     for name, most in (("train", task.max_train), ("dev", task.max_dev), ("test", task.max_test)):
         rows[name] = cap_rows(rows[name], most, random)
     seen = {row.content for row in rows["train"]}
@@ -108,11 +128,17 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
 
 
 def read_split(
-    task: FineTunedTask, source: Source, split: str, left_out: dict[str, int], id_column: str | None = None
+    task: FineTunedTask,
+    source: Source,
+    split: str,
+    left_out: dict[str, int],
+    id_column: str | None = None,
 ) -> dict[str, Row]:
-    """The rows that have a label that counts, in order, by their id or, without a column of ids, their number.
+    """The rows that have a label that counts, in order, by their id or, without a column of ids,
+    their number.
 
-    How many have none is put into `left_out`. Raises UserError if all have none, or two rows one id.
+    How many have none is put into `left_out`. Raises UserError if all have none, or two rows one
+    id.
     """
     rows: dict[str, Row] = {}
     absent = 0
@@ -122,28 +148,43 @@ def read_split(
         if row is None:
             absent += 1
         elif name in rows:
-            raise UserError(f"evaluation task {task.name}: two rows of {split} ({source.location}) have the id {name}.")
+            raise UserError(
+                f"evaluation task {task.name}: two rows of {split} ({source.location}) have the id {name}."
+            )
         else:
             rows[name] = row
     left_out[split] = absent
     if not rows:
-        raise UserError(f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts.")
+        raise UserError(
+            f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts."
+        )
     return rows
 
 
 def find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
     """The classes of the rows of `train`; none of a task of numbers.
 
-    Raises UserError if they are fewer than two, or rows of another split have one that is not among them.
+    Raises UserError if they are fewer than two, or rows of another split have one that is not among
+    them.
     """
-    return _check_numbers(task, rows) if isinstance(task, SimilarityTask) else _known_classes(task, rows)
+    return (
+        _check_numbers(task, rows)
+        if isinstance(task, SimilarityTask)
+        else _known_classes(task, rows)
+    )
 
 
-def carve_dev(rows: list[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """The rows left to train on, and a drawn `share` of them, at least one, as dev; each in the order they had."""
+def carve_dev(
+    rows: list[Row], share: float, random: np.random.Generator
+) -> tuple[list[Row], list[Row]]:
+    """The rows left to train on, and a drawn `share` of them, at least one, as dev; each in the
+    order they had.
+    """
     count = min(len(rows), max(1, round(share * len(rows))))
     drawn = set(random.permutation(len(rows))[:count].tolist())
-    return [row for i, row in enumerate(rows) if i not in drawn], [row for i, row in enumerate(rows) if i in drawn]
+    return [row for i, row in enumerate(rows) if i not in drawn], [
+        row for i, row in enumerate(rows) if i in drawn
+    ]
 
 
 def cap_rows(rows: list[T], most: int | None, random: np.random.Generator) -> list[T]:
@@ -177,7 +218,11 @@ def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None
     text = column_value(record, task.text, source).strip()
     name = class_name(label)
     if isinstance(task, SimilarityTask):
-        return None if name is None else Row(text=text, text_pair=pair, label=_number(task, label, record.origin))
+        return (
+            None
+            if name is None
+            else Row(text=text, text_pair=pair, label=_number(task, label, record.origin))
+        )
     if isinstance(task.labels, dict):
         name = None if name is None else task.labels.get(name)
     elif task.labels is not None and name not in task.labels:
@@ -209,7 +254,9 @@ def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | Non
         )
     names = [name for tag in tags if (name := class_name(tag)) is not None]
     if len(names) < len(tags):
-        raise UserError(f"evaluation task {task.name}: {origin} has a word without a class in {task.label!r}.")
+        raise UserError(
+            f"evaluation task {task.name}: {origin} has a word without a class in {task.label!r}."
+        )
     renamed = task.labels or {}
     return Row(words=tuple(map(str, words)), label=tuple(renamed.get(name, name) for name in names))
 
@@ -222,7 +269,9 @@ def _value(record: Record, column: str, source: Source) -> Any:
 
 def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
     if len({row.label for row in rows["train"]}) < 2:
-        raise UserError(f"evaluation task {task.name}: the training rows all have one number in {task.label!r}.")
+        raise UserError(
+            f"evaluation task {task.name}: the training rows all have one number in {task.label!r}."
+        )
     return ()
 
 
@@ -230,7 +279,9 @@ def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str
     known = {split: {name for row in found for name in row.names} for split, found in rows.items()}
     classes = tuple(sorted(known["train"]))
     if len(classes) < 2:
-        raise UserError(f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or more are needed.")
+        raise UserError(
+            f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or more are needed."
+        )
     for split, names in known.items():
         if lacking := sorted(names - known["train"]):
             raise UserError(
@@ -239,5 +290,7 @@ def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str
             )
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
-        raise UserError(f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found {odd}.")
+        raise UserError(
+            f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found {odd}."
+        )
     return classes

@@ -1,4 +1,6 @@
-"""The model card: a report goes in; the text of README.md, with the metadata that the Hub reads, comes out."""
+"""The model card: a report goes in; the text of README.md, with the metadata that the Hub reads,
+comes out.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from distill.runtime.progress import format_seconds
 from distill.runtime.version import __version__
 
 
-def render_card(report: Mapping[str, Any], licence: str | None, contents: Contents, name: str | None = None) -> str:
+def render_card(
+    report: Mapping[str, Any], licence: str | None, contents: Contents, name: str | None = None
+) -> str:
     """The card of a report's student; values that come from a recipe or a corpus are escaped.
 
     `name` is what code loads it by: its id on the Hub, where that is known.
@@ -37,12 +41,16 @@ def render_card(report: Mapping[str, Any], licence: str | None, contents: Conten
             name=name or recipe["export"].get("push") or recipe["name"],
             language=prose.language_name(recipe["language"]),
             origin=teacher_origin(recipe["teacher"]["model"]),
-            begun_as=teacher_origin(recipe["student"]["model"]) if recipe["student"].get("model") else None,
+            begun_as=teacher_origin(recipe["student"]["model"])
+            if recipe["student"].get("model")
+            else None,
             on_hub=base_models(report),
             likeness=prose.likeness(report),
             lines=lines,
             meanings=prose.MEANINGS,
-            others=[model for model in measured if model not in ("teacher", "student", "student_int8")],
+            others=[
+                model for model in measured if model not in ("teacher", "student", "student_int8")
+            ],
             int8_measured="student_int8" in measured,
             unmeasured=prose.unmeasured(scores),
             least=prose.kept_least(lines),
@@ -58,7 +66,9 @@ def render_card(report: Mapping[str, Any], licence: str | None, contents: Conten
 
 
 def render_licence(report: Mapping[str, Any], licence: str | None) -> str | None:
-    """The text of LICENSE.md, which the metadata names where the licence is none of the Hub's list; None where it is."""
+    """The text of LICENSE.md, which the metadata names where the licence is none of the Hub's list;
+    None where it is.
+    """
     if licence_metadata(licence)["license"] != OTHER:
         return None
     body = _environment().get_template("licence.md.j2").render(**_licence_context(report, licence))
@@ -66,7 +76,9 @@ def render_licence(report: Mapping[str, Any], licence: str | None) -> str | None
 
 
 def card_licence(report: Mapping[str, Any], given: str | None) -> str | None:
-    """The licence given, else the strictest of teacher and corpora, else None where one of them is not said."""
+    """The licence given, else the strictest of teacher and corpora, else None where one of them is
+    not said.
+    """
     return given or strictest_licence(licence for _, licence in prose.ingredients(report))
 
 
@@ -115,7 +127,9 @@ def _figure(score: Mapping[str, Any] | None) -> str:
     """A score to three decimals, with its interval where there is one."""
     if score is None:
         return "–"
-    return f"{score['mean']:.3f}" + (f" ({_interval(score['low'], score['high'])})" if score["low"] is not None else "")
+    return f"{score['mean']:.3f}" + (
+        f" ({_interval(score['low'], score['high'])})" if score["low"] is not None else ""
+    )
 
 
 def _interval(low: float, high: float) -> str:

@@ -1,10 +1,12 @@
-"""The export stage: a student and its report go in; a folder that the Hub takes as it is comes out, proven."""
+"""The export stage: a student and its report go in; a folder that the Hub takes as it is comes out,
+proven.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +14,23 @@ import numpy as np
 
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
-from distill.export.proof import Proof, prove
+from distill.export.proof import prove
 from distill.export.publishing import public_recipe, without_folders
-from distill.export.runtimes import Runtimes, has_head, write_runtimes
+from distill.export.runtimes import has_head, write_runtimes
 from distill.export.sentences import write_sentence_files
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
 from distill.recipe import ExportSection, TeacherSection
+from distill.report.results.export import ExportProof, ExportResult, Runtimes
 from distill.runtime.files import MARK, RECORD
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportResult:
-    """What was handed over."""
-
-    path: str
-    """The folder, relative to where the run was started."""
-    files: list[str]
-    """Every file in it, with the folder's own name left out."""
-    licence: str | None
-    runtimes: Runtimes
-    proof: Proof
-    pushed_to: str | None
-    reason: str | None
-    """Why it was not pushed."""
-    warnings: list[str]
 
 
 def export_student(
     section: ExportSection,
     *,
-    student: Teacher,
+    student: LoadedModel,
     teacher_section: TeacherSection,
     report: Mapping[str, Any],
     recipe_text: str,
@@ -52,25 +38,32 @@ def export_student(
     path: Path,
     output: Path,
 ) -> ExportResult:
-    """Write the student to `output`, which will be renamed to `path`, and prove on `sentences` that it works as it is.
+    """Write the student to `output`, which will be renamed to `path`, and prove on `sentences` that
+    it works as it is.
 
-    `report` is report.json as far as it is known; its `export` part is filled in here. Raises ExportError if what was
-    written does not give what the student gives.
+    `report` is report.json as far as it is known; its `export` part is filled in here. Raises
+    ExportError if what was written does not give what the student gives.
     """
     sentences, pooling = list(sentences) or [""], teacher_section.pooling
     save_model(student.model, student.tokenizer, output)
     if not has_head(student):  # its use is to give vectors
         length = min(student.tokenizer.model_max_length, position_limit(student.model))
-        write_sentence_files(teacher_section, output, width=student.model.config.hidden_size, length=length)
+        write_sentence_files(
+            teacher_section, output, width=student.model.config.hidden_size, length=length
+        )
     batches = [_batch(student, sentence) for sentence in sentences]
     runtimes = write_runtimes(section, student, batches, pooling=pooling, folder=output)
-    _tell_browsers(output)
+    write_transformersjs_config(output)
     proof = prove(output, student, sentences, pooling=pooling)
 
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")
     report = without_folders(report)
     licence = card_licence(report, section.licence)
-    contents = Contents(files=frozenset(_files(output)), head=has_head(student), positions=position_limit(student.model))
+    contents = Contents(
+        files=frozenset(_files(output)),
+        head=has_head(student),
+        positions=position_limit(student.model),
+    )
     (output / "README.md").write_text(render_card(report, licence, contents), encoding="utf-8")
     if (text := render_licence(report, licence)) is not None:
         (output / "LICENSE.md").write_text(text, encoding="utf-8")
@@ -89,13 +82,15 @@ def export_student(
     return result
 
 
-def _batch(student: Teacher, sentence: str) -> tuple[Any, Any]:
+def _batch(student: LoadedModel, sentence: str) -> tuple[Any, Any]:
     batch = student.tokenizer(sentence, truncation=True, return_tensors="np")
     return batch["input_ids"].astype(np.int64), batch["attention_mask"].astype(np.int64)
 
 
-def _tell_browsers(folder: Path) -> None:
-    """Say in config.json which of the ONNX files transformers.js is to load, which else looks for one of another name."""
+def write_transformersjs_config(folder: Path) -> None:
+    """Say in config.json which of the ONNX files transformers.js is to load, which else looks for
+    one of another name.
+    """
     files = [name for name in (FLOAT32, INT8) if (folder / name).is_file()]
     if not files:
         return
@@ -105,23 +100,31 @@ def _tell_browsers(folder: Path) -> None:
         "dtype": "int8" if INT8 in files else "fp32",
         **({"use_external_data_format": outside} if outside else {}),
     }
-    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def _files(folder: Path) -> list[str]:
     """The files in the folder, but for what the run keeps there for itself."""
     own = {MARK, RECORD}
-    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file() and file.name not in own)
+    return sorted(
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in own
+    )
 
 
-def _warnings(section: ExportSection, runtimes: Runtimes, proof: Proof) -> list[str]:
+def _warnings(section: ExportSection, runtimes: Runtimes, proof: ExportProof) -> list[str]:
     warnings = []
     if section.onnx and runtimes.float32_reason:
         warnings.append(f"{FLOAT32} was left out: {runtimes.float32_reason}")
     elif section.onnx and section.int8 and runtimes.int8_reason:
         warnings.append(f"{INT8} was left out: {runtimes.int8_reason}")
     if runtimes.left_whole:
-        warnings.append(f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it was not faithful")
+        warnings.append(
+            f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it was not faithful"
+        )
     if proof.int8_time is not None and proof.int8_time > 1:
         warnings.append(f"{INT8} takes {proof.int8_time:.2f} times as long as float32 on this CPU")
     return warnings

@@ -1,7 +1,9 @@
-"""Pushing to the Hub: an export's folder and a repository's name go in; one commit and its tag come out.
+"""Pushing to the Hub: an export's folder and a repository's name go in; one commit and its tag come
+out.
 
-Everything that can be refused is refused before the first byte is sent: names, token, right, and whose model the
-repository holds. What a cut-off push had sent is known to the server by its hash, and is not sent again.
+Everything that can be refused is refused before the first byte is sent: names, token, right, and
+whose model the repository holds. What a cut-off push had sent is known to the server by its hash,
+and is not sent again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.export.hub_errors import explained
-from distill.export.hub_place import check_place, look_at, stale_files, version_tag
+from distill.export.hub_place import check_place, read_repository, stale_files, version_tag
 from distill.recipe.section import is_repository
 from distill.runtime.errors import UserError
 from distill.runtime.version import __version__
@@ -53,10 +55,11 @@ def push(
     force: bool = False,
     dry_run: bool = False,
 ) -> Pushed:
-    """Commit an export's files to `repository` (ORG/NAME), made if it is not there, on a branch, and tag the commit.
+    """Commit an export's files to `repository` (ORG/NAME), made if it is not there, on a branch,
+    and tag the commit.
 
-    Endpoint and token are those of huggingface_hub: HF_ENDPOINT, and HF_TOKEN or what `hf auth login` saved. Raises
-    UserError for what a user can put right.
+    Endpoint and token are those of huggingface_hub: HF_ENDPOINT, and HF_TOKEN or what `hf auth
+    login` saved. Raises UserError for what a user can put right.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -64,12 +67,14 @@ def push(
     report, sizes = read_export(folder)
     check_repository(repository)
     check_branch(revision)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns with the signed addresses that files go to
+    logging.getLogger("huggingface_hub").setLevel(
+        logging.ERROR
+    )  # it warns with the signed addresses that files go to
     disable_progress_bars()
     api = HfApi(token=find_token(), library_name="distill", library_version=__version__)
     with explained(repository, api.endpoint):
         check_right(api.whoami(), repository)
-        place = look_at(api, repository, revision)
+        place = read_repository(api, repository, revision)
         if place is not None:
             check_place(place, repository, report, private=private, revision=revision, force=force)
         planned = Pushed(
@@ -87,15 +92,25 @@ def push(
         if revision and (place is None or revision not in place.branches):
             api.create_branch(repository, branch=revision, exist_ok=True)
         message = f"{report['recipe']['name']}, by distill {__version__}"
-        commit = _commit(api, repository, folder, planned, message, revision, place.commit if place else None)
+        commit = _commit(
+            api, repository, folder, planned, message, revision, place.commit if place else None
+        )
         tag = _tag(api, repository, commit)
     return replace(planned, commit=commit, tag=tag)
 
 
 def _commit(
-    api: HfApi, repository: str, folder: Path, planned: Pushed, message: str, revision: str | None, parent: str | None
+    api: HfApi,
+    repository: str,
+    folder: Path,
+    planned: Pushed,
+    message: str,
+    revision: str | None,
+    parent: str | None,
 ) -> str:
-    """Send what the server has not, and commit all of it at once; the branch's head where nothing has changed."""
+    """Send what the server has not, and commit all of it at once; the branch's head where nothing
+    has changed.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
     from huggingface_hub.utils.tqdm import enable_progress_bars
 
@@ -122,13 +137,21 @@ def _tag(api: HfApi, repository: str, commit: str) -> str:
 
 
 def read_export(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """An export's report, and the sizes of the files that it lists. Raises UserError where one is missing."""
+    """An export's report, and the sizes of the files that it lists. Raises UserError where one is
+    missing.
+    """
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         return report, {name: (folder / name).stat().st_size for name in report["export"]["files"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        named = f" ({Path(error.filename).name})" if isinstance(error, OSError) and error.filename else ""
-        raise UserError(f"{folder} is no whole export{named}; python -m distill export {folder.parent} makes it.") from error
+        named = (
+            f" ({Path(error.filename).name})"
+            if isinstance(error, OSError) and error.filename
+            else ""
+        )
+        raise UserError(
+            f"{folder} is no whole export{named}; python -m distill export {folder.parent} makes it."
+        ) from error
 
 
 def check_repository(repository: str) -> None:
@@ -142,11 +165,15 @@ def check_repository(repository: str) -> None:
 def check_branch(revision: str | None) -> None:
     """Check that a name can be a branch's. Raises UserError."""
     if revision is not None and (not _BRANCH.fullmatch(revision) or revision.endswith(".lock")):
-        raise UserError(f"--revision {revision}: should be a branch's name of letters, digits, '-', '_', '.' and '/'.")
+        raise UserError(
+            f"--revision {revision}: should be a branch's name of letters, digits, '-', '_', '.' and '/'."
+        )
 
 
 def find_token() -> str:
-    """The token that huggingface_hub uses. Raises UserError if there is none, or what there is cannot be one."""
+    """The token that huggingface_hub uses. Raises UserError if there is none, or what there is
+    cannot be one.
+    """
     from huggingface_hub import constants, get_token
 
     token = get_token()
@@ -155,12 +182,20 @@ def find_token() -> str:
             f"There is no token for {constants.ENDPOINT}: log in with `hf auth login`, or set HF_TOKEN to a token with write "
             f"access ({constants.ENDPOINT}/settings/tokens)."
         )
-    if not re.fullmatch(r"[!-~]+", token):  # what cannot be sent would be quoted in the error about it
-        raise UserError("HF_TOKEN, or what `hf auth login` saved, has characters that no token has; copy it anew.")
+    if not re.fullmatch(
+        r"[!-~]+", token
+    ):  # what cannot be sent would be quoted in the error about it
+        raise UserError(
+            "HF_TOKEN, or what `hf auth login` saved, has characters that no token has; copy it anew."
+        )
     return token
 
 
 def check_right(account: Mapping[str, Any], repository: str) -> None:
-    """Check that the token of an account may write at all; where, the Hub alone knows. Raises UserError."""
+    """Check that the token of an account may write at all; where, the Hub alone knows. Raises
+    UserError.
+    """
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
-        raise UserError(f"--push {repository}: the token of {account.get('name')} can only read; use one with write access.")
+        raise UserError(
+            f"--push {repository}: the token of {account.get('name')} can only read; use one with write access."
+        )

@@ -14,12 +14,16 @@ _AGAIN = "the same command goes on where it stopped"
 
 @contextmanager
 def explained(repository: str, endpoint: str) -> Iterator[None]:
-    """Turn what a network, a server or a right throws into UserError; what is none of these stays as it is."""
+    """Turn what a network, a server or a right throws into UserError; what is none of these stays
+    as it is.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # whatever httpx, xet and huggingface_hub throw, which wrap one another
+    except (
+        Exception
+    ) as error:  # whatever httpx, xet and huggingface_hub throw, which wrap one another
         sentence = explain(error, repository, endpoint)
         if sentence is None:
             raise
@@ -27,10 +31,14 @@ def explained(repository: str, endpoint: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, repository: str, endpoint: str) -> str | None:
-    """The sentence for an error, by the first of its causes that is the Hub's answer or the network's failure."""
+    """The sentence for an error, by the first of its causes that is the Hub's answer or the
+    network's failure.
+    """
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    network_error = HfHubHTTPError.__bases__[0]  # of the HTTP library, which is another one from version to version
+    network_error = HfHubHTTPError.__bases__[
+        0
+    ]  # of the HTTP library, which is another one from version to version
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in causes:
@@ -38,17 +46,29 @@ def explain(error: BaseException, repository: str, endpoint: str) -> str | None:
         cause = cause.__cause__ or cause.__context__
     for one in causes:
         if isinstance(one, OfflineModeIsEnabled):
-            return f"--push {repository}: HF_HUB_OFFLINE is set, which forbids it; unset it to push."
+            return (
+                f"--push {repository}: HF_HUB_OFFLINE is set, which forbids it; unset it to push."
+            )
     for one in causes:
         if isinstance(one, HfHubHTTPError):
-            return _answer(one.response.status_code, _one_line(one.server_message), repository, endpoint)
+            return _answer(
+                one.response.status_code, _one_line(one.server_message), repository, endpoint
+            )
     lost = [one for one in causes if isinstance(one, network_error)]
-    # Xet's failures are OSErrors without a file or a number; an answer's status is in their text alone.
-    lost += [one for one in causes if isinstance(one, OSError) and one.filename is None and one.errno is None]
+    # Xet's failures are OSErrors without a file or a number; an answer's status is in their text
+    # alone.
+    lost += [
+        one
+        for one in causes
+        if isinstance(one, OSError) and one.filename is None and one.errno is None
+    ]
     if lost:
         if found := _XET_STATUS.search(str(lost[0])):
             return _answer(
-                int(found[1]), "HF_HUB_DISABLE_XET=1 does without Xet" if found[1] == "404" else "", repository, endpoint
+                int(found[1]),
+                "HF_HUB_DISABLE_XET=1 does without Xet" if found[1] == "404" else "",
+                repository,
+                endpoint,
             )
         reason = _one_line(str(lost[0])) or type(lost[0]).__name__
         return f"No connection to {endpoint} ({reason}); once there is one, {_AGAIN}."

@@ -35,8 +35,10 @@ class Place:
     """The commits of the tags, by name."""
 
 
-def look_at(api: HfApi, repository: str, revision: str | None) -> Place | None:
-    """What the repository holds on the branch, or where there is no such branch yet, on main; None if it is not there."""
+def read_repository(api: HfApi, repository: str, revision: str | None) -> Place | None:
+    """What the repository holds on the branch, or where there is no such branch yet, on main; None
+    if it is not there.
+    """
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -51,7 +53,9 @@ def look_at(api: HfApi, repository: str, revision: str | None) -> Place | None:
     report = None
     if 0 < sizes.get("report.json", 0) < _LARGEST_REPORT:
         with TemporaryDirectory() as folder:
-            path = Path(api.hf_hub_download(repository, "report.json", revision=found.sha, local_dir=folder))
+            path = Path(
+                api.hf_hub_download(repository, "report.json", revision=found.sha, local_dir=folder)
+            )
             report = _parsed(path.read_bytes())
     return Place(
         commit=found.sha,
@@ -64,11 +68,21 @@ def look_at(api: HfApi, repository: str, revision: str | None) -> Place | None:
 
 
 def check_place(
-    place: Place, repository: str, report: Mapping[str, Any], *, private: bool, revision: str | None, force: bool
+    place: Place,
+    repository: str,
+    report: Mapping[str, Any],
+    *,
+    private: bool,
+    revision: str | None,
+    force: bool,
 ) -> None:
-    """Check that the repository is free, or holds an earlier push of the same model. Raises UserError."""
+    """Check that the repository is free, or holds an earlier push of the same model. Raises
+    UserError.
+    """
     if private and not place.private:
-        raise UserError(f"--private: {repository} is there already, and public; make it private in its settings first.")
+        raise UserError(
+            f"--private: {repository} is there already, and public; make it private in its settings first."
+        )
     if revision in place.tags:
         raise UserError(f"--revision {revision}: is a tag of {repository}; name a branch.")
     theirs, ours = model_of(place.report), model_of(report)
@@ -82,24 +96,34 @@ def check_place(
 
 
 def stale_files(place: Place, report: Mapping[str, Any]) -> set[str]:
-    """What the model that is replaced left: of an earlier push its own files, of another model all of them."""
+    """What the model that is replaced left: of an earlier push its own files, of another model all
+    of them.
+    """
     if place.report is not None and model_of(place.report) == model_of(report):
         return set(place.files) & set(place.report["export"]["files"])
     return set(place.files) - _NO_MODEL
 
 
 def model_of(report: Any) -> tuple[str, str, str] | None:
-    """By what a report's model is known: recipe, language and teacher; None if this is no such report."""
+    """By what a report's model is known: recipe, language and teacher; None if this is no such
+    report.
+    """
     try:
         recipe = report["recipe"]
         named = (recipe["name"], recipe["language"], recipe["teacher"]["model"])
-        return named if all(isinstance(part, str) for part in (*named, *report["export"]["files"])) else None
+        return (
+            named
+            if all(isinstance(part, str) for part in (*named, *report["export"]["files"]))
+            else None
+        )
     except (KeyError, TypeError):
         return None
 
 
 def version_tag(tags: Mapping[str, str], commit: str | None) -> str:
-    """The commit's tag if it has one, else the first that is free of v1.2.3, v1.2.3-2, v1.2.3-3: a tag never moves."""
+    """The commit's tag if it has one, else the first that is free of v1.2.3, v1.2.3-2, v1.2.3-3: a
+    tag never moves.
+    """
     first = f"v{__version__}"
     names = [first, *(f"{first}-{number}" for number in range(2, len(tags) + 3))]
     own = [name for name in names if commit is not None and tags.get(name) == commit]

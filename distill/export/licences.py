@@ -1,7 +1,8 @@
-"""Which licence a student can carry: of what it was made from the strictest, where the others allow it.
+"""Which licence a student can carry: of what it was made from the strictest, where the others allow
+it.
 
-What the licences ask of an adaptation is read from their own texts and from the compatibility lists of Creative Commons,
-the Free Software Foundation and Mozilla. That is a reading, not advice.
+What the licences ask of an adaptation is read from their own texts and from the compatibility lists
+of Creative Commons, the Free Software Foundation and Mozilla. That is a reading, not advice.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 OTHER = "other"
 """What the Hub calls a licence that is not of its list."""
-# From what asks least to what asks most. An adaptation may go on under any that stands further down, unless _ALLOWED says
-# otherwise.
+# From what asks least to what asks most. An adaptation may go on under any that stands further
+# down, unless _ALLOWED says otherwise.
 _BY_STRICTNESS = (
     "cc0-1.0", "pddl", "unlicense", "wtfpl", "mit", "isc", "zlib", "bsl-1.0", "ncsa", "postgresql", "bsd-2-clause",
     "bsd-3-clause", "cdla-permissive-2.0", "apache-2.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "odc-by",
@@ -38,7 +39,9 @@ _ALLOWED = {
     "cc-by-nc-sa-4.0": ("cc-by-nc-sa-4.0",),
     **dict.fromkeys(("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"), ()),
 }
-"""Under which ones an adaptation may go on, of those licences that do not leave it to whoever makes it."""
+"""Under which ones an adaptation may go on, of those licences that do not leave it to whoever makes
+it.
+"""
 HUB_LICENCES = frozenset(_BY_STRICTNESS) | {
     "afl-3.0", "artistic-2.0", "bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m", "bsd",
     "bsd-3-clause-clear", "c-uda", "cc", "cdla-permissive-1.0", "cdla-sharing-1.0", "creativeml-openrail-m",
@@ -49,7 +52,9 @@ HUB_LICENCES = frozenset(_BY_STRICTNESS) | {
 
 
 def strictest_licence(licences: Iterable[str | None]) -> str | None:
-    """The strictest of the licences: None if one of them is not said, `other` if one is not known here or they conflict."""
+    """The strictest of the licences: None if one of them is not said, `other` if one is not known
+    here or they conflict.
+    """
     found = {None if licence is None else spelled(licence) for licence in licences}
     if not found or None in found:
         return None
@@ -60,7 +65,9 @@ def strictest_licence(licences: Iterable[str | None]) -> str | None:
 
 
 def unsettled(ingredients: Sequence[tuple[str, str | None]]) -> str:
-    """Why no licence follows from those of the ingredients, for the three reasons there are; empty where one does."""
+    """Why no licence follows from those of the ingredients, for the three reasons there are; empty
+    where one does.
+    """
     licence = strictest_licence(licence for _, licence in ingredients)
     if licence is None:
         return "that of at least one ingredient was not said"
@@ -80,10 +87,16 @@ def spelled(licence: str) -> str:
 
 
 def licence_metadata(licence: str | None) -> dict[str, str]:
-    """What the card's metadata says; one that is not of the Hub's list by a name and the file that says the rest."""
+    """What the card's metadata says; one that is not of the Hub's list by a name and the file that
+    says the rest.
+    """
     if licence is not None and licence != OTHER and spelled(licence) in HUB_LICENCES:
         return {"license": spelled(licence)}
-    own = "" if licence in (None, OTHER) else re.sub(r"[^a-z0-9.]+", "-", spelled(str(licence)))[:64].strip("-.")
+    own = (
+        ""
+        if licence in (None, OTHER)
+        else re.sub(r"[^a-z0-9.]+", "-", spelled(str(licence)))[:64].strip("-.")
+    )
     return {"license": OTHER, "license_name": own or "unsettled", "license_link": "LICENSE.md"}
 
 

@@ -1,12 +1,17 @@
-"""Text from recipes and corpora into Markdown and code: whatever it holds, it shows as it is and stays where it is put."""
+"""Text from recipes and corpora into Markdown and code: whatever it holds, it shows as it is and
+stays where it is put.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 
-# Bars, because a table sees them before it sees escapes; the others, because the Hub finds formulas between $$ and \\( first.
-_ESCAPES = {ord(letter): f"\\{letter}" for letter in "`*_{}[]<>#!~"} | {ord(letter): f"&#{ord(letter)};" for letter in "&\\$|"}
+# Bars, because a table sees them before it sees escapes; the others, because the Hub finds formulas
+# between $$ and \\( first.
+_ESCAPES = {ord(letter): f"\\{letter}" for letter in "`*_{}[]<>#!~"} | {
+    ord(letter): f"&#{ord(letter)};" for letter in "&\\$|"
+}
 _LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 """Control characters, and those that turn the direction of what follows."""
@@ -26,9 +31,12 @@ def code_span(text: object) -> str:
 
 
 def python_literal(text: str) -> str:
-    """A string as Python reads it, in double quotes: JSON's escapes are Python's too as long as letters stay themselves."""
+    """A string as Python reads it, in double quotes: JSON's escapes are Python's too as long as
+    letters stay themselves.
+    """
     return _UNSEEN.sub(
-        lambda found: "".join(f"\\u{ord(letter):04x}" for letter in found[0]), json.dumps(text, ensure_ascii=False)
+        lambda found: "".join(f"\\u{ord(letter):04x}" for letter in found[0]),
+        json.dumps(text, ensure_ascii=False),
     )
 
 

@@ -1,4 +1,5 @@
-"""What the Hub reads of a model card: a report goes in; language, licence, base model, tags and scores come out.
+"""What the Hub reads of a model card: a report goes in; language, licence, base model, tags and
+scores come out.
 
 The keys are those of the Hub's model-card specification.
 """
@@ -68,11 +69,15 @@ class Contents:
         return "modules.json" in self.files
 
 
-def card_metadata(report: Mapping[str, Any], licence: str | None, contents: Contents) -> ModelCardData:
+def card_metadata(
+    report: Mapping[str, Any], licence: str | None, contents: Contents
+) -> ModelCardData:
     """The metadata of a report's student."""
     recipe, base = report["recipe"], base_models(report)
     results = eval_results(report, contents)
-    datasets = dict.fromkeys(source["hub"] for source in recipe["corpus"]["sources"] if _is_hub_id(source.get("hub")))
+    datasets = dict.fromkeys(
+        source["hub"] for source in recipe["corpus"]["sources"] if _is_hub_id(source.get("hub"))
+    )
     found = {"onnx": contents.onnx, "sentence-transformers": contents.sentences}
     data = ModelCardData(
         language=recipe["language"],
@@ -80,13 +85,20 @@ def card_metadata(report: Mapping[str, Any], licence: str | None, contents: Cont
         pipeline_tag=pipeline_tag(contents),
         base_model=base[0] if len(base) == 1 else base or None,
         datasets=list(datasets) or None,
-        tags=["distilled", "vocabulary-trimming", "feature-extraction", *(tag for tag, there in found.items() if there)],
+        tags=[
+            "distilled",
+            "vocabulary-trimming",
+            "feature-extraction",
+            *(tag for tag, there in found.items() if there),
+        ],
         model_name=one_line(recipe["name"]) if results else None,
         eval_results=results or None,
     )
     for key, value in licence_metadata(licence).items():
         data[key] = value
-    if base:  # or the Hub would take a repository with ONNX files for a quantised copy of its base model
+    if (
+        base
+    ):  # or the Hub would take a repository with ONNX files for a quantised copy of its base model
         data["base_model_relation"] = "finetune"
     return data
 
@@ -103,7 +115,9 @@ def eval_results(report: Mapping[str, Any], contents: Contents) -> list[EvalResu
     tasks = {task["name"]: task for task in report["recipe"]["evaluation"]["tasks"]}
     measured = {"student": "", **({"student_int8": f" of {INT8}"} if contents.int8 else {})}
     results = [
-        _eval_result(score, tasks.get(score.get("base_task") or score["task"], {}), measured[score["model"]])
+        _eval_result(
+            score, tasks.get(score.get("base_task") or score["task"], {}), measured[score["model"]]
+        )
         for score in report["evaluation"] or []
         if score["model"] in measured and score["mean"] is not None and math.isfinite(score["mean"])
     ]
@@ -112,20 +126,27 @@ def eval_results(report: Mapping[str, Any], contents: Contents) -> list[EvalResu
     for result in results:
         names.setdefault(result.unique_identifier, set()).add(result.dataset_name)
     return [
-        replace(result, dataset_type=result.dataset_name) if len(names[result.unique_identifier]) > 1 else result
+        replace(result, dataset_type=result.dataset_name)
+        if len(names[result.unique_identifier]) > 1
+        else result
         for result in results
     ]
 
 
 def base_models(report: Mapping[str, Any]) -> list[str]:
-    """The Hub ids of the teacher and of a model that the student began as; models elsewhere have none."""
+    """The Hub ids of the teacher and of a model that the student began as; models elsewhere have
+    none.
+    """
     recipe = report["recipe"]
     named = [recipe["teacher"]["model"], recipe["student"].get("model") or ""]
-    return list(dict.fromkeys(teacher_origin(model) for model in named if _is_hub_id(teacher_origin(model))))
+    return list(
+        dict.fromkeys(teacher_origin(model) for model in named if _is_hub_id(teacher_origin(model)))
+    )
 
 
 def teacher_origin(model: str) -> str:
-    """The Hub id of a packaged teacher, the name of a local folder without its path, or the Hub id as it is.
+    """The Hub id of a packaged teacher, the name of a local folder without its path, or the Hub id
+    as it is.
 
     A folder that is there wins over a Hub id of the same words, as it does in transformers.
     """

@@ -1,4 +1,6 @@
-"""Proof of an exported folder: the run's student computes here, and what a stranger's process loads is held against it."""
+"""Proof of an exported folder: the run's student computes here, and what a stranger's process loads
+is held against it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +18,31 @@ import torch
 from safetensors.torch import save_file
 
 from distill.export.runtimes import LEAST_COSINE, has_head
-from distill.models import Teacher
+from distill.models import LoadedModel
+from distill.report.results.export import ExportProof
 
 _TOLERANCE = 1e-4
 """How far ONNX Runtime's sums in float32 may be from torch's."""
 _MASKED = 8
-"""For how many sentences the head's logits are compared: each is a matrix as wide as the vocabulary."""
+"""For how many sentences the head's logits are compared: each is a matrix as wide as the
+vocabulary.
+"""
 _RAISED = re.compile(r"[\w.]*(Error|Exception): ")
 """The first line of what an exception says, where advice can follow."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
-    """What a fresh process found."""
-
-    sentences: int
-    onnx_max_abs_difference: float | None
-    """The largest difference of any hidden state or logit of ONNX Runtime in float32 to torch's."""
-    int8_cosine: float | None
-    """The mean cosine of the int8 file's sentence vectors to torch's."""
-    int8_time: float | None
-    """The int8 file's time as a share of the float32 one's: the median of alternating runs on single sentences."""
 
 
 class ExportError(RuntimeError):
     """What was written is not the student; the text says in what."""
 
 
-def prove(folder: Path, student: Teacher, sentences: Sequence[str], *, pooling: str) -> Proof:
-    """Load `folder` by stock classes in a fresh process without network, and compare all it has with `student`.
+def prove(
+    folder: Path, student: LoadedModel, sentences: Sequence[str], *, pooling: str
+) -> ExportProof:
+    """Load `folder` by stock classes in a fresh process without network, and compare all it has
+    with `student`.
 
-    Raises ExportError if tokens, hidden states or the head's results differ in a bit, ONNX Runtime in float32 by more than
-    1e-4, or the int8 file's vectors by more than they may.
+    Raises ExportError if tokens, hidden states or the head's results differ in a bit, ONNX Runtime
+    in float32 by more than 1e-4, or the int8 file's vectors by more than they may.
     """
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as place:
@@ -61,7 +55,9 @@ def prove(folder: Path, student: Teacher, sentences: Sequence[str], *, pooling: 
         found = _ask(folder.resolve(), expected)
     for what, same in found["same"].items():
         if not same:
-            raise ExportError(f"the exported folder does not give the student's {what}; please report this")
+            raise ExportError(
+                f"the exported folder does not give the student's {what}; please report this"
+            )
     difference, cosine = found["onnx_max_abs_difference"], found["int8_cosine"]
     if difference is not None and not difference <= _TOLERANCE:
         raise ExportError(
@@ -69,12 +65,21 @@ def prove(folder: Path, student: Teacher, sentences: Sequence[str], *, pooling: 
             "and go on without it by --set export.onnx=false"
         )
     if cosine is not None and not cosine >= LEAST_COSINE:
-        raise ExportError(f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than {LEAST_COSINE}")
-    return Proof(sentences=len(sentences), onnx_max_abs_difference=difference, int8_cosine=cosine, int8_time=found["int8_time"])
+        raise ExportError(
+            f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than {LEAST_COSINE}"
+        )
+    return ExportProof(
+        sentences=len(sentences),
+        onnx_max_abs_difference=difference,
+        int8_cosine=cosine,
+        int8_time=found["int8_time"],
+    )
 
 
 @torch.inference_mode()
-def _write_expected(student: Teacher, sentences: Sequence[str], place: Path, pooling: str) -> None:
+def _write_expected(
+    student: LoadedModel, sentences: Sequence[str], place: Path, pooling: str
+) -> None:
     """What the student computes, for `stranger.py` to compare."""
     tensors: dict[str, torch.Tensor] = {}
     for number, sentence in enumerate(sentences):
@@ -84,27 +89,44 @@ def _write_expected(student: Teacher, sentences: Sequence[str], place: Path, poo
         tensors[f"states.{number}"] = student.model.base_model(**inputs).last_hidden_state
         if has_head(student) and number < _MASKED:
             tensors[f"logits.{number}"] = student.model(**inputs).logits
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, place / "expected.safetensors")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        place / "expected.safetensors",
+    )
     asked: dict[str, Any] = {"sentences": list(sentences), "pooling": pooling}
     if has_head(student) and (mask := student.tokenizer.mask_token):
         from transformers import pipeline
 
         fill = pipeline("fill-mask", model=student.model, tokenizer=student.tokenizer, device="cpu")
-        asked["masked"] = f"{mask} {sentences[0].split()[0] if sentences[0].split() else ''}".strip()
+        asked["masked"] = (
+            f"{mask} {sentences[0].split()[0] if sentences[0].split() else ''}".strip()
+        )
         asked["filled"] = [[answer["token"], answer["score"]] for answer in fill(asked["masked"])]
     (place / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
 
 
 def _ask(folder: Path, expected: Path) -> dict[str, Any]:
-    """What the stranger found. Raises ExportError, with its last words, if it could not load the folder."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(expected / "home"), "TOKENIZERS_PARALLELISM": "false"}
+    """What the stranger found. Raises ExportError, with its last words, if it could not load the
+    folder.
+    """
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(expected / "home"),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     stranger = Path(__file__).with_name("verify_export.py")
     # -P keeps the folder of the script, with this package's modules, from what it imports.
     command = [sys.executable, "-P", str(stranger), str(folder), str(expected)]
-    process = subprocess.run(command, cwd=expected, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        command, cwd=expected, env=environment, capture_output=True, text=True, check=False
+    )
     if process.returncode:
         lines = process.stderr.strip().splitlines() or ["it said nothing"]
-        words = next((line for line in reversed(lines) if _RAISED.match(line)), lines[-1]).rstrip(".")
-        raise ExportError(f"stock classes cannot load the exported folder ({words}); please report this")
+        words = next((line for line in reversed(lines) if _RAISED.match(line)), lines[-1]).rstrip(
+            "."
+        )
+        raise ExportError(
+            f"stock classes cannot load the exported folder ({words}); please report this"
+        )
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found

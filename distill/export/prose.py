@@ -1,4 +1,6 @@
-"""What a model card tells a person, worked out from a report: scores side by side, what was lost, what to cite."""
+"""What a model card tells a person, worked out from a report: scores side by side, what was lost,
+what to cite.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,16 @@ _TRIMMING = (
 _PAPERS = {
     "hidden": ("imitating hidden states", "Jiao et al. 2020, TinyBERT", "1909.10351"),
     "attention": ("imitating attention", "Jiao et al. 2020, TinyBERT", "1909.10351"),
-    "relations": ("imitating query, key and value relations", "Wang et al. 2021, MiniLMv2", "2012.15828"),
-    "embedding": ("imitating sentence vectors and their similarities", "Fang et al. 2021, SEED", "2101.04731"),
+    "relations": (
+        "imitating query, key and value relations",
+        "Wang et al. 2021, MiniLMv2",
+        "2012.15828",
+    ),
+    "embedding": (
+        "imitating sentence vectors and their similarities",
+        "Fang et al. 2021, SEED",
+        "2101.04731",
+    ),
     "logits": (
         "imitating the teacher's predictions",
         "Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network",
@@ -60,29 +70,46 @@ def language_name(code: str) -> str:
 
 
 def score_lines(scores: Iterable[Score]) -> list[ScoreLine]:
-    """The scores of each task and metric side by side; of a task in several languages, what stands for all of them."""
+    """The scores of each task and metric side by side; of a task in several languages, what stands
+    for all of them.
+    """
     lines: dict[tuple[str, str], dict[str, Score]] = {}
     for score in scores:
         if score.get("language") is None:
             lines.setdefault((score["task"], score["metric"]), {})[score["model"]] = score
-    return [ScoreLine(task=task, metric=metric, by_model=found) for (task, metric), found in lines.items()]
+    return [
+        ScoreLine(task=task, metric=metric, by_model=found)
+        for (task, metric), found in lines.items()
+    ]
 
 
 def unmeasured(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
     """Model, task and reason of what has no score."""
-    return list(dict.fromkeys((one["model"], one["task"], str(one["reason"])) for one in scores if one["mean"] is None))
+    return list(
+        dict.fromkeys(
+            (one["model"], one["task"], str(one["reason"])) for one in scores if one["mean"] is None
+        )
+    )
 
 
 def kept_least(lines: Iterable[ScoreLine]) -> ScoreLine | None:
     """Where the student kept the smallest part of the teacher's score."""
-    found = [(score["retention"], line) for line in lines if (score := line.of("student")) and score["retention"] is not None]
+    found = [
+        (score["retention"], line)
+        for line in lines
+        if (score := line.of("student")) and score["retention"] is not None
+    ]
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def likeness(report: Mapping[str, Any]) -> float | None:
-    """The mean cosine of the finished student's sentence vectors to the teacher's, on held-out text, where it was measured."""
+    """The mean cosine of the finished student's sentence vectors to the teacher's, on held-out
+    text, where it was measured.
+    """
     measured: list[dict[str, float | None]] = report["distillation"]["fidelity"]
-    kept = min(measured, key=lambda one: one["objective"] or 0.0, default=None)  # the best of them is what was kept
+    kept = min(
+        measured, key=lambda one: one["objective"] or 0.0, default=None
+    )  # the best of them is what was kept
     return None if kept is None else kept.get("pooled_cosine")
 
 
@@ -95,16 +122,26 @@ def speed_grid(rows: Sequence[Row]) -> Grid:
 
 
 def slower_in_int8(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Where the student's int8 file takes longer than the fastest of its float32, each with that."""
+    """Where the student's int8 file takes longer than the fastest of its float32, each with
+    that.
+    """
     best: dict[tuple[Any, ...], Row] = {}
     slower = []
     for precision in ("float32", "int8"):
         for row in rows:
-            if row["model"] not in ("student", "student_int8") or row["precision"] != precision or row["median_ms"] is None:
+            if (
+                row["model"] not in ("student", "student_int8")
+                or row["precision"] != precision
+                or row["median_ms"] is None
+            ):
                 continue
             other = best.get(_setting(row))
             if precision == "float32":
-                best[_setting(row)] = row if other is None else min(other, row, key=lambda one: float(one["median_ms"]))
+                best[_setting(row)] = (
+                    row
+                    if other is None
+                    else min(other, row, key=lambda one: float(one["median_ms"]))
+                )
             elif other is not None and row["median_ms"] > other["median_ms"]:
                 slower.append((row, other))
     return slower
@@ -119,15 +156,21 @@ def references(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     by_paper: dict[tuple[str, str], list[str]] = {}
     for purpose, paper, number in done:
         by_paper.setdefault((paper, number), []).append(purpose)
-    return [(" and ".join(purposes), paper, number) for (paper, number), purposes in by_paper.items()]
+    return [
+        (" and ".join(purposes), paper, number) for (paper, number), purposes in by_paper.items()
+    ]
 
 
 def ingredients(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """What the student was made from, each with its licence."""
     recipe = report["recipe"]
-    began_as = [("the model that the student began as", None)] if recipe["student"].get("model") else []
+    began_as = (
+        [("the model that the student began as", None)] if recipe["student"].get("model") else []
+    )
     sources = [(source["name"], source["licence"]) for source in report["corpus"]["sources"]]
-    return list(dict.fromkeys([("the teacher", recipe["teacher"].get("licence")), *began_as, *sources]))
+    return list(
+        dict.fromkeys([("the teacher", recipe["teacher"].get("licence")), *began_as, *sources])
+    )
 
 
 def _setting(row: Row) -> tuple[Any, ...]:

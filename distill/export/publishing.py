@@ -1,4 +1,6 @@
-"""What is handed over tells nothing of the user's folders: a report or a recipe goes in; it comes out without them."""
+"""What is handed over tells nothing of the user's folders: a report or a recipe goes in; it comes
+out without them.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,18 @@ from distill.export.metadata import last_name, teacher_origin
 from distill.models.loading import PACKAGE
 
 _PART = r"[^\s\"',;:\[\](){}#/\\]"
-_ABSOLUTE = re.compile(rf"(?<![\w.*:/\\$}})\]-])(?:file://)?(?:~\w*|[A-Za-z]:)?(?:[/\\]{_PART}+)+[/\\]?")
-"""A path from the root, from somebody's home or from a drive; not what follows other text, as in a URL or a glob."""
+_ABSOLUTE = re.compile(
+    rf"(?<![\w.*:/\\$}})\]-])(?:file://)?(?:~\w*|[A-Za-z]:)?(?:[/\\]{_PART}+)+[/\\]?"
+)
+"""A path from the root, from somebody's home or from a drive; not what follows other text, as in a
+URL or a glob.
+"""
 
 
 def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report fit to be published: a local teacher and local files go by their last name, not by the user's folders."""
+    """The report fit to be published: a local teacher and local files go by their last name, not by
+    the user's folders.
+    """
     public = _public_names(report["recipe"])
 
     def published(value: Any) -> Any:
@@ -32,12 +40,18 @@ def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def public_recipe(text: str, report: Mapping[str, Any]) -> str:
     """The user's own words, but for absolute paths, of which the last name stays."""
-    known = {path: name for path, name in _public_names(report["recipe"]).items() if _ABSOLUTE.match(path)}
+    known = {
+        path: name
+        for path, name in _public_names(report["recipe"]).items()
+        if _ABSOLUTE.match(path)
+    }
     return _ABSOLUTE.sub(lambda found: last_name(found[0]), _shortened(text, known))
 
 
 def _shortened(text: str, public: Mapping[str, str]) -> str:
-    for path in sorted((path for path in public if "/" in path or "\\" in path), key=len, reverse=True):
+    for path in sorted(
+        (path for path in public if "/" in path or "\\" in path), key=len, reverse=True
+    ):
         text = text.replace(path, public[path])
     return text
 
@@ -50,7 +64,11 @@ def _public_names(recipe: Mapping[str, Any]) -> dict[str, str]:
     public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
     public |= {text: last_name(text) for text in _strings(recipe) if _ABSOLUTE.match(text)}
     models = [recipe["teacher"]["model"], *recipe["evaluation"]["models"]]
-    folders = (model for model in models if not model.startswith(PACKAGE) and teacher_origin(model) != model)
+    folders = (
+        model
+        for model in models
+        if not model.startswith(PACKAGE) and teacher_origin(model) != model
+    )
     return public | {folder: teacher_origin(folder) for folder in folders}
 
 

@@ -1,59 +1,63 @@
-"""The student for ONNX Runtime: a model in memory goes in; files in float32 and int8 come out, or why there are none."""
+"""The student for ONNX Runtime: a model in memory goes in; files in float32 and int8 come out, or
+why there are none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8, TYPES
 from distill.onnx.quantisation import write_int8
 from distill.onnx.sensitivity import Batch, worst_products
 from distill.recipe import ExportSection
+from distill.report.results.export import Runtimes
 
 LEAST_COSINE = 0.99
-"""The mean cosine of an int8 student's sentence vectors to its own in float32, below which it is not handed over."""
+"""The mean cosine of an int8 student's sentence vectors to its own in float32, below which it is
+not handed over.
+"""
 _PROBED = 8
 """Of how many sentences the products are looked at one by one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Runtimes:
-    """What was written for ONNX Runtime."""
-
-    float32_reason: str | None = None
-    """Why there is no file in float32, and so none in int8."""
-    int8_reason: str | None = None
-    """Why there is no file in int8."""
-    left_whole: int = 0
-    """How many matrix products of the int8 file stay in float32, because it would not be faithful without."""
-
-
-def has_head(student: Teacher) -> bool:
+def has_head(student: LoadedModel) -> bool:
     """Whether the student predicts masked tokens."""
     return student.model.get_output_embeddings() is not None
 
 
-def _has_types(student: Teacher) -> bool:
+def _has_types(student: LoadedModel) -> bool:
     """Whether it reads which text of a pair a token is of."""
-    return TYPES in student.tokenizer.model_input_names and getattr(student.model.config, "type_vocab_size", 0) > 1
+    return (
+        TYPES in student.tokenizer.model_input_names
+        and getattr(student.model.config, "type_vocab_size", 0) > 1
+    )
 
 
 def write_runtimes(
-    section: ExportSection, student: Teacher, batches: Sequence[Batch], *, pooling: str, folder: Path
+    section: ExportSection,
+    student: LoadedModel,
+    batches: Sequence[Batch],
+    *,
+    pooling: str,
+    folder: Path,
 ) -> Runtimes:
-    """Write the student's ONNX files that the recipe asks for; `batches` are what the int8 file is judged by.
+    """Write the student's ONNX files that the recipe asks for; `batches` are what the int8 file is
+    judged by.
 
-    An architecture that ONNX cannot say, and an int8 file that is not faithful, cost the files, not the export.
+    An architecture that ONNX cannot say, and an int8 file that is not faithful, cost the files, not
+    the export.
     """
     if not section.onnx:
-        return Runtimes(float32_reason="onnx was not asked for", int8_reason="onnx was not asked for")
+        return Runtimes(
+            float32_reason="onnx was not asked for", int8_reason="onnx was not asked for"
+        )
     whole, small = folder / FLOAT32, folder / INT8
     try:
         write_onnx(student.model, whole, types=_has_types(student), head=has_head(student))
@@ -84,7 +88,9 @@ def pooled_vectors(file: Path, batches: Sequence[Batch], pooling: str) -> npt.ND
     vectors = []
     for ids, mask in batches:
         hidden, weight = encoder(ids, mask), mask[..., None].astype(np.float32)
-        vectors.append(hidden[:, 0] if pooling == "cls" else (hidden * weight).sum(1) / weight.sum(1))
+        vectors.append(
+            hidden[:, 0] if pooling == "cls" else (hidden * weight).sum(1) / weight.sum(1)
+        )
     return np.concatenate(vectors)
 
 

@@ -1,4 +1,6 @@
-"""What sentence-transformers reads beside a model: how vectors are pooled and what stands in front of a text."""
+"""What sentence-transformers reads beside a model: how vectors are pooled and what stands in front
+of a text.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,19 @@ from distill.recipe import TeacherSection
 
 
 def write_sentence_files(teacher: TeacherSection, folder: Path, *, width: int, length: int) -> None:
-    """Write the files by which `SentenceTransformer(folder)` gives the vectors that the run measured.
+    """Write the files by which `SentenceTransformer(folder)` gives the vectors that the run
+    measured.
 
-    `width` is that of a vector, `length` how many tokens of a text are read. The classes go by their names since version 1,
-    which every later version knows.
+    `width` is that of a vector, `length` how many tokens of a text are read. The classes go by
+    their names since version 1, which every later version knows.
     """
     modules = [
-        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": index,
+            "name": str(index),
+            "path": path,
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for index, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling")])
     ]
     pooling = {
@@ -28,7 +36,11 @@ def write_sentence_files(teacher: TeacherSection, folder: Path, *, width: int, l
     }
     query, passage = teacher.prefixes.query, teacher.prefixes.passage
     whole = {
-        "prompts": {"query": query, "passage": passage, "document": passage},  # encode_document looks for the last
+        "prompts": {
+            "query": query,
+            "passage": passage,
+            "document": passage,
+        },  # encode_document looks for the last
         "default_prompt_name": None,
         "similarity_fn_name": "cosine",
     }

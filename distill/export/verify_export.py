@@ -1,8 +1,10 @@
-"""What somebody sees who has an exported folder and the public libraries, and neither distill nor a network.
+"""What somebody sees who has an exported folder and the public libraries, and neither distill nor a
+network.
 
     python stranger.py FOLDER EXPECTED
 
-loads FOLDER, compares it with what `proof.py` wrote to EXPECTED, and writes a JSON object of what it found.
+loads FOLDER, compares it with what `proof.py` wrote to EXPECTED, and writes a JSON object of what
+it found.
 """
 
 from __future__ import annotations
@@ -37,12 +39,24 @@ def _compare(folder: Path, place: Path) -> dict[str, Any]:
     torch.set_num_threads(1)  # as `proof.py` does: another number adds up in another order
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
-    batches = [tokenizer(sentence, truncation=True, return_tensors="pt") for sentence in asked["sentences"]]
-    inputs = [{"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]} for batch in batches]
+    batches = [
+        tokenizer(sentence, truncation=True, return_tensors="pt") for sentence in asked["sentences"]
+    ]
+    inputs = [
+        {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+        for batch in batches
+    ]
     numbers = range(len(inputs))
-    same = {"tokens": all(torch.equal(inputs[n]["input_ids"], expected[f"ids.{n}"]) for n in numbers)}
+    same = {
+        "tokens": all(torch.equal(inputs[n]["input_ids"], expected[f"ids.{n}"]) for n in numbers)
+    }
     if not same["tokens"]:
-        return {"same": same, "onnx_max_abs_difference": None, "int8_cosine": None, "int8_time": None}
+        return {
+            "same": same,
+            "onnx_max_abs_difference": None,
+            "int8_cosine": None,
+            "int8_time": None,
+        }
     states = {n: model(**inputs[n]).last_hidden_state for n in numbers}
     same["hidden states"] = all(torch.equal(states[n], expected[f"states.{n}"]) for n in numbers)
     if "logits.0" in expected:
@@ -51,25 +65,41 @@ def _compare(folder: Path, place: Path) -> dict[str, Any]:
 
 
 def _head_is_the_same(
-    folder: Path, inputs: list[dict[str, torch.Tensor]], expected: dict[str, torch.Tensor], asked: dict[str, Any]
+    folder: Path,
+    inputs: list[dict[str, torch.Tensor]],
+    expected: dict[str, torch.Tensor],
+    asked: dict[str, Any],
 ) -> dict[str, bool]:
     from transformers import AutoModelForMaskedLM, pipeline
 
     head = AutoModelForMaskedLM.from_pretrained(folder, use_safetensors=True).eval()
     compared = [n for n in range(len(inputs)) if f"logits.{n}" in expected]
-    same = {"logits": all(torch.equal(head(**inputs[n]).logits, expected[f"logits.{n}"]) for n in compared)}
+    same = {
+        "logits": all(
+            torch.equal(head(**inputs[n]).logits, expected[f"logits.{n}"]) for n in compared
+        )
+    }
     if "masked" in asked:
         filled = pipeline("fill-mask", model=str(folder), device="cpu")(asked["masked"])
-        same["fill-mask"] = [[answer["token"], answer["score"]] for answer in filled] == asked["filled"]
+        same["fill-mask"] = [[answer["token"], answer["score"]] for answer in filled] == asked[
+            "filled"
+        ]
     return same
 
 
 def _runtimes(
-    folder: Path, inputs: list[dict[str, torch.Tensor]], expected: dict[str, torch.Tensor], pooling: str
+    folder: Path,
+    inputs: list[dict[str, torch.Tensor]],
+    expected: dict[str, torch.Tensor],
+    pooling: str,
 ) -> dict[str, float | None]:
     """How far ONNX Runtime is from torch, and how fast the int8 file is, where there are files."""
     files = {name: folder / "onnx" / name for name in ("model.onnx", "model_int8.onnx")}
-    found: dict[str, float | None] = {"onnx_max_abs_difference": None, "int8_cosine": None, "int8_time": None}
+    found: dict[str, float | None] = {
+        "onnx_max_abs_difference": None,
+        "int8_cosine": None,
+        "int8_time": None,
+    }
     if not files["model.onnx"].is_file():
         return found
     whole = _session(files["model.onnx"])
@@ -78,8 +108,13 @@ def _runtimes(
         arrays = [one | {"token_type_ids": np.zeros_like(one["input_ids"])} for one in arrays]
     differences = [0.0]
     for number, one in enumerate(arrays):
-        outputs = dict(zip((output.name for output in whole.get_outputs()), whole.run(None, one), strict=True))
-        for name, key in (("last_hidden_state", f"states.{number}"), ("logits", f"logits.{number}")):
+        outputs = dict(
+            zip((output.name for output in whole.get_outputs()), whole.run(None, one), strict=True)
+        )
+        for name, key in (
+            ("last_hidden_state", f"states.{number}"),
+            ("logits", f"logits.{number}"),
+        ):
             if name in outputs and key in expected:
                 differences.append(float(np.abs(outputs[name] - expected[key].numpy()).max()))
     found["onnx_max_abs_difference"] = max(differences)
@@ -91,9 +126,14 @@ def _runtimes(
     for number, one in enumerate(arrays):
         vectors = [
             hidden[0, 0] if pooling == "cls" else hidden[0].mean(0)
-            for hidden in (small.run(["last_hidden_state"], one)[0], expected[f"states.{number}"].numpy())
+            for hidden in (
+                small.run(["last_hidden_state"], one)[0],
+                expected[f"states.{number}"].numpy(),
+            )
         ]
-        cosines.append(float(vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1])))
+        cosines.append(
+            float(vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1]))
+        )
     for one in arrays[:8] * _ROUNDS:
         taken = []
         for session in (whole, small):

@@ -1,1 +1,3 @@
-"""The look inside: models and parallel sentences go in; what each layer's vectors are like comes out, as figures and a page."""
+"""The look inside: models and parallel sentences go in; what each layer's vectors are like comes
+out, as figures and a page.
+"""

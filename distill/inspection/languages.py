@@ -1,7 +1,8 @@
-"""Languages on a figure: codes go in; names, families, and colours that keep families apart come out.
+"""Languages on a figure: codes go in; names, families, and colours that keep families apart come
+out.
 
-Fifteen colours cannot all be told apart, by colour-blind eyes least of all: a family has a hue (Okabe and Ito's), its
-languages shades of it from dark to light, and figures write codes besides.
+Fifteen colours cannot all be told apart, by colour-blind eyes least of all: a family has a hue
+(Okabe and Ito's), its languages shades of it from dark to light, and figures write codes besides.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "Indo-Iranian": ("#B4508F", "as bn fa gu hi ku mr ne or pa ps sa sd si tg ur"),
     "Turkic and Uralic": ("#C49A00", "az et fi hu kk ky se tk tr tt ug uz"),
     "Africa and Near East": ("#8B5A2B", "am ar ha he ig mt om rw sn so sw ti xh yo zu"),
-    "East and South Asia": ("#2F9FD8", "fil id ja jv km kn ko lo ml mn ms my ta te th tl vi yue zh"),
+    "East and South Asia": (
+        "#2F9FD8",
+        "fil id ja jv km kn ko lo ml mn ms my ta te th tl vi yue zh",
+    ),
     "other": ("#555555", ""),
 }
 """Each family, or group of families, with its colour and its languages."""
@@ -33,7 +37,9 @@ def language_name(code: str) -> str:
 def family_of(code: str) -> str:
     """The family, by the first part of a code such as swe_Latn or pt-BR."""
     short = code.replace("_", "-").split("-", 1)[0].lower()
-    return next((family for family, (_, members) in FAMILIES.items() if short in members.split()), "other")
+    return next(
+        (family for family, (_, members) in FAMILIES.items() if short in members.split()), "other"
+    )
 
 
 def by_family(codes: Sequence[str]) -> dict[str, list[str]]:
@@ -43,7 +49,9 @@ def by_family(codes: Sequence[str]) -> dict[str, list[str]]:
 
 
 def spread_over_families(codes: Sequence[str], most: int, first: str | None = None) -> list[str]:
-    """At most so many of the codes, from as many families as there are, in the order given; `first` is among them."""
+    """At most so many of the codes, from as many families as there are, in the order given; `first`
+    is among them.
+    """
     waiting = list(by_family([code for code in codes if code != first]).values())
     chosen = {first} & set(codes)
     for turn in range(len(codes)):
@@ -54,13 +62,19 @@ def spread_over_families(codes: Sequence[str], most: int, first: str | None = No
 
 
 def colours(codes: Sequence[str]) -> dict[str, str]:
-    """A colour for each code: its family's hue, darker or lighter by its place among the family's."""
+    """A colour for each code: its family's hue, darker or lighter by its place among the
+    family's.
+    """
     found: dict[str, str] = {}
     for family, members in by_family(codes).items():
         red, green, blue = (int(FAMILIES[family][0][at : at + 2], 16) / 255 for at in (1, 3, 5))
         hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
         for place, code in enumerate(members):
-            shade = lightness if len(members) == 1 else _DARKEST + (_LIGHTEST - _DARKEST) * place / (len(members) - 1)
+            shade = (
+                lightness
+                if len(members) == 1
+                else _DARKEST + (_LIGHTEST - _DARKEST) * place / (len(members) - 1)
+            )
             rgb = colorsys.hls_to_rgb(hue, shade, saturation)
             found[code] = "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
     return {code: found[code] for code in codes}

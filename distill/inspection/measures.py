@@ -1,4 +1,6 @@
-"""One model's figures: its vectors of parallel sentences go in; a line for each layer and for each language comes out."""
+"""One model's figures: its vectors of parallel sentences go in; a line for each layer and for each
+language comes out.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.inspection.probe import language_accuracy
-from distill.inspection.similarity import anisotropy, centred_by_language, cosines, neighbour_shares, translation_accuracy
+from distill.inspection.similarity import (
+    anisotropy,
+    centred_by_language,
+    cosines,
+    neighbour_shares,
+    translation_accuracy,
+)
 from distill.inspection.unknown import Spelling
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerFigures:
-    """What one layer's sentence vectors are like; shares of 1. Layer 0 is the embeddings'."""
-
-    layer: int
-    retrieval: float
-    """How often the translation is the nearest sentence of the other language, over all pairs in both directions."""
-    retrieval_centred: float
-    """The same after the mean of each language is taken out."""
-    neighbour_translation: float
-    """How often the nearest vector of all is a translation."""
-    neighbour_language: float
-    """How often it is in the same language."""
-    language_accuracy: float
-    """How often a linear probe names the language; chance is 1 / languages."""
-    anisotropy: float
-    """Mean cosine of two vectors."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LanguageFigures:
-    """How a model fares with one language: its spelling, and retrieval in the last layer."""
-
-    language: str
-    unknown_pieces: float
-    unknown_characters: float
-    pieces_a_sentence: float
-    retrieval: float
-    """With every other language, both directions."""
-    retrieval_centred: float
-    retrieval_kept: float | None
-    """With the language that a student was made for, both directions; None for itself, or without one."""
-    retrieval_kept_centred: float | None
+from distill.report.results.inspection import LanguageFigures, LayerFigures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +30,15 @@ class Matrices:
 
 
 def measure_layers(
-    vectors: np.ndarray, languages: int, *, seed: int, advance: Callable[[float], object] = lambda share: None
+    vectors: np.ndarray,
+    languages: int,
+    *,
+    seed: int,
+    advance: Callable[[float], object] = lambda share: None,
 ) -> tuple[list[LayerFigures], Matrices]:
-    """Figures of each layer of `vectors` [layers, languages x sentences, width], and its matrices."""
+    """Figures of each layer of `vectors` [layers, languages x sentences, width], and its
+    matrices.
+    """
     figures: list[LayerFigures] = []
     plain: list[np.ndarray] = []
     centred: list[np.ndarray] = []
@@ -90,7 +70,9 @@ def measure_languages(
     at = languages.index(kept) if kept in languages else None
     found = []
     for place, (language, spelling) in enumerate(zip(languages, spellings, strict=True)):
-        plain, centred = (_both_ways(matrix[-1], place) for matrix in (matrices.plain, matrices.centred))
+        plain, centred = (
+            _both_ways(matrix[-1], place) for matrix in (matrices.plain, matrices.centred)
+        )
         with_kept = None if at is None or at == place else at
         found.append(
             LanguageFigures(

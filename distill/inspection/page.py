@@ -1,4 +1,6 @@
-"""inspection.html: one file that needs no network, where layers are moved through and points tell their sentence."""
+"""inspection.html: one file that needs no network, where layers are moved through and points tell
+their sentence.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +48,21 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
     )  # fmt: skip
 
 
-def _data(content: Mapping[str, Any], projection: Projection, shades: Mapping[str, str]) -> dict[str, Any]:
+def _data(
+    content: Mapping[str, Any], projection: Projection, shades: Mapping[str, str]
+) -> dict[str, Any]:
     return {
-        "languages": [{"code": code, "name": language_name(code), "colour": shades[code]} for code in projection.languages],
+        "languages": [
+            {"code": code, "name": language_name(code), "colour": shades[code]}
+            for code in projection.languages
+        ],
         "texts": projection.texts,
         "models": [
             {
                 "places": [_whole_numbers(layer) for layer in projection.points[model["model"]]],
-                "figures": [[round(row[key], 4) for key in LAYER_LABELS] for row in model["layers"]],
+                "figures": [
+                    [round(row[key], 4) for key in LAYER_LABELS] for row in model["layers"]
+                ],
             }
             for model in content["models"]
         ],
@@ -67,7 +76,11 @@ def _whole_numbers(points: np.ndarray) -> Any:
 
 def _as_script(data: Any) -> str:
     """JSON that cannot end the script element it stands in."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
+    return (
+        json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("&", "\\u0026")
+    )
 
 
 def _shortened(texts: tuple[str, ...], most: int = 60) -> str:

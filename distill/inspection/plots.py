@@ -1,4 +1,6 @@
-"""The inspection's plots: its figures go in; maps of every layer, curves over layers and CKA come out."""
+"""The inspection's plots: its figures go in; maps of every layer, curves over layers and CKA come
+out.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +24,39 @@ _OTHERS = (BLUE, ORANGE, GREEN, "#CC79A7", GREY, BLACK)
 
 
 def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: int) -> Figure:
-    """Every figure against depth, a curve a model: layers as a share of all, since students have fewer."""
+    """Every figure against depth, a curve a model: layers as a share of all, since students have
+    fewer.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.4, 5.6), layout="constrained")
     layers = models[0]["layers"]
     best = max(layers, key=lambda row: row["retrieval"])
     title = f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in layer {best['layer']}"
-    title += ", its last" if best is layers[-1] else f" of {len(layers) - 1}, {layers[-1]['retrieval']:.0%} in the last"
+    title += (
+        ", its last"
+        if best is layers[-1]
+        else f" of {len(layers) - 1}, {layers[-1]['retrieval']:.0%} in the last"
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK)
-    chance = {"retrieval": 1 / sentences, "retrieval_centred": 1 / sentences, "language_accuracy": 1 / languages}
+    chance = {
+        "retrieval": 1 / sentences,
+        "retrieval_centred": 1 / sentences,
+        "language_accuracy": 1 / languages,
+    }
     for axes, (key, label) in zip(figure.subplots(2, 3).flat, LAYER_LABELS.items(), strict=True):
         axes.set_title(label, loc="left", fontsize=9.5, color=BLACK)
         for place, model in enumerate(models):
             depth = len(model["layers"]) - 1
-            x, y = [row["layer"] / depth for row in model["layers"]], [row[key] for row in model["layers"]]
-            colour = STYLES[model["model"]][1] if model["model"] in STYLES else _OTHERS[place % len(_OTHERS)]
+            x, y = (
+                [row["layer"] / depth for row in model["layers"]],
+                [row[key] for row in model["layers"]],
+            )
+            colour = (
+                STYLES[model["model"]][1]
+                if model["model"] in STYLES
+                else _OTHERS[place % len(_OTHERS)]
+            )
             axes.plot(x, y, color=colour, marker=MARKS[place % len(MARKS)], markersize=3.5, linewidth=1.5,
                       label=short_name(model["model"]))  # fmt: skip
         if key in chance:
@@ -49,7 +68,14 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#eeeeee")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=min(4, len(labels)), frameon=False, fontsize=9)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower left",
+        ncols=min(4, len(labels)),
+        frameon=False,
+        fontsize=9,
+    )
     return figure
 
 
@@ -62,15 +88,27 @@ def cka_plot(model: Mapping[str, Any], first: str) -> Figure:
     rows, columns = values.shape
     figure = Figure(figsize=(1.6 + 0.46 * columns, 1.5 + 0.4 * rows), layout="constrained")
     own = short_name(model["model"])
-    title = f"{own}'s last layer is most like layer {int(values[-1].argmax())} of {short_name(first)}"
+    title = (
+        f"{own}'s last layer is most like layer {int(values[-1].argmax())} of {short_name(first)}"
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold", color=BLACK)
     axes = figure.subplots()
     axes.imshow(values, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto")
     for i, j in np.ndindex(rows, columns):
         text = f"{values[i, j]:.2f}".replace("0.", ".", 1)
-        axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if values[i, j] < 0.6 else BLACK)
+        axes.text(
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if values[i, j] < 0.6 else BLACK,
+        )
     for i, nearest in enumerate(values.argmax(axis=1)):
-        axes.add_patch(Rectangle((nearest - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2))
+        axes.add_patch(
+            Rectangle((nearest - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2)
+        )
     axes.set_xticks(range(columns))
     axes.set_yticks(range(rows))
     axes.set_xlabel(f"layer of {short_name(first)} (0: embeddings)", color=BLACK)
@@ -80,7 +118,9 @@ def cka_plot(model: Mapping[str, Any], first: str) -> Figure:
 
 
 def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
-    """Every layer's map, small: colour is language, mark is sentence; written on it is what it clusters by."""
+    """Every layer's map, small: colour is language, mark is sentence; written on it is what it
+    clusters by.
+    """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -88,7 +128,10 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
     columns = min(5, len(points))
     rows = -(-len(points) // columns)
     families = by_family(projection.languages)
-    figure = Figure(figsize=(2.5 * columns, 2.65 * rows + 0.6 + 0.19 * max(map(len, families.values()))), layout="constrained")
+    figure = Figure(
+        figsize=(2.5 * columns, 2.65 * rows + 0.6 + 0.19 * max(map(len, families.values()))),
+        layout="constrained",
+    )
     figure.suptitle(
         f"{short_name(model['model'])}: {len(projection.ids)} sentences in {len(projection.languages)} languages, "
         "layer by layer (UMAP of each)",
@@ -103,9 +146,7 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
             figures = model["layers"][layer]
             name = "embeddings" if layer == 0 else f"layer {layer}"
             axes.set_title(name, loc="left", fontsize=10, weight="bold", color=BLACK, pad=14)
-            nearest = (
-                f"nearest: translation {figures['neighbour_translation']:.0%}, language {figures['neighbour_language']:.0%}"
-            )
+            nearest = f"nearest: translation {figures['neighbour_translation']:.0%}, language {figures['neighbour_language']:.0%}"
             axes.text(0, 1.02, nearest, transform=axes.transAxes, fontsize=7.2, color=SOFT)
     handles: list[Any] = []
     tallest = max(map(len, families.values()))
@@ -120,7 +161,9 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _draw_map(axes: Any, points_LS2: np.ndarray, projection: Projection, shades: Mapping[str, str]) -> None:
+def _draw_map(
+    axes: Any, points_LS2: np.ndarray, projection: Projection, shades: Mapping[str, str]
+) -> None:
     for sentence in range(points_LS2.shape[1]):
         mark = MARKS[sentence]
         axes.scatter(
@@ -128,7 +171,13 @@ def _draw_map(axes: Any, points_LS2: np.ndarray, projection: Projection, shades:
             c=[shades[code] for code in projection.languages],
         )  # fmt: skip
     halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.6}
-    label: dict[str, Any] = {"textcoords": "offset points", "weight": "bold", "ha": "center", "va": "center", "bbox": halo}
+    label: dict[str, Any] = {
+        "textcoords": "offset points",
+        "weight": "bold",
+        "ha": "center",
+        "va": "center",
+        "bbox": halo,
+    }
     centres = points_LS2.mean(axis=1), points_LS2.mean(axis=0)
     if clusters_by_language(points_LS2):
         for code, centre in zip(projection.languages, centres[0], strict=True):
@@ -142,5 +191,8 @@ def _draw_map(axes: Any, points_LS2: np.ndarray, projection: Projection, shades:
 
 def clusters_by_language(points_LS2: np.ndarray) -> bool:
     """Whether points lie nearer to the middle of their language than to that of their sentence."""
-    spread = [np.linalg.norm(points_LS2 - points_LS2.mean(axis=axis, keepdims=True), axis=-1).mean() for axis in (1, 0)]
+    spread = [
+        np.linalg.norm(points_LS2 - points_LS2.mean(axis=axis, keepdims=True), axis=-1).mean()
+        for axis in (1, 0)
+    ]
     return bool(spread[0] < spread[1])

@@ -1,6 +1,8 @@
-"""Parallel sentences: a file or a folder goes in; as many sentences of each language, in one order, come out.
+"""Parallel sentences: a file or a folder goes in; as many sentences of each language, in one order,
+come out.
 
-Every way in which they can be wrong (a missing column, an id twice, no id in common, one language) leaves as a UserError.
+Every way in which they can be wrong (a missing column, an id twice, no id in common, one language)
+leaves as a UserError.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Parallel:
 
 
 def read_sentences(section: InspectionSection, kept: str | None, seed: int) -> Parallel:
-    """The sentences of a recipe, with the language `kept` among them. Raises UserError if they are not as they should be."""
+    """The sentences of a recipe, with the language `kept` among them. Raises UserError if they are
+    not as they should be.
+    """
     parallel = read_parallel(
         section.sentences_path,
         id_column=section.id,
@@ -76,15 +80,19 @@ def read_parallel(
     most: int | None = None,
     seed: int = 0,
 ) -> Parallel:
-    """The sentences that every one of the languages has, in the order in which the first one has them.
+    """The sentences that every one of the languages has, in the order in which the first one has
+    them.
 
-    Of more than `most` as many are drawn by `seed`. Raises UserError if fewer than two languages, or than LEAST sentences,
-    are left.
+    Of more than `most` as many are drawn by `seed`. Raises UserError if fewer than two languages,
+    or than LEAST sentences, are left.
     """
     _check_there(path)
     found: Texts = {}
     for language, record, source in _rows(path, languages, language_column):
-        text, key = column_value(record, text_column, source).strip(), column_value(record, id_column, source).strip()
+        text, key = (
+            column_value(record, text_column, source).strip(),
+            column_value(record, id_column, source).strip(),
+        )
         of_language = found.setdefault(language, {})
         if key in of_language:
             raise UserError(
@@ -101,22 +109,35 @@ def read_parallel(
             f"(rows: {counts}); translations of a sentence share its id."
         )
     if most is not None and len(ids) > most:
-        ids = [ids[i] for i in sorted(np.random.default_rng(seed).permutation(len(ids))[:most].tolist())]
+        ids = [
+            ids[i]
+            for i in sorted(np.random.default_rng(seed).permutation(len(ids))[:most].tolist())
+        ]
     return Parallel(
-        languages=chosen, ids=tuple(ids), texts=tuple(tuple(found[language][key] for key in ids) for language in chosen)
+        languages=chosen,
+        ids=tuple(ids),
+        texts=tuple(tuple(found[language][key] for key in ids) for language in chosen),
     )
 
 
 def describe_sentences(path: Path, languages: Sequence[str] | None = None) -> dict[str, Any]:
-    """What identifies the sentences without reading them: for fingerprints. Raises UserError if there is no file."""
+    """What identifies the sentences without reading them: for fingerprints. Raises UserError if
+    there is no file.
+    """
     _check_there(path)
     files = language_files(path) if path.is_dir() else {"": path}
-    wanted = {name: file for name, file in files.items() if languages is None or name in languages or not name}
+    wanted = {
+        name: file
+        for name, file in files.items()
+        if languages is None or name in languages or not name
+    }
     return {name: describe_source(Source(path=str(file))) for name, file in wanted.items()}
 
 
 def language_files(folder: Path) -> dict[str, Path]:
-    """Each language's file in a folder of files or of folders. Raises UserError where it is not clear which that is."""
+    """Each language's file in a folder of files or of folders. Raises UserError where it is not
+    clear which that is.
+    """
     found: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
@@ -138,7 +159,9 @@ def _check_there(path: Path) -> None:
         raise UserError(f"inspection.sentences: there is no file or folder {path}.")
 
 
-def _rows(path: Path, languages: Sequence[str] | None, language_column: str) -> Iterator[tuple[str, Record, Source]]:
+def _rows(
+    path: Path, languages: Sequence[str] | None, language_column: str
+) -> Iterator[tuple[str, Record, Source]]:
     """Every row with its language."""
     if path.is_dir():
         for language, file in language_files(path).items():
@@ -157,7 +180,9 @@ def _choose_languages(found: Texts, languages: Sequence[str] | None, path: Path)
     missing = [language for language in languages or () if language not in found]
     if missing:
         known = ", ".join(language_files(path) if path.is_dir() else found) or "none of those"
-        raise UserError(f"inspection.sentences: {path} has no {', '.join(missing)}; its languages: {known}.")
+        raise UserError(
+            f"inspection.sentences: {path} has no {', '.join(missing)}; its languages: {known}."
+        )
     chosen = tuple(languages or found)
     if len(chosen) < 2:
         raise UserError(
@@ -167,7 +192,9 @@ def _choose_languages(found: Texts, languages: Sequence[str] | None, path: Path)
 
 
 def _file_of_language(folder: Path) -> Path | None:
-    """The one file of a language's folder, or of several the test split; None if it has no file that can be read."""
+    """The one file of a language's folder, or of several the test split; None if it has no file
+    that can be read.
+    """
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and format_of(file.name)]
     named = [file for file in files if file.name.split(".", 1)[0] == _SPLIT]
     if len(files) > 1 and len(named) != 1:

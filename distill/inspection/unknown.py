@@ -1,4 +1,6 @@
-"""What a vocabulary cannot spell: a tokenizer and texts of each language go in; shares of unknown pieces come out."""
+"""What a vocabulary cannot spell: a tokenizer and texts of each language go in; shares of unknown
+pieces come out.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Spelling:
     """How a vocabulary fares with some texts."""
 
     unknown_pieces: float
-    """Share of pieces that are the unknown one; some vocabularies make one of a whole run of unknown characters."""
+    """Share of pieces that are the unknown one; some vocabularies make one of a whole run of
+    unknown characters.
+    """
     unknown_characters: float
     """Share of characters, blanks apart, that lie in unknown pieces."""
     pieces_a_sentence: float

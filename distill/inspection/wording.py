@@ -1,4 +1,6 @@
-"""What the figures of an inspection are called in its tables, plots and page: names come out, and of a model a short one."""
+"""What the figures of an inspection are called in its tables, plots and page: names come out, and
+of a model a short one.
+"""
 
 from __future__ import annotations
 

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from distill.inspection.measures import Matrices
-    from distill.inspection.result import InspectionResult
+    from distill.report.results.inspection import InspectionResult
 
 PAGE = "inspection.html"
 _DATA, _PROJECTION = "inspection.json", "projection.json"
 
 
-def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projection: Projection, folder: Path) -> None:
+def write_all(
+    result: InspectionResult, matrices: Mapping[str, Matrices], projection: Projection, folder: Path
+) -> None:
     """Write data, tables, the page, and every figure of `draw_figures`."""
     from distill.inspection.page import render_page
 
@@ -37,13 +39,25 @@ def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projec
     models = content["models"]
     for model in models:
         found = matrices[model["model"]]
-        model["matrices"] = {"retrieval": _plain(found.plain), "retrieval_centred": _plain(found.centred)}
-    drawn = {**asdict(projection), "points": {name: found.round(3).tolist() for name, found in projection.points.items()}}
+        model["matrices"] = {
+            "retrieval": _plain(found.plain),
+            "retrieval_centred": _plain(found.centred),
+        }
+    drawn = {
+        **asdict(projection),
+        "points": {name: found.round(3).tolist() for name, found in projection.points.items()},
+    }
     write_whole(folder / _DATA, json.dumps(content, ensure_ascii=False) + "\n")
     write_whole(folder / _PROJECTION, json.dumps(drawn, ensure_ascii=False) + "\n")
     write_whole(folder / "inspection.md", to_markdown(content))
-    write_whole(folder / "layers.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["layers"]]))
-    write_whole(folder / "languages.csv", to_csv([{"model": m["model"], **row} for m in models for row in m["languages"]]))
+    write_whole(
+        folder / "layers.csv",
+        to_csv([{"model": m["model"], **row} for m in models for row in m["layers"]]),
+    )
+    write_whole(
+        folder / "languages.csv",
+        to_csv([{"model": m["model"], **row} for m in models for row in m["languages"]]),
+    )
     write_whole(folder / "pairs.csv", to_csv(list(_pairs(content))))
     write_whole(folder / PAGE, render_page(content, projection))
     for name, figure in draw_figures(content, projection).items():
@@ -51,7 +65,9 @@ def write_all(result: InspectionResult, matrices: Mapping[str, Matrices], projec
 
 
 def draw_figures(content: Mapping[str, Any], projection: Projection) -> dict[str, Figure]:
-    """The curves, and of each model its projection and its likeness to the first, by the names of their files."""
+    """The curves, and of each model its projection and its likeness to the first, by the names of
+    their files.
+    """
     models = content["models"]
     figures = {"layers": layers_plot(models, len(content["languages"]), content["sentences"])}
     for model, name in zip(models, file_names([model["model"] for model in models]), strict=True):
@@ -64,7 +80,9 @@ def read_figures(folder: Path) -> dict[str, Figure]:
     """The figures of an inspection that `write_all` left in `folder`, drawn anew."""
     content = json.loads((folder / _DATA).read_text(encoding="utf-8"))
     drawn = json.loads((folder / _PROJECTION).read_text(encoding="utf-8"))
-    points = {name: np.array(found, dtype=np.float32) for name, found in drawn.pop("points").items()}
+    points = {
+        name: np.array(found, dtype=np.float32) for name, found in drawn.pop("points").items()
+    }
     return draw_figures(content, Projection(**drawn, points=points))
 
 
@@ -72,7 +90,9 @@ def to_markdown(content: Mapping[str, Any]) -> str:
     """The figures of layers and of languages as tables, and what they mean."""
     models = [(short_name(model["model"]), model) for model in content["models"]]
     layers = [[name, *layer_cells(row)] for name, model in models for row in model["layers"]]
-    languages = [[name, *language_cells(row)] for name, model in models for row in model["languages"]]
+    languages = [
+        [name, *language_cells(row)] for name, model in models for row in model["languages"]
+    ]
     note = (
         f"{content['sentences']} sentences in {len(content['languages'])} languages; pooled states, {content['precision']}. "
         "Retrieval: how often a sentence's translation is the nearest sentence of the other language by cosine, over all pairs "
@@ -110,14 +130,20 @@ def language_cells(row: Mapping[str, Any]) -> list[str]:
     """One language's figures as text."""
     code = row["language"]
     name = language_name(code)
-    return [code if name == code else f"{name} ({code})", *(format_share(row[key]) for key in LANGUAGE_TITLES)]
+    return [
+        code if name == code else f"{name} ({code})",
+        *(format_share(row[key]) for key in LANGUAGE_TITLES),
+    ]
 
 
 def file_names(models: Sequence[str]) -> list[str]:
     """A distinct name for each model that a file can have."""
     names: list[str] = []
     for model in models:
-        name = "".join(c if c.isalnum() or c in "._-" else "-" for c in short_name(model)).strip("-.") or "model"
+        name = (
+            "".join(c if c.isalnum() or c in "._-" else "-" for c in short_name(model)).strip("-.")
+            or "model"
+        )
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names
 

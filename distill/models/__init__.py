@@ -1,5 +1,19 @@
-"""Teachers: a Hub id, a local folder or a package goes in; a model and a tokenizer in memory come out."""
+"""What a model is here: how it is named, loaded, saved and counted."""
 
-from distill.models.loading import Teacher, describe_teacher, load_config, load_model, load_teacher, load_tokenizer
+from distill.models.loading import (
+    LoadedModel,
+    load_config,
+    load_model,
+    load_tokenizer,
+    load_with_tokenizer,
+    model_identity,
+)
 
-__all__ = ["Teacher", "describe_teacher", "load_config", "load_model", "load_teacher", "load_tokenizer"]
+__all__ = [
+    "LoadedModel",
+    "load_config",
+    "load_model",
+    "load_tokenizer",
+    "load_with_tokenizer",
+    "model_identity",
+]

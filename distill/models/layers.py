@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def layer_list_name(model: PreTrainedModel) -> str:
-    """The qualified name of the list of the encoder's layers (encoder.layer, bert.encoder.layer, ...)."""
+    """The qualified name of the list of the encoder's layers (encoder.layer, bert.encoder.layer,
+    ...).
+    """
     count = model.config.num_hidden_layers
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:

@@ -1,6 +1,8 @@
-"""Models and tokenizers from a Hub id, a local folder or `package:<name>`; safetensors only, no remote code.
+"""Models and tokenizers from a Hub id, a local folder or `package:<name>`; safetensors only, no
+remote code.
 
-Every error that a user can mend (no such model, no safetensors, no tokenizer) leaves here as a UserError.
+Every error that a user can mend (no such model, no safetensors, no tokenizer) leaves here as a
+UserError.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ PACKAGE = "package:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Teacher:
+class LoadedModel:
     """A model with its tokenizer, in memory."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
 
-def describe_teacher(model: str, revision: str) -> dict[str, Any]:
+def model_identity(model: str, revision: str) -> dict[str, Any]:
     """What identifies the teacher's files without reading weights: for fingerprints.
 
     A local folder is known by its files' sizes and times, a Hub model by its id and revision.
@@ -38,14 +40,21 @@ def describe_teacher(model: str, revision: str) -> dict[str, Any]:
     folder = Path(model)
     if folder.is_dir():
         files = sorted(path for path in folder.iterdir() if path.is_file())
-        return {"folder": model, "files": [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]}
+        return {
+            "folder": model,
+            "files": [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files],
+        }
     if _is_path(model):
-        raise UserError(f"teacher.model: there is no folder {model}; a Hub id reads organisation/name.")
+        raise UserError(
+            f"teacher.model: there is no folder {model}; a Hub id reads organisation/name."
+        )
     return {"hub": model, "revision": revision}
 
 
 def load_config(model: str, revision: str = "main") -> PretrainedConfig:
-    """The model's configuration; nothing else is fetched. Raises UserError if there is none, or if it has a decoder besides."""
+    """The model's configuration; nothing else is fetched. Raises UserError if there is none, or if
+    it has a decoder besides.
+    """
     from transformers import AutoConfig
 
     location = _resolve(model)
@@ -64,12 +73,19 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
 
     location = _resolve(model)
     with _Explained(model, "a tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            location, revision=revision, trust_remote_code=False
+        )
     if not (getattr(tokenizer, "is_fast", False) or type(tokenizer).__name__ == "XLMTokenizer"):
-        raise UserError(f"teacher.model: {model} has no fast tokenizer (tokenizer.json), which trimming needs.")
-    # Where the files are missing, transformers makes a tokenizer up that knows its special tokens and a space.
+        raise UserError(
+            f"teacher.model: {model} has no fast tokenizer (tokenizer.json), which trimming needs."
+        )
+    # Where the files are missing, transformers makes a tokenizer up that knows its special tokens
+    # and a space.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:
-        raise UserError(f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.")
+        raise UserError(
+            f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing."
+        )
     return tokenizer
 
 
@@ -78,40 +94,57 @@ def load_model(
 ) -> PreTrainedModel:
     """The model in evaluation mode, with its masked-language head if its weights have one.
 
-    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there or has no safetensors.
+    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there or
+    has no safetensors.
     """
     location = _resolve(str(model))
     check_weights(str(model))
     config = load_config(str(model), revision)
     auto = auto_class(config, task_heads=task_heads)
     with _Explained(str(model), "safetensors weights"):
-        loaded = auto.from_pretrained(location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype=dtype)
+        loaded = auto.from_pretrained(
+            location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype=dtype
+        )
     return loaded.eval()
 
 
 def auto_class(config: PretrainedConfig, *, task_heads: bool = False) -> Any:
-    """The auto class of the language-model head that a configuration's architecture has, or of the bare encoder.
+    """The auto class of the language-model head that a configuration's architecture has, or of the
+    bare encoder.
 
-    With `task_heads` classification and question-answering heads too, which nothing but trimming has a use for.
+    With `task_heads` classification and question-answering heads too, which nothing but trimming
+    has a use for.
     """
     import transformers
 
     named = (getattr(config, "architectures", None) or [""])[0]
     if named == "XLMWithLMHeadModel":
         return transformers.AutoModelForMaskedLM
-    heads = ("MaskedLM", *(("SequenceClassification", "TokenClassification", "QuestionAnswering") if task_heads else ()))
+    heads = (
+        "MaskedLM",
+        *(
+            ("SequenceClassification", "TokenClassification", "QuestionAnswering")
+            if task_heads
+            else ()
+        ),
+    )
     found = next((head for head in heads if named.endswith(f"For{head}")), "")
     return getattr(transformers, f"AutoModelFor{found}" if found else "AutoModel")
 
 
 def check_weights(model: str) -> None:
-    """Check that a local model has whole safetensors; a Hub model's are known when they are fetched. Raises UserError."""
+    """Check that a local model has whole safetensors; a Hub model's are known when they are
+    fetched. Raises UserError.
+    """
     import safetensors
 
     folder = Path(_resolve(model))
     weights = sorted(folder.glob("*.safetensors"))
     for file in weights:
-        with _Explained(model, f"safetensors weights ({file.name})"), safetensors.safe_open(file, framework="numpy"):
+        with (
+            _Explained(model, f"safetensors weights ({file.name})"),
+            safetensors.safe_open(file, framework="numpy"),
+        ):
             pass  # opening reads the header and compares the file's length with it
     if folder.is_dir() and not weights:
         raise UserError(
@@ -121,7 +154,9 @@ def check_weights(model: str) -> None:
 
 
 def model_folder(model: str, revision: str) -> Path:
-    """The folder that holds the model's files: its own, or the cached snapshot of a Hub model that was loaded before."""
+    """The folder that holds the model's files: its own, or the cached snapshot of a Hub model that
+    was loaded before.
+    """
     location = Path(_resolve(model))
     if location.is_dir():
         return location
@@ -131,16 +166,27 @@ def model_folder(model: str, revision: str) -> Path:
     return Path(config).parent if isinstance(config, str) else location
 
 
-def load_teacher(model: str, revision: str = "main", *, task_heads: bool = False) -> Teacher:
+def load_with_tokenizer(
+    model: str, revision: str = "main", *, task_heads: bool = False
+) -> LoadedModel:
     """Model and tokenizer together; a classifier's head only with `task_heads`."""
-    return Teacher(model=load_model(model, revision, task_heads=task_heads), tokenizer=load_tokenizer(model, revision))
+    return LoadedModel(
+        model=load_model(model, revision, task_heads=task_heads),
+        tokenizer=load_tokenizer(model, revision),
+    )
 
 
 def position_limit(model: PreTrainedModel) -> int:
-    """How many tokens the model has positions for; RoBERTa's kind start counting after the padding id."""
+    """How many tokens the model has positions for; RoBERTa's kind start counting after the padding
+    id.
+    """
     positions: int = model.config.max_position_embeddings
     table: Any = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    offset = table.padding_idx + 1 if table is not None and getattr(table, "padding_idx", None) is not None else 0
+    offset = (
+        table.padding_idx + 1
+        if table is not None and getattr(table, "padding_idx", None) is not None
+        else 0
+    )
     return positions - offset
 
 
@@ -150,9 +196,13 @@ def _resolve(model: str) -> str:
         return str(packaged_teacher(model.removeprefix(PACKAGE)))
     folder = Path(model)
     if _is_path(model) and not folder.is_dir():
-        raise UserError(f"teacher.model: there is no folder {model}; a Hub id reads organisation/name.")
+        raise UserError(
+            f"teacher.model: there is no folder {model}; a Hub id reads organisation/name."
+        )
     if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UserError(f"teacher.model: the folder {model} has no config.json; it should hold a transformers model.")
+        raise UserError(
+            f"teacher.model: the folder {model} has no config.json; it should hold a transformers model."
+        )
     return model
 
 
@@ -162,7 +212,9 @@ def _is_path(model: str) -> bool:
 
 
 class _Explained:
-    """Turns what `from_pretrained` raises for a model that cannot be had into one sentence about it."""
+    """Turns what `from_pretrained` raises for a model that cannot be had into one sentence about
+    it.
+    """
 
     def __init__(self, model: str, wanted: str) -> None:
         self.model, self.wanted = model, wanted
@@ -173,7 +225,13 @@ class _Explained:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         import safetensors
 
-        expected = (OSError, ValueError, json.JSONDecodeError, safetensors.SafetensorError, KeyError)
+        expected = (
+            OSError,
+            ValueError,
+            json.JSONDecodeError,
+            safetensors.SafetensorError,
+            KeyError,
+        )
         if error is None or isinstance(error, UserError) or not isinstance(error, expected):
             return
         text = str(error).strip()

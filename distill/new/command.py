@@ -19,23 +19,39 @@ XLM_R, MMBERT = "FacebookAI/xlm-roberta-base", "jhu-clsp/mmBERT-base"
 
 
 def write_recipe(language: str, path: Path | None = None) -> Path:
-    """Write a recipe for `language`, a code or an English name, to `path` or <language>.yaml, and say where it is.
+    """Write a recipe for `language`, a code or an English name, to `path` or <language>.yaml, and
+    say where it is.
 
     Raises UserError if there is no such language, or if the file is there already.
     """
     found = find_language(language)
     path = path or Path(f"{recipe_name(found)}.yaml")
-    if path.suffix not in (".yaml", ".yml") or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
-        raise UserError(f"--output: {path} should be a file's name such as {recipe_name(found)}.yaml.")
+    if path.suffix not in (".yaml", ".yml") or not re.fullmatch(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem
+    ):
+        raise UserError(
+            f"--output: {path} should be a file's name such as {recipe_name(found)}.yaml."
+        )
     if not path.parent.is_dir():
         raise UserError(f"--output: there is no folder {path.parent}; make it, or name another.")
-    schema = next((folder / "schema.json" for folder in recipe_folders() if (folder / "schema.json").is_file()), None)
-    text = recipe_text(found, path.stem, os.path.relpath(schema, path.parent) if schema else "schema.json")
+    schema = next(
+        (
+            folder / "schema.json"
+            for folder in recipe_folders()
+            if (folder / "schema.json").is_file()
+        ),
+        None,
+    )
+    text = recipe_text(
+        found, path.stem, os.path.relpath(schema, path.parent) if schema else "schema.json"
+    )
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UserError(f"{path} is there already; remove it, or name another file with --output.") from None
+        raise UserError(
+            f"{path} is there already; remove it, or name another file with --output."
+        ) from None
     return path
 
 
@@ -48,13 +64,17 @@ def recipe_name(language: Language) -> str:
 def recipe_text(language: Language, name: str, schema: str) -> str:
     """A commented recipe, in YAML; `schema` is where editors find its schema."""
     environment = Environment(
-        loader=PackageLoader("distill.new"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=PackageLoader("distill.new"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     return environment.get_template("recipe.yaml.jinja").render(
         language=language,
         name=name,
         schema=schema,
         teacher=XLM_R if language.in_xlm_r else MMBERT,
-        filtered=LanguageIdentifier(language.code).knows and not language.in_other_script,  # it goes by letters
+        filtered=LanguageIdentifier(language.code).knows
+        and not language.in_other_script,  # it goes by letters
         tasks=known_tasks(language),
     )

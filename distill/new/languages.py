@@ -53,7 +53,9 @@ class Language:
     code: str
     """ISO 639-1, or 639-3 where it has no other."""
     name: str
-    """In English, with its script where that was asked for and is another than most of the language is written in."""
+    """In English, with its script where that was asked for and is another than most of the language
+    is written in.
+    """
     fineweb: str | None
     """Its configuration of FineWeb-2; None for English, which FineWeb has."""
     sib200: str | None
@@ -65,9 +67,15 @@ class Language:
 
 
 def find_language(given: str) -> Language:
-    """The language of a code (sv, swe, sv-SE, sr-Latn) or an English name (swedish). Raises UserError if there is none."""
+    """The language of a code (sv, swe, sv-SE, sr-Latn) or an English name (swedish). Raises
+    UserError if there is none.
+    """
     english, aliases = Locale("en"), get_global("language_aliases")
-    names = {code: name for code, name in english.languages.items() if code.isalpha() and len(code) in (2, 3)}
+    names = {
+        code: name
+        for code, name in english.languages.items()
+        if code.isalpha() and len(code) in (2, 3)
+    }
     wanted = given.strip().lower()
     code, *subtags = wanted.replace("_", "-").split("-")
     code = aliases.get(code, code)
@@ -76,7 +84,9 @@ def find_language(given: str) -> Language:
         if wanted not in by_name:
             near = difflib.get_close_matches(wanted, by_name, n=1)
             hint = (
-                f"did you mean {near[0]}?" if near else "it should be a code of ISO 639 (sv, ceb) or an English name (swedish)."
+                f"did you mean {near[0]}?"
+                if near
+                else "it should be a code of ISO 639 (sv, ceb) or an English name (swedish)."
             )
             raise UserError(f"There is no language {given}; {hint}")
         code, subtags = by_name[wanted], []
@@ -99,7 +109,11 @@ def _individual(code: str, aliases: dict[str, str]) -> str:
     """The language's ISO 639-3 code."""
     if len(code) == 3:
         return code
-    known = [long for long, short in aliases.items() if short == code and len(long) == 3 and long not in _NOT_MEANT]
+    known = [
+        long
+        for long, short in aliases.items()
+        if short == code and len(long) == 3 and long not in _NOT_MEANT
+    ]
     return _INDIVIDUAL.get(code) or (known[0] if known else code)
 
 

@@ -1,4 +1,6 @@
-"""What a language's models are measured on: EuroEval's sets on the Hub, and two that nearly every language has."""
+"""What a language's models are measured on: EuroEval's sets on the Hub, and two that nearly every
+language has.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +67,17 @@ def _tasks_by_code(language: Language) -> list[KnownTask]:
     """The tasks whose texts are in the script that most of the language is written in."""
     code, tasks = language.code, []
     if code in _SENTIMENT:
-        tasks.append(_classes("sentiment", _SENTIMENT[code], "whether a text is positive, neutral or negative"))
+        tasks.append(
+            _classes(
+                "sentiment", _SENTIMENT[code], "whether a text is positive, neutral or negative"
+            )
+        )
     if code in _ACCEPTABILITY:
-        tasks.append(_classes("acceptability", _ACCEPTABILITY[code], "ScaLA: whether a sentence is grammatical"))
+        tasks.append(
+            _classes(
+                "acceptability", _ACCEPTABILITY[code], "ScaLA: whether a sentence is grammatical"
+            )
+        )
     if code in _ENTITIES:
         tasks.append(
             KnownTask(

@@ -1,4 +1,6 @@
-"""From PyTorch to ONNX: an encoder in memory goes in; a file whose batch and length are free comes out."""
+"""From PyTorch to ONNX: an encoder in memory goes in; a file whose batch and length are free comes
+out.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,16 @@ class _Encoder(torch.nn.Module):
         self.encoder = model.base_model
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.encoder(**dict(zip((*INPUTS, TYPES), inputs, strict=False))).last_hidden_state
+        hidden: torch.Tensor = self.encoder(
+            **dict(zip((*INPUTS, TYPES), inputs, strict=False))
+        ).last_hidden_state
         return hidden
 
 
 class _MaskedModel(torch.nn.Module):
-    """The encoder with its masked-language-model head: logits, and the hidden states that they were made from."""
+    """The encoder with its masked-language-model head: logits, and the hidden states that they were
+    made from.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -44,24 +50,34 @@ class _MaskedModel(torch.nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         states: list[torch.Tensor] = []
-        # What the encoder returns is what a file without head has, whatever the head's output says of hidden states.
-        hook = self.model.base_model.register_forward_hook(lambda module, given, output: states.append(output[0]))
+        # What the encoder returns is what a file without head has, whatever the head's output says
+        # of hidden states.
+        hook = self.model.base_model.register_forward_hook(
+            lambda module, given, output: states.append(output[0])
+        )
         try:
-            logits: torch.Tensor = self.model(**dict(zip((*INPUTS, TYPES), inputs, strict=False))).logits
+            logits: torch.Tensor = self.model(
+                **dict(zip((*INPUTS, TYPES), inputs, strict=False))
+            ).logits
         finally:
             hook.remove()
         return logits, states[0]
 
 
-def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False, head: bool = False) -> None:
-    """Write the model to `path`: input_ids and attention_mask (batch x length, int64) to last_hidden_state.
+def write_onnx(
+    model: PreTrainedModel, path: Path, *, types: bool = False, head: bool = False
+) -> None:
+    """Write the model to `path`: input_ids and attention_mask (batch x length, int64) to
+    last_hidden_state.
 
-    With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its logits come out first.
-    Weights of more than ONE_FILE_BYTES go into a file beside. Raises ConversionError if the architecture cannot be converted.
+    With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its
+    logits come out first. Weights of more than ONE_FILE_BYTES go into a file beside. Raises
+    ConversionError if the architecture cannot be converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     encoder = (_MaskedModel if head else _Encoder)(model).eval()
-    # More than one sequence, with padding: what is traced from one alone, or without, is fixed to that.
+    # More than one sequence, with padding: what is traced from one alone, or without, is fixed to
+    # that.
     ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
     mask = torch.ones_like(ids)
     mask[1, 6:] = 0
@@ -80,11 +96,19 @@ def write_onnx(model: PreTrainedModel, path: Path, *, types: bool = False, head:
                 verbose=False,
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
-            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ConversionError(f"{type(model).__name__} cannot be converted to ONNX: {first.replace('; ', ', ')}") from error
+            first = next(
+                (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+            )
+            raise ConversionError(
+                f"{type(model).__name__} cannot be converted to ONNX: {first.replace('; ', ', ')}"
+            ) from error
     assert program is not None, "the exporter returns a program where it is given no file"
     _forget_origin(program)
-    onnx_ir.save(program.model, path, external_data=f"{path.name}{BESIDE}" if weights > ONE_FILE_BYTES else None)
+    onnx_ir.save(
+        program.model,
+        path,
+        external_data=f"{path.name}{BESIDE}" if weights > ONE_FILE_BYTES else None,
+    )
 
 
 def _forget_origin(program: torch.onnx.ONNXProgram) -> None:
@@ -100,7 +124,9 @@ def _forget_origin(program: torch.onnx.ONNXProgram) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """The exporter's advice to its own developers kept from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    ]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

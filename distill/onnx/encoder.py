@@ -20,9 +20,12 @@ class OnnxEncoder:
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Waiting threads would otherwise burn the cores that whoever runs next in this process wants.
+        # Waiting threads would otherwise burn the cores that whoever runs next in this process
+        # wants.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
         self._typed = TYPES in {given.name for given in self._session.get_inputs()}
 
     def __call__(
@@ -31,7 +34,9 @@ class OnnxEncoder:
         attention_mask: npt.NDArray[np.int64],
         token_type_ids: npt.NDArray[np.int64] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """The last hidden states, batch x length x width, of ids and mask, batch x length; types are 0 unless given."""
+        """The last hidden states, batch x length x width, of ids and mask, batch x length; types
+        are 0 unless given.
+        """
         inputs = dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
         if self._typed:
             inputs[TYPES] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids

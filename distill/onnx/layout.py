@@ -1,9 +1,13 @@
-"""Where an ONNX file stands in a model's folder, and what goes in and out: as the Hub's ONNX community has it."""
+"""Where an ONNX file stands in a model's folder, and what goes in and out: as the Hub's ONNX
+community has it.
+"""
 
 FLOAT32, INT8 = "onnx/model.onnx", "onnx/model_int8.onnx"
 INPUTS, TYPES = ("input_ids", "attention_mask"), "token_type_ids"
 OUTPUT, LOGITS = "last_hidden_state", "logits"
 BESIDE = "_data"
-"""What the name of the file beside it adds that holds the weights of a model too large for one file."""
+"""What the name of the file beside it adds that holds the weights of a model too large for one
+file.
+"""
 ONE_FILE_BYTES = 1_900_000_000
 """Protocol Buffers hold less than 2 GiB; a larger model's weights go into a file beside it."""

@@ -10,10 +10,11 @@ from distill.onnx.layout import BESIDE, ONE_FILE_BYTES
 
 
 def write_int8(source: Path, target: Path, *, whole: Iterable[str] = ()) -> None:
-    """Quantise the weights of `source` to int8, each output channel by its own scale, and write them to `target`.
+    """Quantise the weights of `source` to int8, each output channel by its own scale, and write
+    them to `target`.
 
-    Activations are quantised as they come (dynamic quantisation). Embeddings are quantised too, since they are most of a
-    small model. The matrix products named in `whole` stay in float32.
+    Activations are quantised as they come (dynamic quantisation). Embeddings are quantised too,
+    since they are most of a small model. The matrix products named in `whole` stay in float32.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -1,4 +1,6 @@
-"""Which matrix products suffer most in int8: a float32 file and inputs go in; the products' names, worst first, come out."""
+"""Which matrix products suffer most in int8: a float32 file and inputs go in; the products' names,
+worst first, come out.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ import numpy.typing as npt
 from distill.onnx.layout import INPUTS, TYPES
 
 _MOST_STATE, _MOST_WEIGHT = 255, 64
-"""The steps of what is multiplied, which have no sign, and the largest weight (see `write_int8`)."""
+"""The steps of what is multiplied, which have no sign, and the largest weight (see
+`write_int8`).
+"""
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Ids and mask, batch x length."""
 
 
 def worst_products(source: Path, batches: Sequence[Batch]) -> list[str]:
-    """The names of the products with a matrix of weights, by the error of quantising one alone, the largest first.
+    """The names of the products with a matrix of weights, by the error of quantising one alone, the
+    largest first.
 
     The error is that of the product's result as a share of the result, over all batches.
     """
@@ -27,12 +32,18 @@ def worst_products(source: Path, batches: Sequence[Batch]) -> list[str]:
 
     model = onnx.load(source, load_external_data=False)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in stored]
+    products = [
+        node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in stored
+    ]
     inputs = list(dict.fromkeys(node.input[0] for node in products))
     outputs = {value.name for value in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inputs if name not in outputs)
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in inputs if name not in outputs
+    )
     runs: list[list[npt.NDArray[np.float32]]] = []
-    probe = source.with_name(f".{source.name}.probe")  # beside it, where it finds weights that are outside of the file
+    probe = source.with_name(
+        f".{source.name}.probe"
+    )  # beside it, where it finds weights that are outside of the file
     try:
         onnx.save(model, probe)
         session = onnxruntime.InferenceSession(probe, providers=["CPUExecutionProvider"])
@@ -60,7 +71,9 @@ def worst_products(source: Path, batches: Sequence[Batch]) -> list[str]:
     return sorted(errors, key=lambda name: -errors[name])
 
 
-def _rounded(values: npt.NDArray[np.float32], step: npt.NDArray[np.float32] | np.float32 | float) -> npt.NDArray[np.float32]:
+def _rounded(
+    values: npt.NDArray[np.float32], step: npt.NDArray[np.float32] | np.float32 | float
+) -> npt.NDArray[np.float32]:
     """The values in whole steps."""
     safe = np.where(np.asarray(step) > 0, step, 1.0)
     return np.asarray(np.rint(values / safe) * safe, dtype=np.float32)

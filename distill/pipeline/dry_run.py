@@ -1,4 +1,6 @@
-"""A dry run: the run that a recipe asks for goes in; what it would do, make and cost comes out as lines to read."""
+"""A dry run: the run that a recipe asks for goes in; what it would do, make and cost comes out as
+lines to read.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,21 @@ if TYPE_CHECKING:
 
 
 def dry_run_lines(run: Run, *, until: str | None, force: str | None) -> Iterator[str]:
-    """Stages, sizes and cost, a line each. Raises UserError with everything that would stop the run."""
+    """Stages, sizes and cost, a line each. Raises UserError with everything that would stop the
+    run.
+    """
     check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)
     yield f"{run.recipe.name}: {run.file.path} into {run.folder}"
     for stage in run.recipe.stages:
-        state = "to do" if stage in pending else "up to date" if stage in run.records else "not asked for"
+        state = (
+            "to do"
+            if stage in pending
+            else "up to date"
+            if stage in run.records
+            else "not asked for"
+        )
         yield f"  {stage:<14}{state}"
     about = "" if plan.vocabulary_is_measured else "about "
     yield f"teacher: {format_count(plan.teacher_parameters)} parameters"

@@ -10,10 +10,14 @@ from distill.runtime.errors import UserError
 
 
 def stage_fingerprint(run: Run, stage: Stage) -> str:
-    """The fingerprint that the stage's record would have if it ran now; the stages it reads must have records."""
+    """The fingerprint that the stage's record would have if it ran now; the stages it reads must
+    have records.
+    """
     parts = {
         "section": getattr(run.recipe, stage.name).model_dump(mode="json"),
-        "reads": {name: run.records[name].identity for name in stage.reads if name in run.recipe.stages},
+        "reads": {
+            name: run.records[name].identity for name in stage.reads if name in run.recipe.stages
+        },
         **stage.depends_on(run),
     }
     return fingerprint(parts, stage.name, *stage.borrows)
@@ -23,12 +27,16 @@ def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[St
     """The stages that must run, in order; records of those that need not are put into `run`."""
     for option, name in (("--until", until), ("--force", force)):
         if name is not None and name not in run.recipe.stages:
-            raise UserError(f"{option} {name}: {run.file.path} has no section {name}; add one, or leave the option out.")
+            raise UserError(
+                f"{option} {name}: {run.file.path} has no section {name}; add one, or leave the option out."
+            )
     wanted = run.recipe.stages
     pending: list[Stage] = []
     for stage in map(stage_named, wanted[: wanted.index(until) + 1 if until else None]):
         stale = any(name in {other.name for other in pending} for name in stage.reads)
-        record = None if stale or stage.name == force else StageFolder(run.folder, stage.name).record()
+        record = (
+            None if stale or stage.name == force else StageFolder(run.folder, stage.name).record()
+        )
         if record is None or record.fingerprint != stage_fingerprint(run, stage):
             pending.append(stage)
         else:

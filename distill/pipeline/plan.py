@@ -1,4 +1,6 @@
-"""Before anything runs: what a recipe needs from outside, checked all at once, and what the run would make and cost."""
+"""Before anything runs: what a recipe needs from outside, checked all at once, and what the run
+would make and cost.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _BYTES = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a run would make; parameters and bytes are predictions where no stage has measured them."""
+    """What a run would make; parameters and bytes are predictions where no stage has measured
+    them.
+    """
 
     teacher_parameters: int
     vocabulary: int
@@ -38,7 +42,8 @@ class Plan:
 
 
 def check_surroundings(recipe: Recipe) -> None:
-    """Check what a recipe cannot say by itself: sources, the teacher, that the student fits it, models to compare with.
+    """Check what a recipe cannot say by itself: sources, the teacher, that the student fits it,
+    models to compare with.
 
     Raises UserError with every problem found.
     """
@@ -80,7 +85,9 @@ def check_surroundings(recipe: Recipe) -> None:
 
 
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
-    """Check that a student of the recipe's shape can be cut from the teacher and taught as it says. Raises UserError."""
+    """Check that a student of the recipe's shape can be cut from the teacher and taught as it says.
+    Raises UserError.
+    """
     from distill.distillation.criterion import check_objectives
     from distill.student.check import check_student_section
 
@@ -100,7 +107,9 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
 
 
 def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
-    """Predict the student's size and the distillation's cost, from the number of pieces kept where it is known."""
+    """Predict the student's size and the distillation's cost, from the number of pieces kept where
+    it is known.
+    """
     from distill.models.operations import matrix_parameters
 
     config = _teacher_config(recipe)
@@ -108,7 +117,9 @@ def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
     vocabulary = kept_pieces or predict_vocabulary(recipe.vocabulary, config.vocab_size)
     student_config = _student_config(recipe, config, vocabulary)
     student = int(_empty_model(student_config).num_parameters())
-    teacher_matrices, student_matrices = (matrix_parameters(_empty_model(shape)) for shape in (config, student_config))
+    teacher_matrices, student_matrices = (
+        matrix_parameters(_empty_model(shape)) for shape in (config, student_config)
+    )
     return Plan(
         teacher_parameters=teacher,
         vocabulary=vocabulary,
@@ -116,14 +127,16 @@ def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
         student_parameters=student,
         student_bytes=student * _BYTES,
         tokens=recipe.distillation.tokens,
-        operations=float(recipe.distillation.tokens) * (2 * teacher_matrices + 6 * student_matrices),
+        operations=float(recipe.distillation.tokens)
+        * (2 * teacher_matrices + 6 * student_matrices),
     )
 
 
 def predict_vocabulary(section: VocabularySection, teacher_vocabulary: int) -> int:
     """Roughly how many pieces would be kept: as many as were of XLM-R's for one European language.
 
-    Of 140,000 Swedish sentences, 33,700 pieces occur at least once and 23,600 three times: about 33,700 x count^-0.34.
+    Of 140,000 Swedish sentences, 33,700 pieces occur at least once and 23,600 three times: about
+    33,700 x count^-0.34.
     """
     if section.size is not None:
         return min(teacher_vocabulary, section.size)
@@ -132,7 +145,9 @@ def predict_vocabulary(section: VocabularySection, teacher_vocabulary: int) -> i
 
 
 def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
-    """About how long the distillation takes on the device at hand, and in which precision, by a short probe."""
+    """About how long the distillation takes on the device at hand, and in which precision, by a
+    short probe.
+    """
     import torch
 
     from distill.runtime.precision import choose_precision, peak_rate
@@ -143,9 +158,13 @@ def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
 
 
 def check_space(plan: Plan, folder: Path) -> None:
-    """Check that the run's folder has room for the models and checkpoints. Raises UserError if it clearly has not."""
+    """Check that the run's folder has room for the models and checkpoints. Raises UserError if it
+    clearly has not.
+    """
     trimmed = plan.teacher_parameters * _BYTES  # at most: the trimmed teacher is smaller
-    needed = min(trimmed, 4 * plan.student_bytes) + plan.student_bytes * (3 + 3 * _CHECKPOINT_COPIES)
+    needed = min(trimmed, 4 * plan.student_bytes) + plan.student_bytes * (
+        3 + 3 * _CHECKPOINT_COPIES
+    )
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -173,7 +192,9 @@ def _check_tokenizer(recipe: Recipe) -> None:
     vocabulary, keep = open_vocabulary(tokenizer), recipe.vocabulary.keep
     find_pieces(vocabulary.ids, keep.pieces, keep.pattern)
     if (size := recipe.vocabulary.size) is not None and size > len(tokenizer):
-        raise UserError(f"vocabulary.size: {size} is more than the teacher's {len(tokenizer)} pieces.")
+        raise UserError(
+            f"vocabulary.size: {size} is more than the teacher's {len(tokenizer)} pieces."
+        )
 
 
 def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
@@ -188,21 +209,36 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
         student = load_config(section.model, section.revision)
         student.vocab_size = vocabulary
         return student
-    student = copy.deepcopy(config) if section.config is None else custom_config(section.config, config)
+    student = (
+        copy.deepcopy(config) if section.config is None else custom_config(section.config, config)
+    )
     if section.config is None:
-        student.num_hidden_layers = len(choose_layers(section.kept_layers, config.num_hidden_layers))
+        student.num_hidden_layers = len(
+            choose_layers(section.kept_layers, config.num_hidden_layers)
+        )
     student.vocab_size = vocabulary
-    student.pad_token_id = 0 if config.pad_token_id is not None else None  # within the smaller vocabulary
+    student.pad_token_id = (
+        0 if config.pad_token_id is not None else None
+    )  # within the smaller vocabulary
     if section.intermediate_size:
-        setattr(student, "hidden_dim" if hasattr(config, "hidden_dim") else "intermediate_size", section.intermediate_size)
+        setattr(
+            student,
+            "hidden_dim" if hasattr(config, "hidden_dim") else "intermediate_size",
+            section.intermediate_size,
+        )
     if section.hidden_size:
         head = config.hidden_size // config.num_attention_heads
-        student.hidden_size, student.num_attention_heads = section.hidden_size, section.hidden_size // head
+        student.hidden_size, student.num_attention_heads = (
+            section.hidden_size,
+            section.hidden_size // head,
+        )
     return student
 
 
 def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
-    """The model of a configuration, with its masked-language head if it is to have one, without computing a weight."""
+    """The model of a configuration, with its masked-language head if it is to have one, without
+    computing a weight.
+    """
     import torch
 
     from distill.models.loading import auto_class

@@ -27,10 +27,19 @@ def push_run(
     force: bool = False,
     dry_run: bool = False,
 ) -> Pushed:
-    """Push a run's export, and note in its stage.json and in report.json where it went. Raises UserError."""
+    """Push a run's export, and note in its stage.json and in report.json where it went. Raises
+    UserError.
+    """
     from distill.export.hub import push
 
-    pushed = push(folder / "export", repository, private=private, revision=revision, force=force, dry_run=dry_run)
+    pushed = push(
+        folder / "export",
+        repository,
+        private=private,
+        revision=revision,
+        force=force,
+        dry_run=dry_run,
+    )
     stage = StageFolder(folder, "export")
     record = stage.record()
     if pushed.commit is not None and record is not None:
@@ -44,11 +53,15 @@ def push_run(
 
 def is_to_be_pushed(section: ExportSection, pushed_to: str | None) -> bool:
     """Whether a recipe asks for a push that has not been made."""
-    return section.push is not None and not f"{pushed_to}/".partition("/tree/")[0].rstrip("/").endswith(f"/{section.push}")
+    return section.push is not None and not f"{pushed_to}/".partition("/tree/")[0].rstrip(
+        "/"
+    ).endswith(f"/{section.push}")
 
 
 def push_obstacles(section: ExportSection) -> list[str]:
-    """What would keep a run from being pushed at its end, so that it can be mended while it runs."""
+    """What would keep a run from being pushed at its end, so that it can be mended while it
+    runs.
+    """
     from huggingface_hub import constants
 
     from distill.export.hub import find_token
@@ -56,7 +69,9 @@ def push_obstacles(section: ExportSection) -> list[str]:
     if section.push is None:
         return []
     if constants.HF_HUB_OFFLINE:
-        return [f"export.push: HF_HUB_OFFLINE is set, so that nothing can be pushed to {section.push} when the run is done."]
+        return [
+            f"export.push: HF_HUB_OFFLINE is set, so that nothing can be pushed to {section.push} when the run is done."
+        ]
     try:
         find_token()
     except UserError as error:

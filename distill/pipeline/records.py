@@ -1,4 +1,6 @@
-"""Where a run keeps its stages on disk: each in a folder of its own, written beside and renamed into place when whole."""
+"""Where a run keeps its stages on disk: each in a folder of its own, written beside and renamed
+into place when whole.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Record:
 
     @property
     def identity(self) -> str:
-        """Equal only for one and the same execution: what a later stage's fingerprint holds of an earlier one."""
+        """Equal only for one and the same execution: what a later stage's fingerprint holds of an
+        earlier one.
+        """
         return f"{self.fingerprint}@{self.started}"
 
 
@@ -41,7 +45,9 @@ class StageFolder:
 
     def record(self) -> Record | None:
         """The record of the finished stage, or None if there is none that can be read."""
-        if not self.final.exists() and self._stale.exists():  # killed between the two renames of `finish`
+        if (
+            not self.final.exists() and self._stale.exists()
+        ):  # killed between the two renames of `finish`
             self._stale.rename(self.final)
         try:
             return Record(**json.loads((self.final / RECORD).read_text(encoding="utf-8")))
@@ -49,7 +55,9 @@ class StageFolder:
             return None
 
     def begin(self, work: str, *, resumable: bool) -> Path:
-        """A folder to work in: what a cut-off try left there if it was at the same work, else empty."""
+        """A folder to work in: what a cut-off try left there if it was at the same work, else
+        empty.
+        """
         mark = self.partial / MARK
         left = mark.read_text(encoding="utf-8") if mark.is_file() else None
         if not resumable or left != work:
@@ -78,7 +86,9 @@ def _record_text(record: Record) -> str:
 
 
 def fingerprint(parts: Mapping[str, Any], *rooms: str) -> str:
-    """A hash of what a stage depends on: the given parts, the package's version and the source code of its rooms."""
+    """A hash of what a stage depends on: the given parts, the package's version and the source code
+    of its rooms.
+    """
     code = sha256()
     for room in rooms:
         for path in sorted((Path(__file__).parents[1] / room).rglob("*")):

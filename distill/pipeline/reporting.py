@@ -1,4 +1,6 @@
-"""The report at the end of a run: report.json, report.html, plots and tables, and what MLflow gets of them."""
+"""The report at the end of a run: report.json, report.html, plots and tables, and what MLflow gets
+of them.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,26 @@ from distill.runtime.files import RECORD, write_whole
 
 
 def is_reported(run: Run) -> bool:
-    """Whether the report is of the stages as they are: a run may have been killed between its last stage and its report."""
+    """Whether the report is of the stages as they are: a run may have been killed between its last
+    stage and its report.
+    """
     try:
         content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
         reported, tracking = content["stages"], content["recipe"]["tracking"]
     except (OSError, ValueError, KeyError):
         return False
     current = all(reported.get(name) == record.identity for name, record in run.records.items())
-    return current and tracking == run.recipe.tracking.model_dump(mode="json") and (run.folder / "report.html").is_file()
+    return (
+        current
+        and tracking == run.recipe.tracking.model_dump(mode="json")
+        and (run.folder / "report.html").is_file()
+    )
 
 
 def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
-    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds, and the files' names."""
+    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds,
+    and the files' names.
+    """
     from distill.report.canvas import to_png
     from distill.report.content import report_content
     from distill.report.page import render_page
@@ -34,14 +44,23 @@ def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
     content["overrides"] = list(run.file.overrides)
     content["stages"] = {name: record.identity for name, record in run.records.items()}
     history_file = run.folder / "distillation" / "history.json"
-    history = json.loads(history_file.read_text(encoding="utf-8")) if "distillation" in run.records else None
+    history = (
+        json.loads(history_file.read_text(encoding="utf-8"))
+        if "distillation" in run.records
+        else None
+    )
     figures = draw_plots(content, history)
     if "inspection" in run.records:
         from distill.inspection.writing import read_figures
 
-        figures |= {f"inspection-{name}": figure for name, figure in read_figures(run.folder / "inspection").items()}
+        figures |= {
+            f"inspection-{name}": figure
+            for name, figure in read_figures(run.folder / "inspection").items()
+        }
     write_whole(run.folder / "report.html", render_page(content, figures))
-    write_whole(run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    write_whole(
+        run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    )
     write_whole(run.folder / "recipe.yaml", run.file.text)
     plots = run.folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
@@ -63,7 +82,9 @@ def report(run: Run) -> None:
         run.tracker.artifact(run.folder / name)
     if "inspection" in run.records:
         for path in sorted((run.folder / "inspection").iterdir()):
-            if path.is_file() and path.name != RECORD and path.suffix != ".png":  # figures are among the plots
+            if (
+                path.is_file() and path.name != RECORD and path.suffix != ".png"
+            ):  # figures are among the plots
                 run.tracker.artifact(path, "inspection")
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))
@@ -76,7 +97,9 @@ def report(run: Run) -> None:
 
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:
-    """Scores and benchmark as files that a spreadsheet and a README take, beside the report; the names of those there are."""
+    """Scores and benchmark as files that a spreadsheet and a README take, beside the report; the
+    names of those there are.
+    """
     from distill.report.tables import NAMES, table_texts
 
     texts = table_texts(content)

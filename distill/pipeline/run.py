@@ -1,4 +1,6 @@
-"""One recipe under way: what every stage may ask for, such as the documents, a model by its name, the tracker."""
+"""One recipe under way: what every stage may ask for, such as the documents, a model by its name,
+the tracker.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ from distill.runtime.processes import Processes
 from distill.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from distill.models import Teacher
+    from distill.models import LoadedModel
     from distill.tracking import Tracker
 
 
 @dataclass(kw_only=True)
 class Run:
-    """One recipe under way: where it writes, what its stages returned so far, and the models they left."""
+    """One recipe under way: where it writes, what its stages returned so far, and the models they
+    left.
+    """
 
     file: RecipeFile
     folder: Path
@@ -46,12 +50,12 @@ class Run:
         return Tracker(self.recipe.name, self.folder, self.progress)
 
     @cached_property
-    def teacher(self) -> Teacher:
+    def teacher(self) -> LoadedModel:
         """The untrimmed teacher, loaded once."""
-        from distill.models import load_teacher
+        from distill.models import load_with_tokenizer
 
         self.progress.say(f"loading {self.recipe.teacher.model}", "dim")
-        return load_teacher(self.recipe.teacher.model, self.recipe.teacher.revision)
+        return load_with_tokenizer(self.recipe.teacher.model, self.recipe.teacher.revision)
 
     def results(self) -> dict[str, dict[str, Any]]:
         """What the finished stages returned, by stage."""
@@ -66,37 +70,53 @@ class Run:
         """The documents of a split, `train` or `heldout`."""
         from distill.corpus.documents import read_documents
 
-        return (document.text for document in read_documents(self.folder / "corpus" / f"{split}.jsonl"))
+        return (
+            document.text for document in read_documents(self.folder / "corpus" / f"{split}.jsonl")
+        )
 
     def sentences(self) -> Iterator[tuple[int, str]]:
         """The held-out sentences, each with the number of its source."""
         from distill.corpus.documents import read_documents
 
         documents = read_documents(self.folder / "corpus" / "heldout.jsonl")
-        return ((document.source, sentence) for document in documents for sentence in document.sentences)
+        return (
+            (document.source, sentence) for document in documents for sentence in document.sentences
+        )
 
     def model_folder(self, name: str) -> Path:
-        """The folder of a model by its name in the report; a baseline's name is its Hub id or folder."""
+        """The folder of a model by its name in the report; a baseline's name is its Hub id or
+        folder.
+        """
         from distill.models.loading import model_folder
 
-        stages = {"trimmed": "vocabulary", "initial": "student", "untrained": "student", "student": "distillation"}
+        stages = {
+            "trimmed": "vocabulary",
+            "initial": "student",
+            "untrained": "student",
+            "student": "distillation",
+        }
         if name == "teacher":
             return model_folder(self.recipe.teacher.model, self.recipe.teacher.revision)
         if name == "scratch":
             return self.folder / "evaluation" / "scratch" / "model"
-        return self.folder / stages[name] / "model" if name in stages else model_folder(name, "main")
+        return (
+            self.folder / stages[name] / "model" if name in stages else model_folder(name, "main")
+        )
 
-    def load(self, name: str) -> Teacher:
+    def load(self, name: str) -> LoadedModel:
         """A model with its tokenizer, by its name in the report."""
-        from distill.models import Teacher, load_model, load_teacher, load_tokenizer
+        from distill.models import LoadedModel, load_model, load_tokenizer, load_with_tokenizer
         from distill.student.depth import untrained_copy
 
         if name == "teacher":
             return self.teacher
         if name not in OWN_MODELS:
-            return load_teacher(name)
+            return load_with_tokenizer(name)
         if name == "scratch" and not self.model_folder(name).is_dir():
             raise UserError("scratch is trained by the evaluation; name it in evaluation.models.")
         folder = self.model_folder(name)
         model, tokenizer = load_model(folder), load_tokenizer(str(folder))
-        return Teacher(model=untrained_copy(model, self.recipe.seed) if name == "untrained" else model, tokenizer=tokenizer)
+        return LoadedModel(
+            model=untrained_copy(model, self.recipe.seed) if name == "untrained" else model,
+            tokenizer=tokenizer,
+        )

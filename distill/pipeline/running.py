@@ -1,7 +1,8 @@
 """What must run, runs: fingerprints, skipping, resuming, tracking, and the report at the end.
 
-A stage is skipped if its folder's record has the fingerprint that it would have now: of its own section of the recipe,
-of the executions that it reads from, and of its code. It is thereby redone when anything before it was.
+A stage is skipped if its folder's record has the fingerprint that it would have now: of its own
+section of the recipe, of the executions that it reads from, and of its code. It is thereby redone
+when anything before it was.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from distill.runtime.progress import format_seconds, silence_libraries
 def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) -> None:
     """Run the stages that must run, one after another, and write the report.
 
-    Raises UserError for what the user can mend and Interrupted after a signal; finished stages stay.
+    Raises UserError for what the user can mend and Interrupted after a signal; finished stages
+    stay.
     """
     from distill.pipeline.plan import check_space, check_surroundings, make_plan
     from distill.pipeline.pushing import push_obstacles
@@ -39,25 +41,38 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         raise
     if not pending and is_reported(run):
         send_what_was_kept(run.recipe.name, run.folder, run.progress)
-        run.progress.say(f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})")
+        run.progress.say(
+            f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})"
+        )
         _push(run)
         return
     for name in run.records:
         run.progress.say(f"{name}: up to date", "dim")
     if pending:
         check_surroundings(run.recipe)
-        if any(stage.name == "distillation" for stage in pending):  # what takes the room is its models and checkpoints
+        if any(
+            stage.name == "distillation" for stage in pending
+        ):  # what takes the room is its models and checkpoints
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         silence_libraries()
         if pending[-1].name == "export":
             run.progress.warn(push_obstacles(run.recipe.export))
-    parameters = {**run.recipe.model_dump(mode="json", exclude_none=True), "overrides": " ".join(run.file.overrides) or "none"}
-    tags = {"teacher": run.recipe.teacher.model, "language": run.recipe.language, **describe_surroundings(run.file.path)}
+    parameters = {
+        **run.recipe.model_dump(mode="json", exclude_none=True),
+        "overrides": " ".join(run.file.overrides) or "none",
+    }
+    tags = {
+        "teacher": run.recipe.teacher.model,
+        "language": run.recipe.language,
+        **describe_surroundings(run.file.path),
+    }
     run.tracker.start(" ".join([run.recipe.name, *run.file.overrides]), parameters, tags)
     try:
         for stage in pending:
-            with run.tracker.child(stage.name, {"stage": stage.name}, with_system=stage.name == "distillation"):
+            with run.tracker.child(
+                stage.name, {"stage": stage.name}, with_system=stage.name == "distillation"
+            ):
                 record = make_stage(run, stage, forced=stage.name == force)
                 run.tracker.log({**_figures(record.result), "seconds": record.seconds})
         report(run)
@@ -77,13 +92,22 @@ def make_stage(run: Run, stage: Stage, *, forced: bool = False) -> Record:
     mark = stage_fingerprint(run, stage)
     folder = StageFolder(run.folder, stage.name)
     started, clock = now(), time.monotonic()
-    # Forced work is its own: it doesn't go on from what was there, but after an interruption from itself.
+    # Forced work is its own: it doesn't go on from what was there, but after an interruption from
+    # itself.
     partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
     if stage.shared:
-        run.processes.share((stage.name, str(partial), {name: asdict(record) for name, record in run.records.items()}))
+        run.processes.share(
+            (
+                stage.name,
+                str(partial),
+                {name: asdict(record) for name, record in run.records.items()},
+            )
+        )
     result = asdict(stage.execute(run, partial))
     seconds = time.monotonic() - clock
-    record = Record(fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result)
+    record = Record(
+        fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result
+    )
     folder.finish(record)
     run.records[stage.name] = record
     run.progress.say(f"{stage.name}: done in {format_seconds(seconds)}")
@@ -91,7 +115,9 @@ def make_stage(run: Run, stage: Stage, *, forced: bool = False) -> Record:
 
 
 def follow(run: Run) -> None:
-    """What every process of a launch but the first does: its part of the stages that are shared out, until there is none."""
+    """What every process of a launch but the first does: its part of the stages that are shared
+    out, until there is none.
+    """
     silence_libraries()
     while (call := run.processes.share(None)) is not None:
         name, folder, records = call
@@ -100,11 +126,17 @@ def follow(run: Run) -> None:
 
 
 def _push(run: Run) -> None:
-    """Push the finished export where the recipe asks for it. Raises UserError; all that was run stays."""
+    """Push the finished export where the recipe asks for it. Raises UserError; all that was run
+    stays.
+    """
     from distill.pipeline.pushing import is_to_be_pushed, push_run, run_is_kept
 
     section, record = run.recipe.export, run.records.get("export")
-    if section.push is None or record is None or not is_to_be_pushed(section, record.result["pushed_to"]):
+    if (
+        section.push is None
+        or record is None
+        or not is_to_be_pushed(section, record.result["pushed_to"])
+    ):
         return
     run.progress.say(f"export: pushing to {section.push}", "dim")
     with run_is_kept(run.folder, section):
@@ -113,4 +145,8 @@ def _push(run: Run) -> None:
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in result.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    return {
+        key: value
+        for key, value in result.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }

@@ -1,7 +1,7 @@
 """The schema of a recipe: what each section may say, with its default and its meaning.
 
-Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe.reading` reads one from YAML and
-reports every error at once; the stages receive the typed sections.
+Strict: an unknown key, a wrong type or a contradiction is an error. `distill.recipe.reading` reads
+one from YAML and reports every error at once; the stages receive the typed sections.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class ExportSection(Section):
     onnx: bool = True
     """Whether onnx/model.onnx is written, for ONNX Runtime and transformers.js."""
     int8: bool = True
-    """Whether onnx/model_int8.onnx is written too, a quarter of its size; without onnx there is none."""
+    """Whether onnx/model_int8.onnx is written too, a quarter of its size; without onnx there is
+    none.
+    """
     push: str | None = None
     """The Hub repository, ORG/NAME, that the folder is pushed to when the run is done."""
     private: bool = False
@@ -110,6 +112,17 @@ class Recipe(Section):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The names of the stages that the recipe asks for, in order: a section that has no defaults can be absent."""
-        names = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection", "export")
+        """The names of the stages that the recipe asks for, in order: a section that has no
+        defaults can be absent.
+        """
+        names = (
+            "corpus",
+            "vocabulary",
+            "student",
+            "distillation",
+            "evaluation",
+            "benchmark",
+            "inspection",
+            "export",
+        )
         return tuple(name for name in names if getattr(self, name) is not None)

@@ -16,17 +16,25 @@ class ObjectivesSection(Section):
     """What the student imitates, each with its weight in the loss; 0 leaves it out."""
 
     hidden: Weight = 1.0
-    """Hidden states of the teacher layer that each student layer stands for (TinyBERT, Jiao et al. 2020)."""
+    """Hidden states of the teacher layer that each student layer stands for (TinyBERT, Jiao et al.
+    2020).
+    """
     relations: Weight = 0.0
     """Query, key and value relations of one layer (MiniLMv2, Wang et al. 2021)."""
     embedding: Weight = 0.0
     """Pooled sentence vectors, and how they relate to the others of their batch."""
     logits: Weight = 0.0
-    """The teacher's distribution over pieces at masked positions (Hinton et al. 2015); needs a language-model head."""
+    """The teacher's distribution over pieces at masked positions (Hinton et al. 2015); needs a
+    language-model head.
+    """
     mlm: Weight = 0.0
-    """The pieces that stand at masked positions (Devlin et al. 2019); needs a language-model head."""
+    """The pieces that stand at masked positions (Devlin et al. 2019); needs a language-model
+    head.
+    """
     attention: Weight = 0.0
-    """Attention scores of the teacher layer that each student layer stands for (TinyBERT, Jiao et al. 2020)."""
+    """Attention scores of the teacher layer that each student layer stands for (TinyBERT, Jiao et
+    al. 2020).
+    """
 
     @property
     def weights(self) -> dict[str, float]:
@@ -51,9 +59,13 @@ class DistillationSection(Section):
     objectives: ObjectivesSection = ObjectivesSection()
     """Which objectives, with their weights."""
     relation_layer: Annotated[int, Field(ge=1)] | None = None
-    """The teacher layer, counted from 1, whose relations the student's last layer imitates; the last by default."""
+    """The teacher layer, counted from 1, whose relations the student's last layer imitates; the
+    last by default.
+    """
     relation_heads: Count | None = None
-    """Into how many heads relations split queries, keys and values; as many as both models' heads share by default."""
+    """Into how many heads relations split queries, keys and values; as many as both models' heads
+    share by default.
+    """
     logits: Literal["kl", "mse"] = "kl"
     """How logits are compared: by the divergence of their softmax, or by their squared error."""
     temperature: Annotated[float, Field(gt=0)] = 2.0
@@ -65,11 +77,15 @@ class DistillationSection(Section):
     minutes: Annotated[float, Field(gt=0)] | None = None
     """Fewer tokens where a short probe says that so many would take longer than this."""
     patience: Count | None = None
-    """Stop after this many validations in a row without a better one; without it the tokens decide."""
+    """Stop after this many validations in a row without a better one; without it the tokens
+    decide.
+    """
     batch_tokens: Count = 4096
     """Tokens of one optimiser step, on all devices together."""
     micro_batch_tokens: Count | None = None
-    """Tokens that go through the models at once, on all devices together, where memory has no room for a whole step's."""
+    """Tokens that go through the models at once, on all devices together, where memory has no room
+    for a whole step's.
+    """
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     """The highest learning rate: reached after the warm-up, then falling to zero."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -79,20 +95,27 @@ class DistillationSection(Section):
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are scaled down to this norm."""
     block_tokens: Annotated[int, Field(ge=8)] = 128
-    """The training text is packed into blocks of so many tokens, without padding, unless it is cut into chunks."""
+    """The training text is packed into blocks of so many tokens, without padding, unless it is cut
+    into chunks.
+    """
     chunk_words: tuple[Count, Count] | None = None
-    """Cut the text into chunks of between this few and this many words, each with a prefix of the teacher's, instead.
+    """Cut the text into chunks of between this few and this many words, each with a prefix of the
+    teacher's, instead.
 
     The embedding objective wants chunks, 8 to 64 words where nothing else is said.
     """
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
     cache_teacher: bool = False
-    """Compute the teacher's states once and keep them on disk; pays where the text is read several times."""
+    """Compute the teacher's states once and keep them on disk; pays where the text is read several
+    times.
+    """
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
     """A checkpoint is written this often."""
     validations: Annotated[int, Field(ge=0)] = 8
-    """How often along the way objective and fidelity are measured on held-out text; the best student is kept."""
+    """How often along the way objective and fidelity are measured on held-out text; the best
+    student is kept.
+    """
 
     @property
     def words_of_chunks(self) -> tuple[int, int] | None:
@@ -110,7 +133,11 @@ class DistillationSection(Section):
                 "cache_teacher keeps states of unmasked text, and logits and mlm mask it anew each time; choose one"
             )
         if self.cache_teacher and self.objectives.attention:
-            raise ValueError("cache_teacher keeps states and no attention scores; choose it or the attention objective")
+            raise ValueError(
+                "cache_teacher keeps states and no attention scores; choose it or the attention objective"
+            )
         if self.micro_batch_tokens is not None and self.micro_batch_tokens > self.batch_tokens:
-            raise ValueError(f"micro_batch_tokens {self.micro_batch_tokens} is more than batch_tokens {self.batch_tokens}")
+            raise ValueError(
+                f"micro_batch_tokens {self.micro_batch_tokens} is more than batch_tokens {self.batch_tokens}"
+            )
         return self

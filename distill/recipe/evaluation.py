@@ -23,15 +23,23 @@ EUROEVAL: dict[str, Any] = {
     "patience": 2,
     "max_length": 512,
 }
-"""EuroEval's published settings (Nielsen 2023; its finetuning.py), in which steps and patience alone end a fine-tune."""
+"""EuroEval's published settings (Nielsen 2023; its finetuning.py), in which steps and patience
+alone end a fine-tune.
+"""
 
 
 def check_model_name(name: str) -> str:
-    """`name` if it can be a model's: one of the run's own, a Hub id, a folder or a package. Raises ValueError otherwise."""
+    """`name` if it can be a model's: one of the run's own, a Hub id, a folder or a package. Raises
+    ValueError otherwise.
+    """
     if name in OWN_MODELS or "/" in name or name.startswith("package:"):
         return name
     near = difflib.get_close_matches(name, OWN_MODELS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"models: {', '.join(OWN_MODELS)}, a Hub id (organisation/name), a folder"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else f"models: {', '.join(OWN_MODELS)}, a Hub id (organisation/name), a folder"
+    )
     raise ValueError(f"there is no model {name!r}; {hint}")
 
 
@@ -40,22 +48,44 @@ ModelName = Annotated[str, AfterValidator(check_model_name)]
 
 
 class EvaluationSection(Section):
-    """What the models can do, and how they are fine-tuned for it: by the same code, with the same budget."""
+    """What the models can do, and how they are fine-tuned for it: by the same code, with the same
+    budget.
+    """
 
-    models: list[ModelName] = ["teacher", "trimmed", "student", "student_int8", "initial", "untrained"]
-    """Which models: initial is the student before distillation, untrained its architecture with random weights, scratch
-    the same trained by masked-language modelling on as many tokens as the student, student_int8 the student after each of
-    its fine-tunes in ONNX Runtime with 8-bit weights; others by Hub id or folder."""
+    models: list[ModelName] = [
+        "teacher",
+        "trimmed",
+        "student",
+        "student_int8",
+        "initial",
+        "untrained",
+    ]
+    """Which models: initial is the student before distillation, untrained its architecture with
+    random weights, scratch the same trained by masked-language modelling on as many tokens as the
+    student, student_int8 the student after each of its fine-tunes in ONNX Runtime with 8-bit
+    weights; others by Hub id or folder."""
     tasks: list[TaskByKind] = []
     """On which tasks."""
     protocol: Literal["distill", "euroeval"] = "distill"
     """Whose defaults the keys below have: this project's, or those of EuroEval's leaderboards."""
     seeds: Annotated[int, Field(ge=1)] = 3
-    """Fine-tunes of each model and task; each draws its training and test rows anew, with replacement."""
-    learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [3e-5, 1e-4, 3e-4]
-    """The highest learning rates that are tried; the best on dev with the first seed serves every seed."""
-    scratch_learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [1e-4, 3e-4]
-    """The highest learning rates at which scratch is trained, once at each; the best on held-out text is fine-tuned."""
+    """Fine-tunes of each model and task; each draws its training and test rows anew, with
+    replacement.
+    """
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [
+        3e-5,
+        1e-4,
+        3e-4,
+    ]
+    """The highest learning rates that are tried; the best on dev with the first seed serves every
+    seed.
+    """
+    scratch_learning_rates: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)
+    ] = [1e-4, 3e-4]
+    """The highest learning rates at which scratch is trained, once at each; the best on held-out
+    text is fine-tuned.
+    """
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; then it falls to zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -73,17 +103,23 @@ class EvaluationSection(Section):
     max_length: Annotated[int, Field(ge=8)] = 256
     """Texts are cut off at so many tokens; how many were is reported."""
     freeze_layers: Annotated[int, Field(ge=0)] = 0
-    """Train only the layers above this one; with more than 0 the embeddings stay as they are, too."""
+    """Train only the layers above this one; with more than 0 the embeddings stay as they are,
+    too.
+    """
     dropout: bool = True
-    """Whether encoders drop units at random while they are fine-tuned, as their configs say; a CPU's step is a quarter to a
-    third shorter without."""
+    """Whether encoders drop units at random while they are fine-tuned, as their configs say; a
+    CPU's step is a quarter to a third shorter without."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
 
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_protocol(cls, given: Any) -> Any:
-        return {**EUROEVAL, **given} if isinstance(given, dict) and given.get("protocol") == "euroeval" else given
+        return (
+            {**EUROEVAL, **given}
+            if isinstance(given, dict) and given.get("protocol") == "euroeval"
+            else given
+        )
 
     @model_validator(mode="after")
     def _each_once(self) -> EvaluationSection:
@@ -97,5 +133,7 @@ class EvaluationSection(Section):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
         if "student_int8" in self.models and "student" not in self.models:
-            raise ValueError("models names student_int8, which is measured in the student's fine-tunes: name student, too")
+            raise ValueError(
+                "models names student_int8, which is measured in the student's fine-tunes: name student, too"
+            )
         return self

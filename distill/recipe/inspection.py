@@ -21,11 +21,14 @@ def _known(name: str) -> str:
 
 
 class InspectionSection(Section):
-    """What each layer's sentence vectors are like, of teacher and student, on sentences that are translations of each other."""
+    """What each layer's sentence vectors are like, of teacher and student, on sentences that are
+    translations of each other.
+    """
 
     sentences: str = Field(min_length=1)
-    """A file with a row a sentence and language (jsonl, csv, tsv, parquet; .gz), or a folder with a file, or a folder with a
-    file called test, for each language; rows with one id are translations. ${NAME} is filled from the environment."""
+    """A file with a row a sentence and language (jsonl, csv, tsv, parquet; .gz), or a folder with a
+    file, or a folder with a file called test, for each language; rows with one id are translations.
+    ${NAME} is filled from the environment."""
     id: str = "id"
     """The column of the ids."""
     text: str = "text"
@@ -35,10 +38,16 @@ class InspectionSection(Section):
     languages: Annotated[list[str], Field(min_length=2)] | None = None
     """Which languages, in this order; all without it."""
     kept: str | None = None
-    """What the sentences call the language that the students are made for; the recipe's code by default."""
+    """What the sentences call the language that the students are made for; the recipe's code by
+    default.
+    """
     max_sentences: Annotated[Count, Field(ge=4)] | None = None
     """At most so many sentences, drawn by the recipe's seed, each in every language."""
-    models: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1)] = ["teacher", "trimmed", "student"]
+    models: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1)] = [
+        "teacher",
+        "trimmed",
+        "student",
+    ]
     """Which models; the layers of each are compared with those of the first."""
     drawn_languages: Annotated[int, Field(ge=2)] = 15
     """Languages in the projection, as many families as there are."""
@@ -49,7 +58,9 @@ class InspectionSection(Section):
 
     @property
     def sentences_path(self) -> Path:
-        """`sentences` with its ${NAME}s filled from the environment; a report keeps those as they are."""
+        """`sentences` with its ${NAME}s filled from the environment; a report keeps those as they
+        are.
+        """
         return Path(filled_from_environment(self.sentences) or "").expanduser()
 
     @field_validator("sentences")

@@ -1,4 +1,5 @@
-"""The recipe's schema as JSON Schema, by which editors complete keys and explain them; `make schema` writes it.
+"""The recipe's schema as JSON Schema, by which editors complete keys and explain them; `make
+schema` writes it.
 
 python -m distill.recipe.schema > recipes/schema.json
 """
@@ -13,8 +14,13 @@ from distill.recipe import Recipe
 
 
 def recipe_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a recipe: every key with its type, default and meaning; unknown ones are errors."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+    """JSON Schema (2020-12) of a recipe: every key with its type, default and meaning; unknown ones
+    are errors.
+    """
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Recipe.model_json_schema(),
+    }
     for section in schema["$defs"].values():
         keys = section["properties"]
         if "licence" in keys:  # a recipe may spell it either way, of which pydantic names one

@@ -1,4 +1,6 @@
-"""What every section of a recipe is made of: strictness, counts, shares, values from the environment."""
+"""What every section of a recipe is made of: strictness, counts, shares, values from the
+environment.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ ENVIRONMENT_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def parse_count(value: object) -> object:
-    """A whole number from 1500, "1500", "400k", "400M" or "1.5B"; anything else is left to the type check."""
+    """A whole number from 1500, "1500", "400k", "400M" or "1.5B"; anything else is left to the type
+    check.
+    """
     if isinstance(value, str) and (found := _COUNT.fullmatch(value.strip().replace("_", ""))):
         number = float(found[1]) * _FACTORS[found[2]]
         return int(number) if number.is_integer() else value
@@ -32,9 +36,13 @@ def parse_count(value: object) -> object:
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 _CountText = Annotated[str, Field(pattern=rf"^{_COUNT.pattern}$")]
-Count = Annotated[Positive, BeforeValidator(parse_count, json_schema_input_type=Positive | _CountText)]
+Count = Annotated[
+    Positive, BeforeValidator(parse_count, json_schema_input_type=Positive | _CountText)
+]
 """A number above 0, which may be written as 400M."""
-CountOrNone = Annotated[Natural, BeforeValidator(parse_count, json_schema_input_type=Natural | _CountText)]
+CountOrNone = Annotated[
+    Natural, BeforeValidator(parse_count, json_schema_input_type=Natural | _CountText)
+]
 """The same, or 0."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -71,13 +79,20 @@ class Section(BaseModel):
     """A part of a recipe: fixed once read, and closed to keys it does not know."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, str_strip_whitespace=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        str_strip_whitespace=True,
     )
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_boolean_numbers(cls, value: object, info: ValidationInfo) -> object:
         """Python counts with True; a recipe does not."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
             raise ValueError(f"should not be {str(value).lower()}")
         return value

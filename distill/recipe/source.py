@@ -15,7 +15,9 @@ from pydantic import (
 from distill.recipe.section import ENVIRONMENT_NAME, Section
 
 LANGUAGE = "{language}"
-"""What each of a cross-lingual task's languages takes the place of, in whatever says where its rows are."""
+"""What each of a cross-lingual task's languages takes the place of, in whatever says where its rows
+are.
+"""
 _PLACES = ("hub", "config", "split", "path", "files")
 
 
@@ -31,7 +33,9 @@ class Source(Section):
     revision: str | None = None
     """The Hub dataset's branch, tag or commit."""
     path: str | None = None
-    """Files: txt, jsonl, csv, tsv, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any fsspec address work."""
+    """Files: txt, jsonl, csv, tsv, parquet, conllu or srt, plain or .gz; globs, ${NAME} and any
+    fsspec address work.
+    """
     package: str | None = None
     """An installed Python distribution; `files` says which of its files."""
     files: str | None = None
@@ -59,7 +63,9 @@ class Source(Section):
             raise ValueError("`files` goes with `package`; for files of your own use `path`")
         for name in ENVIRONMENT_NAME.findall(self.path or ""):
             if not os.environ.get(name):
-                raise ValueError(f"path {self.path} names the environment variable {name}, which is not set")
+                raise ValueError(
+                    f"path {self.path} names the environment variable {name}, which is not set"
+                )
         return self
 
     @property
@@ -86,5 +92,9 @@ class Source(Section):
 
     def in_language(self, language: str) -> Source:
         """The source in one language."""
-        named = {place: value.replace(LANGUAGE, language) for place in _PLACES if (value := getattr(self, place))}
+        named = {
+            place: value.replace(LANGUAGE, language)
+            for place in _PLACES
+            if (value := getattr(self, place))
+        }
         return self.model_copy(update=named)

@@ -20,7 +20,11 @@ def _with_text_keys(value: object) -> object:
 
 
 def _with_text_items(value: object) -> object:
-    return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
+    return (
+        [str(item) if isinstance(item, int) else item for item in value]
+        if isinstance(value, list)
+        else value
+    )
 
 
 Chosen = Annotated[
@@ -31,7 +35,12 @@ Chosen = Annotated[
 Renamed = Annotated[dict[str, str | None], BeforeValidator(_with_text_keys)]
 
 
-ColumnOrNone = Annotated[str, BeforeValidator(lambda value: "" if value is None else value, json_schema_input_type=str | None)]
+ColumnOrNone = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: "" if value is None else value, json_schema_input_type=str | None
+    ),
+]
 """A column, or null, which is kept as an empty name: a report leaves out what is null."""
 
 
@@ -53,7 +62,9 @@ class _FineTunedTask(_Task):
     train: Source
     """Rows to learn from."""
     dev: Source | None = None
-    """Rows by which learning rate and stopping are chosen; without them a part of the training rows."""
+    """Rows by which learning rate and stopping are chosen; without them a part of the training
+    rows.
+    """
     test: Source
     """Rows of the final figure; they choose nothing."""
     dev_share: Share = 0.1
@@ -65,18 +76,28 @@ class _FineTunedTask(_Task):
     max_test: Count | None = None
     """At most so many test rows."""
     cross_lingual: CrossLingualSection | None = None
-    """The task in several languages: each takes the place of {language} in the sources, and has the numbers of rows above."""
+    """The task in several languages: each takes the place of {language} in the sources, and has the
+    numbers of rows above.
+    """
 
     @model_validator(mode="after")
     def _languages_and_their_place(self) -> _FineTunedTask:
         sources = {"train": self.train, "dev": self.dev, "test": self.test}
         if self.cross_lingual is None:
-            if named := [name for name, source in sources.items() if source and source.names_language]:
-                raise ValueError(f"{named[0]} names {LANGUAGE}; say which languages there are in cross_lingual.languages")
+            if named := [
+                name for name, source in sources.items() if source and source.names_language
+            ]:
+                raise ValueError(
+                    f"{named[0]} names {LANGUAGE}; say which languages there are in cross_lingual.languages"
+                )
             return self
         sources["cross_lingual.translated"] = self.cross_lingual.translated
-        if lacking := [name for name, source in sources.items() if source and not source.names_language]:
-            raise ValueError(f"{lacking[0]} lacks {LANGUAGE}, whose place each of cross_lingual.languages takes")
+        if lacking := [
+            name for name, source in sources.items() if source and not source.names_language
+        ]:
+            raise ValueError(
+                f"{lacking[0]} lacks {LANGUAGE}, whose place each of cross_lingual.languages takes"
+            )
         return self
 
     @property
@@ -90,8 +111,17 @@ class _FineTunedTask(_Task):
         if self.cross_lingual is None:
             return [self.train, *([self.dev] if self.dev else []), self.test]
         section = self.cross_lingual
-        learnt = [source.in_language(name) for source in (self.train, self.dev) if source for name in section.learnt]
-        translated = [section.translated.in_language(name) for name in section.foreign] if section.translated else []
+        learnt = [
+            source.in_language(name)
+            for source in (self.train, self.dev)
+            if source
+            for name in section.learnt
+        ]
+        translated = (
+            [section.translated.in_language(name) for name in section.foreign]
+            if section.translated
+            else []
+        )
         return [*learnt, *(self.test.in_language(name) for name in section.languages), *translated]
 
 
@@ -101,8 +131,12 @@ class _ClassTask(_FineTunedTask):
     label: str = "label"
     """The column of the classes."""
     labels: Chosen | Renamed | None = None
-    """The classes that count, as a list, or with other names as a mapping; a row of any other is left out."""
-    metrics: Annotated[list[ClassMetric], AfterValidator(each_once)] = Field(default=["macro_f1", "accuracy"], min_length=1)
+    """The classes that count, as a list, or with other names as a mapping; a row of any other is
+    left out.
+    """
+    metrics: Annotated[list[ClassMetric], AfterValidator(each_once)] = Field(
+        default=["macro_f1", "accuracy"], min_length=1
+    )
     """What is measured; the first chooses on dev, and the report's plot uses it."""
 
 
@@ -127,7 +161,9 @@ class PairClassificationTask(_ClassTask):
 
 
 class SimilarityTask(_FineTunedTask):
-    """How alike two texts are, as a number; or, without `text_pair`, any number of one text, such as an opinion's strength."""
+    """How alike two texts are, as a number; or, without `text_pair`, any number of one text, such
+    as an opinion's strength.
+    """
 
     kind: Literal["similarity"]
     """The kind of task."""
@@ -137,8 +173,8 @@ class SimilarityTask(_FineTunedTask):
     """The column of the second texts; null where a text stands alone."""
     label: str = "label"
     """The column of the numbers."""
-    metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(each_once)] = Field(
-        default=["pearson", "spearman"], min_length=1
+    metrics: Annotated[list[Literal["pearson", "spearman", "alpha"]], AfterValidator(each_once)] = (
+        Field(default=["pearson", "spearman"], min_length=1)
     )
     """What is measured; the first chooses on dev. alpha is Krippendorff's for intervals."""
 
@@ -154,20 +190,26 @@ class TokensTask(_FineTunedTask):
     """The column of their classes, a list as long."""
     labels: Annotated[dict[str, str], BeforeValidator(_with_text_keys)] | None = None
     """Other names for classes, such as {B-MISC: O, I-MISC: O}; one that it does not name stays."""
-    metrics: Annotated[list[Literal["accuracy", "macro_f1", "entity_f1"]], AfterValidator(each_once)] = Field(
-        default=["accuracy"], min_length=1
-    )
-    """What is measured; the first chooses on dev. entity_f1 counts whole entities, and wants IOB2."""
+    metrics: Annotated[
+        list[Literal["accuracy", "macro_f1", "entity_f1"]], AfterValidator(each_once)
+    ] = Field(default=["accuracy"], min_length=1)
+    """What is measured; the first chooses on dev. entity_f1 counts whole entities, and wants
+    IOB2.
+    """
 
     @model_validator(mode="after")
     def _no_translated_words(self) -> TokensTask:
         if self.cross_lingual is not None and "translate_test" in self.cross_lingual.settings:
-            raise ValueError("translate_test wants one label a text: the words of a translation have classes of their own")
+            raise ValueError(
+                "translate_test wants one label a text: the words of a translation have classes of their own"
+            )
         return self
 
 
 class RetrievalTask(_Task):
-    """Find the passage that answers each query among all passages, by the cosine of sentence vectors; no fine-tuning."""
+    """Find the passage that answers each query among all passages, by the cosine of sentence
+    vectors; no fine-tuning.
+    """
 
     kind: Literal["retrieval"]
     """The kind of task."""
@@ -177,7 +219,9 @@ class RetrievalTask(_Task):
     """The column of the queries."""
     passage: str
     """The column of the passages, each the answer to its row's query."""
-    metrics: list[Literal["mrr@10", "recall@1"]] = Field(default=["mrr@10", "recall@1"], min_length=1)
+    metrics: list[Literal["mrr@10", "recall@1"]] = Field(
+        default=["mrr@10", "recall@1"], min_length=1
+    )
     """What is measured; retention and the report's plot use the first."""
 
     @property
@@ -200,7 +244,9 @@ class MaskedTask(_Task):
     max_test: Count | None = 1000
     """At most so many texts, drawn by the recipe's seed."""
     metrics: list[Literal["accuracy"]] = Field(default=["accuracy"], min_length=1, max_length=1)
-    """What is measured: the share of masked pieces that are predicted, of the model's own pieces."""
+    """What is measured: the share of masked pieces that are predicted, of the model's own
+    pieces.
+    """
 
     @property
     def sources(self) -> list[Source]:
@@ -212,7 +258,14 @@ FineTunedTask = ClassificationTask | PairClassificationTask | SimilarityTask | T
 """Tasks that models are fine-tuned on."""
 Task = FineTunedTask | RetrievalTask | MaskedTask
 """Any task."""
-TASK_KINDS = ("classification", "pair_classification", "similarity", "tokens", "retrieval", "masked")
+TASK_KINDS = (
+    "classification",
+    "pair_classification",
+    "similarity",
+    "tokens",
+    "retrieval",
+    "masked",
+)
 """What `kind` may say."""
 
 

@@ -11,5 +11,6 @@ class TrackingSection(Section):
     """What MLflow gets besides the run itself."""
 
     registered: bool = Field(default=False, validation_alias=AliasChoices("register", "registered"))
-    """`register: true` makes the student a version of the registered model distill-<language>, whose alias `best` moves to
-    it if it keeps more of its teacher than the best so far: a higher mean retention over the scores that both have."""
+    """`register: true` makes the student a version of the registered model distill-<language>,
+    whose alias `best` moves to it if it keeps more of its teacher than the best so far: a higher
+    mean retention over the scores that both have."""

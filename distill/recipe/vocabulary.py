@@ -29,7 +29,9 @@ class CorpusSection(Section):
     min_letters: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A line with a smaller share of letters among its characters is dropped."""
     language_filter: bool = False
-    """Leave out documents that are in another language than the recipe's, by an offline identifier."""
+    """Leave out documents that are in another language than the recipe's, by an offline
+    identifier.
+    """
 
 
 class KeepSection(Section):
@@ -51,7 +53,9 @@ class KeepSection(Section):
         try:
             re.compile(value or "")
         except re.error as error:
-            raise ValueError(f"should be a regular expression; {value!r} is none ({error})") from error
+            raise ValueError(
+                f"should be a regular expression; {value!r} is none ({error})"
+            ) from error
         return value
 
     _filled = field_validator("terms")(filled_from_environment)
@@ -60,7 +64,8 @@ class KeepSection(Section):
 Keep = Annotated[
     KeepSection,
     BeforeValidator(
-        lambda value: {"pieces": value} if isinstance(value, list) else value, json_schema_input_type=KeepSection | list[str]
+        lambda value: {"pieces": value} if isinstance(value, list) else value,
+        json_schema_input_type=KeepSection | list[str],
     ),
 ]
 
@@ -79,7 +84,9 @@ class VocabularySection(Section):
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The run fails if a smaller share of held-out sentences keeps its segmentation."""
     alphabet: bool = True
-    """Keep every character of the language's scripts that occurs in the text, and every ASCII character."""
+    """Keep every character of the language's scripts that occurs in the text, and every ASCII
+    character.
+    """
     lexicon: str | None = None
     """A word list of the language, one word a line (plain or .gz), whose pieces stay."""
     keep: Keep = KeepSection()
@@ -94,9 +101,15 @@ class VocabularySection(Section):
 
     @model_validator(mode="after")
     def _one_target(self) -> VocabularySection:
-        given = [name for name in ("min_count", "coverage", "size", "identical") if getattr(self, name) is not None]
+        given = [
+            name
+            for name in ("min_count", "coverage", "size", "identical")
+            if getattr(self, name) is not None
+        ]
         if len(given) > 1:
             raise ValueError(f"cannot aim at both {' and '.join(given)}; choose one")
         if self.identical is not None and self.identical < self.floor:
-            raise ValueError(f"identical {self.identical} lies below floor {self.floor}; the run would always fail")
+            raise ValueError(
+                f"identical {self.identical} lies below floor {self.floor}; the run would always fail"
+            )
         return self

@@ -1,4 +1,6 @@
-"""YAML that somebody wrote by hand: text goes in; a checked section comes out, or every error with its line, in one go."""
+"""YAML that somebody wrote by hand: text goes in; a checked section comes out, or every error with
+its line, in one go.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key.value!r} occurs twice", key.start_mark
+                    )
                 seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
@@ -37,13 +41,21 @@ class _Loader(yaml.SafeLoader):
 
 # YAML 1.2's core schema: only true and false are booleans, and a float may do without a dot.
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in rules
+        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")
+    ]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^(?:[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 
@@ -57,15 +69,23 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The plain value that YAML `text` stands for. Raises UserError with line and column if it does not parse."""
+    """The plain value that YAML `text` stands for. Raises UserError with line and column if it does
+    not parse.
+    """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(f"{where}{place}: this is not valid YAML: {error.problem or error.context}.") from error
-    except Exception as error:  # PyYAML trips in many ways over a value that does not fit its explicit tag
-        raise UserError(f"{where}: this is not valid YAML: {str(error).splitlines()[0] if str(error) else error}.") from error
+        raise UserError(
+            f"{where}{place}: this is not valid YAML: {error.problem or error.context}."
+        ) from error
+    except (
+        Exception
+    ) as error:  # PyYAML trips in many ways over a value that does not fit its explicit tag
+        raise UserError(
+            f"{where}: this is not valid YAML: {str(error).splitlines()[0] if str(error) else error}."
+        ) from error
 
 
 def checked(
@@ -77,7 +97,8 @@ def checked(
     lines: Callable[[], dict[KeyPath, int]],
     origins: Mapping[KeyPath, str] = MappingProxyType({}),
 ) -> Checked:
-    """The value that `data`, read from the file, stands for; `lines` are those of its keys, `origins` the overrides.
+    """The value that `data`, read from the file, stands for; `lines` are those of its keys,
+    `origins` the overrides.
 
     Raises UserError with every error found.
     """
@@ -85,10 +106,17 @@ def checked(
         return kind.model_validate(data)
     except ValidationError as error:
         known = lines()
-        by_key = {_recipe_path(details): details for details in reversed(error.errors())}  # one of a union's members
-        found = [_explain(key, details, str(path), known, origins, kind) for key, details in reversed(by_key.items())]
+        by_key = {
+            _recipe_path(details): details for details in reversed(error.errors())
+        }  # one of a union's members
+        found = [
+            _explain(key, details, str(path), known, origins, kind)
+            for key, details in reversed(by_key.items())
+        ]
         count = "1 error" if len(found) == 1 else f"{len(found)} errors"
-        raise UserError("\n".join([f"{path}: {count} in {what}:", *(f"  {line}" for line in found)])) from error
+        raise UserError(
+            "\n".join([f"{path}: {count} in {what}:", *(f"  {line}" for line in found)])
+        ) from error
 
 
 def _explain(
@@ -101,8 +129,8 @@ def _explain(
 ) -> str:
     """One error in one line: where, which key, what was found, what would be right."""
     key = ".".join(str(part) for part in path) or "recipe"
-    # Blamed on the override that set the value or what it lies in; an error of a whole section (a contradiction, say)
-    # also on one that touched the section.
+    # Blamed on the override that set the value or what it lies in; an error of a whole section (a
+    # contradiction, say) also on one that touched the section.
     set_it = [text for at, text in origins.items() if path[: len(at)] == at]
     touched = [text for at, text in origins.items() if path and at[: len(path)] == path]
     override = next(reversed(touched + set_it), None)
@@ -128,7 +156,9 @@ def _explain(
 
 
 def _recipe_path(details: ErrorDetails) -> KeyPath:
-    """The error's path as a recipe writes it: pydantic adds the names of union members, which no known key has."""
+    """The error's path as a recipe writes it: pydantic adds the names of union members, which no
+    known key has.
+    """
     location = details["loc"]
     # The user's own key, whatever it looks like.
     own = (str(location[-1]),) if details["type"] in ("extra_forbidden", "invalid_key") else ()
@@ -151,10 +181,14 @@ def _known_keys(outermost: type[BaseModel], location: Sequence[str | int]) -> li
         if isinstance(part, int):
             continue
         if part in TASK_KINDS and all("kind" in model.model_fields for model in models):
-            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            models = [
+                model for model in models if part in get_args(model.model_fields["kind"].annotation)
+            ]
         else:
             fields = [model.model_fields[part] for model in models if part in model.model_fields]
-            models = [inner for field in fields for inner in _inner_models(field.annotation)] or models
+            models = [
+                inner for field in fields for inner in _inner_models(field.annotation)
+            ] or models
     return list(dict.fromkeys(key for model in models for key in model.model_fields))
 
 
@@ -170,7 +204,9 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     seen: set[int] = set()
 
     def visit(node: yaml.Node | None, path: KeyPath) -> None:
-        if node is None or id(node) in seen:  # aliases can nest without end, or double with every level
+        if (
+            node is None or id(node) in seen
+        ):  # aliases can nest without end, or double with every level
             return
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):

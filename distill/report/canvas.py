@@ -1,4 +1,5 @@
-"""What the plots share: colours, an empty figure, and figures as SVG for the page and PNG for MLflow.
+"""What the plots share: colours, an empty figure, and figures as SVG for the page and PNG for
+MLflow.
 
 Colours are Okabe and Ito's, told apart by colour-blind eyes.
 """
@@ -12,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY, SOFT, BLACK = "#0072B2", "#D55E00", "#009E73", "#9a9a9a", "#666677", "#222222"
+BLUE, ORANGE, GREEN, GREY, SOFT, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#9a9a9a",
+    "#666677",
+    "#222222",
+)
 WIDTH, HEIGHT = 5.2, 3.3
 
 
@@ -37,7 +45,9 @@ def clear_axes(axes: Any) -> None:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element that can stand in a page; its ids begin with `name`, which no other figure there has."""
+    """The figure as an SVG element that can stand in a page; its ids begin with `name`, which no
+    other figure there has.
+    """
     import matplotlib as mpl
 
     text = StringIO()

@@ -12,7 +12,8 @@ from distill.report.published import published_scores
 
 
 def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The report of a run from its stages' results; what no stage has measured is null, with a reason beside it.
+    """The report of a run from its stages' results; what no stage has measured is null, with a
+    reason beside it.
 
     `results` holds, by stage, what the stages that ran returned, as plain values.
     """
@@ -37,7 +38,9 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
     if vocabulary and vocabulary["max_abs_hidden_difference"] is None:
         vocabulary["reason"] = "no held-out sentence keeps its segmentation"
     elif vocabulary and vocabulary["max_abs_logit_difference"] is None:
-        vocabulary["reason"] = "max_abs_logit_difference: the teacher has no head over the vocabulary"
+        vocabulary["reason"] = (
+            "max_abs_logit_difference: the teacher has no head over the vocabulary"
+        )
     missing = [stage for stage in recipe.stages if stage not in results]
     if missing:
         content["reason"] = f"not run yet: {', '.join(missing)}"
@@ -45,7 +48,8 @@ def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def headline(content: Mapping[str, Any]) -> dict[str, float]:
-    """The few figures by which runs are compared: retention in all and of each score, sizes, latency, fidelity of trimming.
+    """The few figures by which runs are compared: retention in all and of each score, sizes,
+    latency, fidelity of trimming.
 
     What matters most comes first: MLflow shows them in this order.
     """
@@ -68,7 +72,9 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The scores but those of single languages of a cross-lingual task, whose averages stand for them."""
+    """The scores but those of single languages of a cross-lingual task, whose averages stand for
+    them.
+    """
     return [score for score in content["evaluation"] or [] if score.get("language") is None]
 
 
@@ -82,19 +88,30 @@ def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(content: Mapping[str, Any]) -> str:
-    """The headline as a sentence; nothing in it comes from a recipe, so that it is fit for Markdown."""
+    """The headline as a sentence; nothing in it comes from a recipe, so that it is fit for
+    Markdown.
+    """
     figures = headline(content)
     parts = []
     if "student_parameters" in figures:
         of = content["teacher"]["parameters"]
-        parts.append(f"{format_count(figures['student_parameters'])} parameters of the teacher's {format_count(of)}")
+        parts.append(
+            f"{format_count(figures['student_parameters'])} parameters of the teacher's {format_count(of)}"
+        )
     if "retention" in figures:
         tasks = len(leading_retention(content))
-        parts.append(f"{figures['retention']:.1%} of the teacher's scores" + (f" (mean of {tasks} tasks)" if tasks > 1 else ""))
+        parts.append(
+            f"{figures['retention']:.1%} of the teacher's scores"
+            + (f" (mean of {tasks} tasks)" if tasks > 1 else "")
+        )
     if "latency_ratio_to_trimmed" in figures:
-        parts.append(f"{figures['latency_ratio_to_trimmed']:.2f} times the trimmed teacher's latency")
+        parts.append(
+            f"{figures['latency_ratio_to_trimmed']:.2f} times the trimmed teacher's latency"
+        )
     if "heldout_identical" in figures:
-        parts.append(f"{figures['heldout_identical']:.1%} of held-out sentences segmented as before")
+        parts.append(
+            f"{figures['heldout_identical']:.1%} of held-out sentences segmented as before"
+        )
     return "; ".join([*parts, "tables and plots in report.html, under Artifacts"]) + "."
 
 
@@ -103,20 +120,30 @@ def is_plain(row: Mapping[str, Any]) -> bool:
     return (row["device"], row["runtime"], row["precision"]) == ("cpu", "torch", "float32")
 
 
-def latency_ratio(content: Mapping[str, Any], model: str = "student", of: str = "trimmed") -> float | None:
-    """Median latency of `model` over that of `of` in torch's float32, at batch 1 and the longest length, with all threads."""
+def latency_ratio(
+    content: Mapping[str, Any], model: str = "student", of: str = "trimmed"
+) -> float | None:
+    """Median latency of `model` over that of `of` in torch's float32, at batch 1 and the longest
+    length, with all threads.
+    """
     latencies = _compared_latencies(content, model, of)
     return None if latencies is None else latencies[0] / latencies[1]
 
 
-def _compared_latencies(content: Mapping[str, Any], model: str, of: str) -> tuple[float, float] | None:
+def _compared_latencies(
+    content: Mapping[str, Any], model: str, of: str
+) -> tuple[float, float] | None:
     """The median milliseconds of both where `latency_ratio` compares them."""
-    rows = [row for row in content["benchmark"] or [] if is_plain(row) and row["median_ms"] is not None]
+    rows = [
+        row for row in content["benchmark"] or [] if is_plain(row) and row["median_ms"] is not None
+    ]
     by_setting: dict[tuple[int, int, int], dict[str, float]] = {}
     for row in rows:
         setting = (-row["batch_size"], row["length"], row["threads"])
         by_setting.setdefault(setting, {})[row["model"]] = row["median_ms"]
-    both = {setting: found for setting, found in by_setting.items() if model in found and of in found}
+    both = {
+        setting: found for setting, found in by_setting.items() if model in found and of in found
+    }
     if not both:
         return None
     found = both[max(both)]
@@ -125,6 +152,9 @@ def _compared_latencies(content: Mapping[str, Any], model: str, of: str) -> tupl
 
 def _hub_ids(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """By the name of every model that was measured and is not of the run's making, its Hub id."""
-    rows = [*results.get("evaluation", {}).get("scores", ()), *results.get("benchmark", {}).get("measurements", ())]
+    rows = [
+        *results.get("evaluation", {}).get("scores", ()),
+        *results.get("benchmark", {}).get("measurements", ()),
+    ]
     names = dict.fromkeys(row["model"] for row in rows)
     return {name: recipe.teacher.model if name == "teacher" else name for name in names}

@@ -1,4 +1,6 @@
-"""Tasks in several languages as tables: scores go in; a line for each model and setting, a column a language, come out."""
+"""Tasks in several languages as tables: scores go in; a line for each model and setting, a column a
+language, come out.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,20 @@ class CrossLingualTable:
 
 
 def cross_lingual_tables(evaluation: Rows) -> list[CrossLingualTable]:
-    """A table for each task that was measured in several languages, models and languages in the order of the scores."""
+    """A table for each task that was measured in several languages, models and languages in the
+    order of the scores.
+    """
     tasks = dict.fromkeys(row["base_task"] for row in evaluation if row.get("setting") is not None)
     return [_table([row for row in evaluation if row.get("base_task") == task]) for task in tasks]
 
 
 def _table(rows: Rows) -> CrossLingualTable:
     metric = rows[0]["metric"]
-    found = {(row["model"], row["setting"], row["language"]): row for row in rows if row["metric"] == metric}
+    found = {
+        (row["model"], row["setting"], row["language"]): row
+        for row in rows
+        if row["metric"] == metric
+    }
     languages = list(dict.fromkeys(language for _, _, language in found if language is not None))
     models: dict[str, list[Line]] = {}
     for model, setting in dict.fromkeys(which[:2] for which in found):
@@ -56,7 +64,9 @@ def _table(rows: Rows) -> CrossLingualTable:
             reason=None if average["mean"] is not None else average["reason"],
         )
         models.setdefault(model, []).append(line)
-    return CrossLingualTable(task=rows[0]["base_task"], metric=metric, languages=languages, models=models)
+    return CrossLingualTable(
+        task=rows[0]["base_task"], metric=metric, languages=languages, models=models
+    )
 
 
 def _hundredths(value: float | None) -> float | None:

@@ -1,4 +1,6 @@
-"""Figures as a person says them: numbers go in; short text comes out, a dash for what is not measured."""
+"""Figures as a person says them: numbers go in; short text comes out, a dash for what is not
+measured.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def format_bytes(value: float | None) -> str:
         return "–"
     for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if value >= 0.9995 * factor:
-            return f"{value / factor:.1f} {unit}" if value < 9.95 * factor else f"{value / factor:.0f} {unit}"
+            return (
+                f"{value / factor:.1f} {unit}"
+                if value < 9.95 * factor
+                else f"{value / factor:.0f} {unit}"
+            )
     return f"{value:.0f} B"
 
 
@@ -52,7 +58,11 @@ def format_score(value: float | None, *, sign: bool = False) -> str:
 
 def format_interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
     """An interval: 0.604 to 0.676; nothing where there is none."""
-    return "" if low is None or high is None else f"{format_score(low, sign=sign)} to {format_score(high, sign=sign)}"
+    return (
+        ""
+        if low is None or high is None
+        else f"{format_score(low, sign=sign)} to {format_score(high, sign=sign)}"
+    )
 
 
 def format_share(value: float | None) -> str:
@@ -68,5 +78,9 @@ def format_metric(name: str) -> str:
 def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
     """A Markdown table whose first columns are words and the others figures."""
     rule = ["---"] * words + ["---:"] * (len(titles) - words)
-    lines = [titles, rule, *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    lines = [
+        titles,
+        rule,
+        *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

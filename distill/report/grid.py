@@ -1,6 +1,8 @@
-"""The latency grid: rows of the benchmark go in; a line for each model in each place, with a cell for each shape, comes out.
+"""The latency grid: rows of the benchmark go in; a line for each model in each place, with a cell
+for each shape, comes out.
 
-The page, the Markdown file and the terminal show the same grid; the CSV file holds the rows themselves.
+The page, the Markdown file and the terminal show the same grid; the CSV file holds the rows
+themselves.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def build_grid(rows: Sequence[Row]) -> Grid:
                 model=model,
                 runtime=runtime,
                 place=place,
-                cells=tuple(_cell(found.get(shape), fastest.get((place, shape)), notes) for shape in shapes),
+                cells=tuple(
+                    _cell(found.get(shape), fastest.get((place, shape)), notes) for shape in shapes
+                ),
             )
             for (model, runtime, place), found in lines.items()
         ),
@@ -89,7 +93,9 @@ def build_grid(rows: Sequence[Row]) -> Grid:
 
 
 def distinct_files(rows: Iterable[Row]) -> list[Row]:
-    """The first row of each file that a model is loaded from: what bfloat16 runs on are the files of float32."""
+    """The first row of each file that a model is loaded from: what bfloat16 runs on are the files
+    of float32.
+    """
     found: dict[tuple[str, str, bool], Row] = {}
     for row in rows:
         found.setdefault((row["model"], row["runtime"], row["precision"] == "int8"), row)
@@ -127,14 +133,25 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
         for row in distinct_files(rows)
     ]  # fmt: skip
     times = [
-        [line.model, line.runtime, line.place, *(_as_text(cell) for cell in line.cells)]  # a line each
+        [
+            line.model,
+            line.runtime,
+            line.place,
+            *(_as_text(cell) for cell in line.cells),
+        ]  # a line each
         for line in grid.lines
     ]
     parts = [
-        markdown_table(["model", "runtime", "parameters", "on disk", "loads in, ms"], sizes, words=2),
+        markdown_table(
+            ["model", "runtime", "parameters", "on disk", "loads in, ms"], sizes, words=2
+        ),
         "Median milliseconds of a forward pass by batch size × tokens; in brackets the floor, what the machine's own matrix "
         "products and memory would allow at least.",
-        markdown_table(["model", "runtime", "on", *(f"{batch} × {length}" for batch, length in grid.shapes)], times, words=3),
+        markdown_table(
+            ["model", "runtime", "on", *(f"{batch} × {length}" for batch, length in grid.shapes)],
+            times,
+            words=3,
+        ),
         *(f"[{number}] {note}." for number, note in enumerate(grid.notes, 1)),
         *(f"{remark}." for remark in grid.remarks),
         describe(machine),
@@ -145,7 +162,11 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
 def describe(machine: Mapping[str, Any]) -> str:
     """The machine in a sentence."""
     parts = [machine["processor"], f"{machine['cores']} cores", machine["gpu"]]
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "onnxruntime", "transformers") if name in machine)
+    versions = ", ".join(
+        f"{name} {machine[name]}"
+        for name in ("torch", "onnxruntime", "transformers")
+        if name in machine
+    )
     return f"{', '.join(part for part in parts if part)}; {versions}."
 
 
@@ -155,7 +176,13 @@ def _cell(row: Row | None, fastest: float | None, notes: tuple[str, ...]) -> Cel
     median, floor = row["median_ms"], row["floor_ms"]
     times_floor = median / floor if median is not None and floor else None
     return Cell(
-        values=(median, row["p95_ms"], row["sequences_per_second"], times_floor, row["peak_memory_bytes"]),
+        values=(
+            median,
+            row["p95_ms"],
+            row["sequences_per_second"],
+            times_floor,
+            row["peak_memory_bytes"],
+        ),
         texts=(
             format_ms(median),
             format_ms(row["p95_ms"]),
@@ -171,7 +198,9 @@ def _cell(row: Row | None, fastest: float | None, notes: tuple[str, ...]) -> Cel
 
 
 def _obstacle(row: Row) -> str:
-    """Why a row has no time: the first of its reasons; the others hold for the model at every shape."""
+    """Why a row has no time: the first of its reasons; the others hold for the model at every
+    shape.
+    """
     return str(row["reason"] or "not measured").split("; ")[0]
 
 

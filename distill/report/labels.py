@@ -1,4 +1,5 @@
-"""Labels of marks in a plot: marks and the sizes of their labels go in; a place for each label, clear of the others, comes out.
+"""Labels of marks in a plot: marks and the sizes of their labels go in; a place for each label,
+clear of the others, comes out.
 
 Everything is in points, from the lower left; a box is (left, bottom, right, top).
 """
@@ -14,20 +15,30 @@ Mark = tuple[float, float, float]
 """Its centre and its radius."""
 _STEP, _GAP = 3.0, 2.0
 _CLASH, _CROSSING = 10_000.0, 1.0
-"""What it costs to cover a mark or a label, and a square point of something thin, in points away from the mark."""
+"""What it costs to cover a mark or a label, and a square point of something thin, in points away
+from the mark.
+"""
 _NOT_RIGHT = 1.5
 """What is given up for a label on the right of its mark, where one reads on."""
 
 
 def place_labels(
-    marks: Sequence[Mark], sizes: Sequence[tuple[float, float]], within: Box, thin: Sequence[Box] = ()
+    marks: Sequence[Mark],
+    sizes: Sequence[tuple[float, float]],
+    within: Box,
+    thin: Sequence[Box] = (),
 ) -> list[Box]:
-    """A box for each mark's label of (width, height): as near its mark as can be without covering a mark or another label.
+    """A box for each mark's label of (width, height): as near its mark as can be without covering a
+    mark or another label.
 
-    Where `within` is too small for all, those that come last cover the least that they can; `thin` is covered if need be.
+    Where `within` is too small for all, those that come last cover the least that they can; `thin`
+    is covered if need be.
     """
     clear = [radius + 0.9 * _GAP for _, _, radius in marks]
-    discs = [(x - reach, y - reach, x + reach, y + reach) for (x, y, _), reach in zip(marks, clear, strict=True)]
+    discs = [
+        (x - reach, y - reach, x + reach, y + reach)
+        for (x, y, _), reach in zip(marks, clear, strict=True)
+    ]
     placed: list[Box] = []
     for mark, (width, height) in zip(marks, sizes, strict=True):
         boxes = _candidates(mark, width, height, within)
@@ -58,7 +69,9 @@ def _candidates(mark: Mark, width: float, height: float, within: Box) -> np.ndar
         (x - width / 2, y - radius - _GAP - height),
     ]
     last_x, last_y = max(within[0], within[2] - width), max(within[1], within[3] - height)
-    over = np.meshgrid(np.arange(within[0], last_x + _STEP, _STEP), np.arange(within[1], last_y + _STEP, _STEP))
+    over = np.meshgrid(
+        np.arange(within[0], last_x + _STEP, _STEP), np.arange(within[1], last_y + _STEP, _STEP)
+    )
     corners = np.concatenate([np.array(beside), np.stack([axis.ravel() for axis in over], axis=1)])
     corners = np.clip(corners, (within[0], within[1]), (last_x, last_y))
     return np.concatenate([corners, corners + np.array([width, height])], axis=1)

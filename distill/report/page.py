@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
     """The report as HTML; everything that comes from a recipe or a corpus is escaped."""
     environment = Environment(
-        loader=PackageLoader("distill.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("distill.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         count=format_count, size=format_bytes, ms=format_ms, score=format_score, share=format_share, metric=format_metric,
@@ -47,12 +51,19 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     return environment.get_template("report.html.j2").render(
         report=content,
         board=board,
-        panels=[(panels[name], Markup(to_svg(figure, name))) for name, figure in trade_off_figures(board).items()],
+        panels=[
+            (panels[name], Markup(to_svg(figure, name)))
+            for name, figure in trade_off_figures(board).items()
+        ],
         unshown=list_unshown(board),
         letters=letter_keys(board),
         published=list_protocols(content["published"]),
         kept=kept_of_teacher(board),
-        plots={name: Markup(to_svg(figure, name)) for name, figure in figures.items() if name != "trade-off"},
+        plots={
+            name: Markup(to_svg(figure, name))
+            for name, figure in figures.items()
+            if name != "trade-off"
+        },
         cross_lingual=cross_lingual_tables(content["evaluation"] or []),
         grid=build_grid(content["benchmark"] or []),
         measures=MEASURES,
@@ -63,7 +74,9 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
 
 
 def kept_of_teacher(board: Scoreboard) -> dict[str, Any] | None:
-    """The share that the student keeps of the teacher's mean, or of its first score where it lacks others."""
+    """The share that the student keeps of the teacher's mean, or of its first score where it lacks
+    others.
+    """
     for line in board.lines:
         named = [(f"mean score on {board.tasks} tasks", line.mean)] if board.tasks > 1 else []
         for column, cell in zip(board.columns, line.cells, strict=True):
@@ -77,20 +90,32 @@ def kept_of_teacher(board: Scoreboard) -> dict[str, Any] | None:
 def list_settings(recipe: Mapping[str, Any]) -> dict[str, str]:
     """The recipe as it ran, defaults included: a text of YAML a section."""
     plain = {key: value for key, value in recipe.items() if not isinstance(value, dict)}
-    sections = {"recipe": plain, **{key: value for key, value in recipe.items() if isinstance(value, dict) and value}}
+    sections = {
+        "recipe": plain,
+        **{key: value for key, value in recipe.items() if isinstance(value, dict) and value},
+    }
     return {
-        name: yaml.safe_dump(section, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60).rstrip()
+        name: yaml.safe_dump(
+            section, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60
+        ).rstrip()
         for name, section in sections.items()
     }
 
 
 def cell_values(cell: Row) -> str:
-    """What a cell of the scores is sorted by: score, retention and difference; nothing for what is not known."""
-    return " ".join("" if cell.get(key) is None else f"{cell[key]:.6g}" for key in ("mean", "retention", "difference"))
+    """What a cell of the scores is sorted by: score, retention and difference; nothing for what is
+    not known.
+    """
+    return " ".join(
+        "" if cell.get(key) is None else f"{cell[key]:.6g}"
+        for key in ("mean", "retention", "difference")
+    )
 
 
 def cell_texts(cell: Row) -> list[tuple[str, str]]:
-    """What a cell of the scores shows: score, retention and difference, each with its interval where it has one."""
+    """What a cell of the scores shows: score, retention and difference, each with its interval
+    where it has one.
+    """
     difference = format_interval(cell.get("difference_low"), cell.get("difference_high"), sign=True)
     return [
         (format_score(cell["mean"]), format_interval(cell["low"], cell["high"])),

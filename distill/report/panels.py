@@ -38,14 +38,30 @@ class Panel:
 
 
 def list_panels(board: Scoreboard) -> list[Panel]:
-    """The mean where there are several tasks, then a panel a task; those without a mark are left out."""
+    """The mean where there are several tasks, then a panel a task; those without a mark are left
+    out.
+    """
     panels: list[Panel] = []
     if board.tasks > 1:
         means = [line.mean for line in board.lines]
-        panels.append(Panel(name="mean", title=f"Mean of {board.tasks} tasks", metric="score", marks=_marks(board, means)))
+        panels.append(
+            Panel(
+                name="mean",
+                title=f"Mean of {board.tasks} tasks",
+                metric="score",
+                marks=_marks(board, means),
+            )
+        )
     for place, column in enumerate(board.columns[: board.tasks]):
         marks = _marks(board, [line.cells[place] for line in board.lines])
-        panels.append(Panel(name=f"task-{place}", title=column.task, metric=format_metric(column.metric), marks=marks))
+        panels.append(
+            Panel(
+                name=f"task-{place}",
+                title=column.task,
+                metric=format_metric(column.metric),
+                marks=marks,
+            )
+        )
     return [panel for panel in panels if panel.marks]
 
 
@@ -64,8 +80,14 @@ def list_unshown(board: Scoreboard) -> list[str]:
 
 
 def letter_keys(board: Scoreboard) -> dict[str, str]:
-    """A letter for each model that is not the run's own, where names would not fit into a panel; by name."""
-    shown = [line.model for line in board.lines if any(cell and cell["mean"] is not None for cell in line.cells)]
+    """A letter for each model that is not the run's own, where names would not fit into a panel; by
+    name.
+    """
+    shown = [
+        line.model
+        for line in board.lines
+        if any(cell and cell["mean"] is not None for cell in line.cells)
+    ]
     others = [model for model in shown if "/" in model]
     if len(shown) <= _NAMED or len(others) > len(ascii_uppercase):
         return {}
@@ -73,7 +95,9 @@ def letter_keys(board: Scoreboard) -> dict[str, str]:
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
-    """Models as labels: without the organisation where no other model has the name, over several lines where long."""
+    """Models as labels: without the organisation where no other model has the name, over several
+    lines where long.
+    """
     last = Counter(model.rstrip("/").rsplit("/", 1)[-1] for model in models)
     names = {}
     for model in models:

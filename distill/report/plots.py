@@ -1,4 +1,6 @@
-"""The report's plots: figures of a run go in, by name; what a plot shows best stands in its title."""
+"""The report's plots: figures of a run go in, by name; what a plot shows best stands in its
+title.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _AXES_POINTS = 165.0
-"""About how high the axes are within a figure of that height: what tells whether two labels would touch."""
+"""About how high the axes are within a figure of that height: what tells whether two labels would
+touch.
+"""
 _LABEL_POINTS = 12.0
 
 
@@ -38,22 +42,40 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     curve = sorted(vocabulary["curve"], key=lambda point: point["pieces"])
     title = f"{vocabulary['heldout_identical']:.1%} of held-out sentences are segmented as before"
     figure, axes = empty_figure(title, "pieces kept", "held-out sentences unchanged")
-    pieces, unchanged = [point["pieces"] for point in curve], [point["heldout_identical"] for point in curve]
+    pieces, unchanged = (
+        [point["pieces"] for point in curve],
+        [point["heldout_identical"] for point in curve],
+    )
     kept = (vocabulary["kept"], vocabulary["heldout_identical"])
     if noisy := sorted(vocabulary.get("unfiltered_curve") or [], key=lambda point: point["pieces"]):
-        axes.plot(*zip(*[(p["pieces"], p["heldout_identical"]) for p in noisy], strict=True), color=GREY, linestyle="--")
+        axes.plot(
+            *zip(*[(p["pieces"], p["heldout_identical"]) for p in noisy], strict=True),
+            color=GREY,
+            linestyle="--",
+        )
         last = (noisy[-1]["pieces"], noisy[-1]["heldout_identical"])
-        axes.annotate("without the\nlanguage filter", last, (-4, -30), textcoords="offset points", color=SOFT, fontsize=8)
+        axes.annotate(
+            "without the\nlanguage filter",
+            last,
+            (-4, -30),
+            textcoords="offset points",
+            color=SOFT,
+            fontsize=8,
+        )
     axes.plot(pieces, unchanged, color=BLUE, marker="o", markersize=3)
     axes.plot(*kept, "o", color=ORANGE, markersize=8)
     labelled = [vocabulary["kept"]]
     for point in reversed(curve):
-        near = min(abs(point["pieces"] - other) for other in labelled) <= 0.08 * (pieces[-1] - pieces[0])
+        near = min(abs(point["pieces"] - other) for other in labelled) <= 0.08 * (
+            pieces[-1] - pieces[0]
+        )
         if point["min_count"] in (1, 3, 10, 50) and not near:
             labelled.append(point["pieces"])
             place = (point["pieces"], point["heldout_identical"])
             label = f"seen {point['min_count']}+ times"
-            axes.annotate(label, place, (7, -11), textcoords="offset points", fontsize=8, color=SOFT)
+            axes.annotate(
+                label, place, (7, -11), textcoords="offset points", fontsize=8, color=SOFT
+            )
     # The curve rises from left to right: above it there is room on the left, below it on the right.
     above = kept[0] > (pieces[0] + pieces[-1]) / 2
     axes.annotate(
@@ -66,7 +88,9 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
         weight="bold",
     )
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value < 1.001 else "")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k" if pieces[-1] >= 10_000 else f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value / 1000:,.0f}k" if pieces[-1] >= 10_000 else f"{value:,.0f}"
+    )
     axes.set_ylim(min(*unchanged, kept[1], 0.9) - 0.07, 1.08)
     axes.set_xlim(right=max(*pieces, kept[0], *(point["pieces"] for point in noisy)) * 1.16)
     return figure
@@ -74,7 +98,11 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
 
 def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:
     """Loss of each objective against tokens seen, smoothed, on a logarithmic axis."""
-    curves = {name: _smoothed([point[name] for point in losses]) for name in losses[0] if name not in ("tokens", "loss")}
+    curves = {
+        name: _smoothed([point[name] for point in losses])
+        for name in losses[0]
+        if name not in ("tokens", "loss")
+    }
     tokens, unit = _tokens_axis(losses)
     figure, axes = empty_figure("What the student still gets wrong", unit, "loss of each objective")
     marker = "o" if len(tokens) < 20 else None
@@ -90,7 +118,13 @@ def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.minorticks_off()
     axes.set_xlim(left=0)
-    _label_ends(axes, [(name, v[-1], c) for (name, v), c in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False)])
+    _label_ends(
+        axes,
+        [
+            (name, v[-1], c)
+            for (name, v), c in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False)
+        ],
+    )
     return figure
 
 
@@ -103,22 +137,26 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     }
     labels = {name: label for name, label in labels.items() if name in fidelity[-1]}
     tokens, unit = _tokens_axis(fidelity)
-    title = (
-        f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest neighbour that the teacher gives them"
-    )
+    title = f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest neighbour that the teacher gives them"
     if "pooled_cosine" in fidelity[-1]:
         title = f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the teacher's"
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():
-        axes.plot(tokens, [point[name] for point in fidelity], color=colour, marker="o", markersize=3)
+        axes.plot(
+            tokens, [point[name] for point in fidelity], color=colour, marker="o", markersize=3
+        )
     axes.set_ylim(min(0.0, *(point[name] * 1.1 for point in fidelity for name in labels)), 1.05)
     axes.set_xlim(left=0)
-    _label_ends(axes, [(label, fidelity[-1][name], colour) for name, (label, colour) in labels.items()])
+    _label_ends(
+        axes, [(label, fidelity[-1][name], colour) for name, (label, colour) in labels.items()]
+    )
     return figure
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[str, float, str]]) -> None:
-    """Names curves, (name, last value, colour), to the right of the axes, each as near its end as the others leave room."""
+    """Names curves, (name, last value, colour), to the right of the axes, each as near its end as
+    the others leave room.
+    """
     heights = _spread([_height(axes, value) for _, value, _ in ends])
     for (label, _, colour), height in zip(ends, heights, strict=True):
         axes.text(1.02, height, label, transform=axes.transAxes, va="center", color=colour)
@@ -126,11 +164,17 @@ def _label_ends(axes: Any, ends: Sequence[tuple[str, float, str]]) -> None:
 
 def _height(axes: Any, value: float) -> float:
     """Where `value` lies between the bottom, 0, and the top, 1, of the axes."""
-    return float(axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], value)))[1])
+    return float(
+        axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], value)))[
+            1
+        ]
+    )
 
 
 def _spread(heights: Sequence[float]) -> list[float]:
-    """The heights moved apart by as little as lines of text need, in the same order, and below the top where that goes."""
+    """The heights moved apart by as little as lines of text need, in the same order, and below the
+    top where that goes.
+    """
     gap = _LABEL_POINTS / _AXES_POINTS
     order = sorted(range(len(heights)), key=heights.__getitem__)
     spread = list(heights)

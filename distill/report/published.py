@@ -1,7 +1,8 @@
-"""Published scores: the Hub ids of a report's models go in; what leaderboards say of them comes out.
+"""Published scores: the Hub ids of a report's models go in; what leaderboards say of them comes
+out.
 
-They stand in published.json, copied there by benchmarks/published.py, and are never mixed with what is measured: tasks, rows
-and fine-tuning are those of the leaderboard.
+They stand in published.json, copied there by benchmarks/published.py, and are never mixed with what
+is measured: tasks, rows and fine-tuning are those of the leaderboard.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Protocol:
 
 
 def published_scores(hub_ids: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The scores known of each model of a report, given its Hub id by its name there; ids match in whatever case."""
+    """The scores known of each model of a report, given its Hub id by its name there; ids match in
+    whatever case.
+    """
     return [
         {**score, "model": name, "hub_id": score["model"]}
         for name, hub_id in hub_ids.items()
@@ -45,9 +48,14 @@ def list_protocols(scores: Iterable[Mapping[str, Any]]) -> list[Protocol]:
     """The leaderboards that the scores come from."""
     tasks: dict[str, dict[str, None]] = {}
     for score in scores:
-        tasks.setdefault(score["protocol"], {})[f"{score['task']} in {format_metric(score['metric'])}"] = None
+        tasks.setdefault(score["protocol"], {})[
+            f"{score['task']} in {format_metric(score['metric'])}"
+        ] = None
     described = _content()["protocols"]
-    return [Protocol(name=name, tasks=tuple(found), description=described[name]) for name, found in tasks.items()]
+    return [
+        Protocol(name=name, tasks=tuple(found), description=described[name])
+        for name, found in tasks.items()
+    ]
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The table of scores as files: a scoreboard goes in; Markdown for a README and CSV for a spreadsheet come out."""
+"""The table of scores as files: a scoreboard goes in; Markdown for a README and CSV for a
+spreadsheet come out.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,20 @@ def to_markdown(board: Scoreboard) -> str:
     published = list_protocols(score for line in board.lines for score in line.published)
     titles = ["model", "parameters", "on disk", "ms", *(["mean"] if board.tasks > 1 else [])]
     titles += [f"{column.task}, {format_metric(column.metric)}" for column in board.columns]
-    rows = [[*_line(board, line), *([published_text(line)] if published else [])] for line in board.lines]
+    rows = [
+        [*_line(board, line), *([published_text(line)] if published else [])]
+        for line in board.lines
+    ]
     parts = [
         markdown_table(titles + ([TITLE] if published else []), rows, words=1),
-        f"In brackets 95% intervals; ms are for {board.setting}." if board.setting else "In brackets 95% intervals.",
-        *([f"The mean is that of the {board.tasks} tasks' first metrics, unweighted."] if board.tasks > 1 else []),
+        f"In brackets 95% intervals; ms are for {board.setting}."
+        if board.setting
+        else "In brackets 95% intervals.",
+        *(
+            [f"The mean is that of the {board.tasks} tasks' first metrics, unweighted."]
+            if board.tasks > 1
+            else []
+        ),
         *(f"[{number}] {note}." for number, note in enumerate(board.notes, 1)),
         *(f"{remark}." for remark in board.remarks),
         *(f"{TITLE}: {one.name} ({', '.join(one.tasks)}), {one.description}." for one in published),
@@ -39,10 +50,16 @@ def to_markdown(board: Scoreboard) -> str:
 
 
 def to_csv(board: Scoreboard) -> str:
-    """A row a model, unrounded: of each task and metric the figures that were measured, then what others published."""
+    """A row a model, unrounded: of each task and metric the figures that were measured, then what
+    others published.
+    """
     rows = [_record(board, line) for line in board.lines]
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer = csv.DictWriter(
+        text,
+        fieldnames=list(dict.fromkeys(key for row in rows for key in row)),
+        lineterminator="\n",
+    )
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -55,7 +72,11 @@ def published_text(line: Line) -> str:
 
 def _line(board: Scoreboard, line: Line) -> list[str]:
     cells = [*([line.mean] if board.tasks > 1 else []), *line.cells]
-    size = [format_count(line.parameters), format_bytes(line.bytes_on_disk), format_ms(line.median_ms)]
+    size = [
+        format_count(line.parameters),
+        format_bytes(line.bytes_on_disk),
+        format_ms(line.median_ms),
+    ]
     return [line.model, *size, *(_text(cell, board.note_of(cell)) for cell in cells)]
 
 
@@ -75,9 +96,14 @@ def _record(board: Scoreboard, line: Line) -> dict[str, Any]:
         "median_ms_for": board.setting,
     }
     named = [("mean of tasks", line.mean)] if board.tasks > 1 else []
-    named += [(f"{column.task} {column.metric}", cell) for column, cell in zip(board.columns, line.cells, strict=True)]
+    named += [
+        (f"{column.task} {column.metric}", cell)
+        for column, cell in zip(board.columns, line.cells, strict=True)
+    ]
     for name, cell in named:
-        record |= {f"{name} {figure}": None if cell is None else cell.get(figure) for figure in _FIGURES}
+        record |= {
+            f"{name} {figure}": None if cell is None else cell.get(figure) for figure in _FIGURES
+        }
         record[f"{name} reason"] = None if cell is None else cell["reason"]
     for score in line.published:
         record[f"{TITLE}: {score['protocol']} {score['task']} {score['metric']}"] = score["mean"]

@@ -1,4 +1,5 @@
-"""The table of a run: report.json's content goes in; a line a model comes out, with a cell for each task and metric.
+"""The table of a run: report.json's content goes in; a line a model comes out, with a cell for each
+task and metric.
 
 The page, the plot and the Markdown and CSV files show the same table.
 """
@@ -38,7 +39,9 @@ class Line:
     mean: Row | None
     """Over the first metrics of all tasks; None where one of them is missing."""
     cells: tuple[Row | None, ...]
-    """Its scores in the order of the columns, as report.json has them; None where it was not asked for."""
+    """Its scores in the order of the columns, as report.json has them; None where it was not asked
+    for.
+    """
     published: tuple[Row, ...]
 
 
@@ -60,24 +63,36 @@ class Scoreboard:
 
     def note_of(self, cell: Row | None) -> int | None:
         """The number of the note that says why a cell has no score."""
-        return None if cell is None or cell["mean"] is not None else self.notes.index(cell["reason"] or _UNKNOWN) + 1
+        return (
+            None
+            if cell is None or cell["mean"] is not None
+            else self.notes.index(cell["reason"] or _UNKNOWN) + 1
+        )
 
 
 _UNKNOWN = "not measured"
 
 
 def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
-    """The table of a report, models in the order in which they come; the reference is the teacher, or the one it names."""
+    """The table of a report, models in the order in which they come; the reference is the teacher,
+    or the one it names.
+    """
     scores: Sequence[Row] = summary_scores(content)
     columns = _columns(scores)
     tasks = len({column.task for column in columns})
     found = {(row["model"], row["task"], row["metric"]): row for row in scores}
     setting, timed = comparable_latencies(content["benchmark"] or [])
     parameters = known_parameters(content)
-    sizes = {row["model"]: row["bytes_on_disk"] for row in reversed(content["benchmark"] or []) if not _is_other_form(row)}
+    sizes = {
+        row["model"]: row["bytes_on_disk"]
+        for row in reversed(content["benchmark"] or [])
+        if not _is_other_form(row)
+    }
     names = list(dict.fromkeys(row["model"] for row in (*scores, *(content["benchmark"] or []))))
     cells = {
-        name: tuple(found.get((name, column.task, column.metric)) for column in columns)  # a cell a column
+        name: tuple(
+            found.get((name, column.task, column.metric)) for column in columns
+        )  # a cell a column
         for name in names
     }
     means = {name: mean_of(cells[name][:tasks]) for name in names}
@@ -97,9 +112,13 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
             for name in names
         ),
         setting=setting,
-        notes=tuple(dict.fromkeys(row["reason"] or _UNKNOWN for row in scores if row["mean"] is None)),
+        notes=tuple(
+            dict.fromkeys(row["reason"] or _UNKNOWN for row in scores if row["mean"] is None)
+        ),
         remarks=(
-            *dict.fromkeys(row["reason"] for row in scores if row["mean"] is not None and row["reason"]),
+            *dict.fromkeys(
+                row["reason"] for row in scores if row["mean"] is not None and row["reason"]
+            ),
             *([_how_scratch_learnt(content["scratch"])] if content.get("scratch") else []),
         ),
     )
@@ -107,7 +126,8 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
 
 def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
     losses = ", ".join(
-        f"{'not finite' if loss is None else f'{loss:.2f}'} at {rate}" for rate, loss in scratch["heldout_loss"].items()
+        f"{'not finite' if loss is None else f'{loss:.2f}'} at {rate}"
+        for rate, loss in scratch["heldout_loss"].items()
     )
     return (
         f"scratch saw {format_count(scratch['tokens'])} tokens at a learning rate of {scratch['learning_rate']:g}, chosen by "
@@ -116,10 +136,11 @@ def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
 
 
 def mean_of(cells: Sequence[Row | None]) -> Row | None:
-    """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019); None where one is missing.
+    """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019); None
+    where one is missing.
 
-    Its interval takes the tasks' errors for independent: its half-widths are the root of theirs squared and summed, over
-    their number. It has none where one of them has none.
+    Its interval takes the tasks' errors for independent: its half-widths are the root of theirs
+    squared and summed, over their number. It has none where one of them has none.
     """
     rows = [row for row in cells if row is not None and row["mean"] is not None]
     if not rows or len(rows) < len(cells):
@@ -141,22 +162,33 @@ def known_parameters(content: Mapping[str, Any]) -> dict[str, int]:
         known["teacher"] = content["teacher"]["parameters"]
     if content["vocabulary"]:
         known["trimmed"] = content["vocabulary"]["chosen"]["parameters"]
-    return known | {row["model"]: row["parameters"] for row in content["benchmark"] or [] if row["parameters"]}
+    return known | {
+        row["model"]: row["parameters"] for row in content["benchmark"] or [] if row["parameters"]
+    }
 
 
 def comparable_latencies(benchmark: Sequence[Row]) -> tuple[str | None, dict[str, float]]:
-    """The one setting in which most models have a time, in words, and each model's median there, in milliseconds.
+    """The one setting in which most models have a time, in words, and each model's median there, in
+    milliseconds.
 
     Among equals the CPU, the smallest batch, the longest texts and the most threads.
     """
     settings: dict[tuple[Any, ...], list[Row]] = {}
     for row in benchmark:
         if row["median_ms"] is not None and not _is_other_form(row):
-            settings.setdefault((row["device"], row["threads"], row["batch_size"], row["length"]), []).append(row)
+            settings.setdefault(
+                (row["device"], row["threads"], row["batch_size"], row["length"]), []
+            ).append(row)
 
     def worth(setting: tuple[Any, ...]) -> tuple[Any, ...]:
         device, threads, batch_size, length = setting
-        return len({row["model"] for row in settings[setting]}), device == "cpu", -batch_size, length, threads or 0
+        return (
+            len({row["model"] for row in settings[setting]}),
+            device == "cpu",
+            -batch_size,
+            length,
+            threads or 0,
+        )
 
     if not settings:
         return None, {}
@@ -166,7 +198,9 @@ def comparable_latencies(benchmark: Sequence[Row]) -> tuple[str | None, dict[str
 
 
 def _is_other_form(row: Row) -> bool:
-    """Whether a row of the benchmark is of a model in another runtime or precision than the model itself has."""
+    """Whether a row of the benchmark is of a model in another runtime or precision than the model
+    itself has.
+    """
     own = ("onnx", "int8") if row["model"] == "student_int8" else ("torch", "float32")
     return (row["runtime"], row["precision"]) != own
 

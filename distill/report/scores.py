@@ -1,4 +1,5 @@
-"""Scores as lines of a table: rows as report.json has them go in; a line for each task, metric and model comes out.
+"""Scores as lines of a table: rows as report.json has them go in; a line for each task, metric and
+model comes out.
 
 `benchmark --tasks` prints them.
 """
@@ -12,9 +13,14 @@ TITLES = ("task", "metric", "model", "score", "difference", "retention")
 
 
 def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], list[str]]:
-    """A line a score, in the order of tasks, metrics and models, and the notes why some have none, numbered from 1."""
+    """A line a score, in the order of tasks, metrics and models, and the notes why some have none,
+    numbered from 1.
+    """
     found = list(rows)
-    places = {key: place for place, key in enumerate(dict.fromkeys((row["task"], row["metric"]) for row in found))}
+    places = {
+        key: place
+        for place, key in enumerate(dict.fromkeys((row["task"], row["metric"]) for row in found))
+    }
     notes = list(dict.fromkeys(row["reason"] for row in found if row["mean"] is None))
     lines = []
     for row in sorted(found, key=lambda row: places[row["task"], row["metric"]]):
@@ -22,8 +28,14 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
             figures = [f"– [{notes.index(row['reason']) + 1}]", "", ""]
         else:
             score = _with_interval(row["mean"], row["low"], row["high"], ".3f")
-            difference = _with_interval(row["difference"], row["difference_low"], row["difference_high"], "+.3f")
-            figures = [score, difference, "–" if row["retention"] is None else f"{row['retention']:.1%}"]
+            difference = _with_interval(
+                row["difference"], row["difference_low"], row["difference_high"], "+.3f"
+            )
+            figures = [
+                score,
+                difference,
+                "–" if row["retention"] is None else f"{row['retention']:.1%}",
+            ]
         lines.append([row["task"], row["metric"], row["model"], *figures])
     return lines, notes
 
@@ -31,4 +43,6 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
 def _with_interval(value: float | None, low: float | None, high: float | None, form: str) -> str:
     if value is None:
         return "–"
-    return f"{value:{form}}" + ("" if low is None or high is None else f" ({low:{form}} to {high:{form}})")
+    return f"{value:{form}}" + (
+        "" if low is None or high is None else f" ({low:{form}} to {high:{form}})"
+    )

@@ -1,4 +1,6 @@
-"""Scores and sizes as files for a spreadsheet and a README: content as report.json has it goes in; their texts come out."""
+"""Scores and sizes as files for a spreadsheet and a README: content as report.json has it goes in;
+their texts come out.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ def table_texts(content: Mapping[str, Any]) -> dict[str, str]:
     texts: dict[str, str] = {}
     if content["evaluation"]:
         board = build_scoreboard(content)
-        texts |= {"scores.md": score_files.to_markdown(board), "scores.csv": score_files.to_csv(board)}
+        texts |= {
+            "scores.md": score_files.to_markdown(board),
+            "scores.csv": score_files.to_csv(board),
+        }
     if content["benchmark"]:
         texts["benchmark.md"] = grid.to_markdown(content["benchmark"], content["machine"])
         texts["benchmark.csv"] = grid.to_csv(content["benchmark"])

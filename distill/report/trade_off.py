@@ -1,4 +1,5 @@
-"""The picture: a scoreboard goes in; accuracy against size comes out, latency as the area of the mark, a panel a task.
+"""The picture: a scoreboard goes in; accuracy against size comes out, latency as the area of the
+mark, a panel a task.
 
 Models are told apart by the shape of their marks and by labels, not by colour alone.
 """
@@ -75,18 +76,36 @@ def trade_off_overview(board: Scoreboard) -> Figure | None:
     if letters:
         named = "   ".join(f"{letter}\u00a0{model}" for model, letter in letters.items())
         lines = textwrap.wrap(named, round(width * _LETTERS_AN_INCH), break_on_hyphens=False)
-        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=SOFT, parse_math=False)
+        figure.supxlabel(
+            "\n".join(lines), x=0.01, ha="left", fontsize=8, color=SOFT, parse_math=False
+        )
     _draw(figure, every[: len(panels)], panels, board, has_key=True)
     return figure
 
 
-def _draw(figure: Figure, every: Sequence[Any], panels: Sequence[Panel], board: Scoreboard, *, has_key: bool) -> None:
-    """Draw the panels into their axes; labels last, when the layout has said how large those are."""
+def _draw(
+    figure: Figure,
+    every: Sequence[Any],
+    panels: Sequence[Panel],
+    board: Scoreboard,
+    *,
+    has_key: bool,
+) -> None:
+    """Draw the panels into their axes; labels last, when the layout has said how large those
+    are.
+    """
     shown = [mark for panel in list_panels(board) for mark in panel.marks]
     slowest = max(mark.median_ms or 0.0 for mark in shown)
     sizes = [mark.parameters for mark in shown]
     for axes, panel in zip(every, panels, strict=True):
-        axes.set_title(f"{panel.title}, {panel.metric}", loc="left", fontsize=9, weight="bold", color=BLACK, parse_math=False)
+        axes.set_title(
+            f"{panel.title}, {panel.metric}",
+            loc="left",
+            fontsize=9,
+            weight="bold",
+            color=BLACK,
+            parse_math=False,
+        )
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.7, max(sizes) * 1.7)
         axes.set_ylim(*score_range(panel.marks))
@@ -109,7 +128,14 @@ def _draw(figure: Figure, every: Sequence[Any], panels: Sequence[Panel], board: 
 
 def _draw_mark(axes: Any, mark: Mark, slowest: float) -> None:
     shape, colour = STYLES.get(mark.model, OTHER_STYLE)
-    axes.plot([mark.parameters] * 2, [mark.low, mark.high], color=colour, linewidth=1.2, alpha=0.8, zorder=2)
+    axes.plot(
+        [mark.parameters] * 2,
+        [mark.low, mark.high],
+        color=colour,
+        linewidth=1.2,
+        alpha=0.8,
+        zorder=2,
+    )
     timed = mark.median_ms is not None
     axes.scatter(
         mark.parameters,
@@ -129,18 +155,33 @@ def _draw_key(figure: Figure, slowest: float, untimed: bool) -> None:
 
     def disc(area: float, label: str, face: str) -> Line2D:
         return Line2D(
-            [], [], linestyle="", marker="o", markersize=_diameter(area), color=SOFT, markerfacecolor=face, label=label
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=_diameter(area),
+            color=SOFT,
+            markerfacecolor=face,
+            label=label,
         )
 
     times = [float(f"{slowest * share:.1g}") for share in (0.25, 1.0)] if slowest else []
     handles = [disc(_LARGEST * time / slowest, f"{time:,g} ms", GREY) for time in times]
     handles += [disc(_UNTIMED, "not timed", "white")] if untimed else []
     figure.legend(
-        handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=8, labelcolor=SOFT, borderpad=0.5
+        handles=handles,
+        loc="outside lower right",
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        labelcolor=SOFT,
+        borderpad=0.5,
     )
 
 
-def _label(figure: Figure, axes: Any, marks: Sequence[Mark], names: dict[str, str], slowest: float) -> None:
+def _label(
+    figure: Figure, axes: Any, marks: Sequence[Mark], names: dict[str, str], slowest: float
+) -> None:
     """Name every mark beside it, or near it with a line to it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -167,13 +208,21 @@ def _label(figure: Figure, axes: Any, marks: Sequence[Mark], names: dict[str, st
         )
         for mark in marks
     ]
-    sizes = [(box.width * points, box.height * points) for box in (text.get_window_extent(renderer) for text in texts)]
-    centres = [(*place_of(mark, mark.mean), _diameter(_area(mark, slowest)) / 2 * _CORNERS) for mark in marks]
+    sizes = [
+        (box.width * points, box.height * points)
+        for box in (text.get_window_extent(renderer) for text in texts)
+    ]
+    centres = [
+        (*place_of(mark, mark.mean), _diameter(_area(mark, slowest)) / 2 * _CORNERS)
+        for mark in marks
+    ]
     lines = [(*place_of(mark, mark.low), *place_of(mark, mark.high)) for mark in marks]
     frame = axes.get_window_extent(renderer)
     within = (frame.x0 * points, frame.y0 * points, frame.x1 * points, frame.y1 * points)
     thin = [(left - 1, bottom, right + 1, top) for left, bottom, right, top in lines]
-    for text, centre, box in zip(texts, centres, place_labels(centres, sizes, within, thin), strict=True):
+    for text, centre, box in zip(
+        texts, centres, place_labels(centres, sizes, within, thin), strict=True
+    ):
         text.xyann = (box[0] - centre[0], box[1] - centre[1])
         _tie(axes, text.xy, centre, box)
 
@@ -194,7 +243,9 @@ def _locator(smallest: float, largest: float) -> Any:
 
 
 def _area(mark: Mark, slowest: float) -> float:
-    return _UNTIMED if mark.median_ms is None else max(_SMALLEST, _LARGEST * mark.median_ms / slowest)
+    return (
+        _UNTIMED if mark.median_ms is None else max(_SMALLEST, _LARGEST * mark.median_ms / slowest)
+    )
 
 
 def _diameter(area: float) -> float:
@@ -203,7 +254,9 @@ def _diameter(area: float) -> float:
 
 
 def _fill(shape: str) -> float:
-    """The area of a shape of size 1: matplotlib sizes shapes by their width, which makes a square larger than a disc."""
+    """The area of a shape of size 1: matplotlib sizes shapes by their width, which makes a square
+    larger than a disc.
+    """
     from matplotlib.markers import MarkerStyle
 
     style = MarkerStyle(shape)

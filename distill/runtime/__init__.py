@@ -1,1 +1,3 @@
-"""What a process needs while it works: progress, interruption, processes, precision, errors, files."""
+"""What a process needs while it works: progress, interruption, processes, precision, errors,
+files.
+"""

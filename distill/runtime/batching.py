@@ -8,7 +8,8 @@ import numpy as np
 
 
 def split_rows(rows: np.ndarray, lengths: np.ndarray, tokens: int | None) -> list[np.ndarray]:
-    """The rows, in the same order, in runs of at most `tokens` tokens when padded (None: all at once).
+    """The rows, in the same order, in runs of at most `tokens` tokens when padded (None: all at
+    once).
 
     `lengths` are those of all rows, by number. A row that is longer alone is a run of its own.
     """
@@ -26,6 +27,8 @@ def split_rows(rows: np.ndarray, lengths: np.ndarray, tokens: int | None) -> lis
 
 
 def rows_of_like_length(lengths: Sequence[int] | np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Every row's number, the shortest first, in runs of at most `tokens` tokens with hardly any padding."""
+    """Every row's number, the shortest first, in runs of at most `tokens` tokens with hardly any
+    padding.
+    """
     sizes = np.asarray(lengths, dtype=np.int64)
     return split_rows(np.argsort(sizes, kind="stable"), sizes, tokens)

@@ -1,4 +1,6 @@
-"""The two ways a run ends early that are nobody's bug: the user's input is wrong, or somebody asked it to stop."""
+"""The two ways a run ends early that are nobody's bug: the user's input is wrong, or somebody asked
+it to stop.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import errno
 
 
 class UserError(Exception):
-    """Something the user can put right; its text says what was found, where, and what would be right."""
+    """Something the user can put right; its text says what was found, where, and what would be
+    right.
+    """
 
 
 class Interrupted(BaseException):

@@ -1,4 +1,6 @@
-"""SIGINT and SIGTERM as one polite request to stop, which long work answers when its state is safe on disk."""
+"""SIGINT and SIGTERM as one polite request to stop, which long work answers when its state is safe
+on disk.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """Whether somebody asked the run to stop.
 
-    Outside a `deferred` block a signal raises Interrupted where it arrives; inside, it only sets `requested`, and the
-    block's owner saves and calls `check`. A second signal raises at once.
+    Outside a `deferred` block a signal raises Interrupted where it arrives; inside, it only sets
+    `requested`, and the block's owner saves and calls `check`. A second signal raises at once.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,9 @@ class Interruption:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take the signals over while the block runs (in the main thread; elsewhere this does nothing)."""
+        """Take the signals over while the block runs (in the main thread; elsewhere this does
+        nothing).
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return

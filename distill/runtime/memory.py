@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Bytes that this process holds: of the GPU's memory where it computes there, else of the machine's."""
+    """Bytes that this process holds: of the GPU's memory where it computes there, else of the
+    machine's.
+    """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     import psutil

@@ -1,4 +1,6 @@
-"""Which arithmetic the matrix products run in: measured on the device at hand, because hardware differs sixfold."""
+"""Which arithmetic the matrix products run in: measured on the device at hand, because hardware
+differs sixfold.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _REPEATS, _PATIENCE, _WORTHWHILE = 6, 0.5, 1.3
 
 
 def matmul_seconds(device: torch.device, dtype: torch.dtype, side: int = SIDE) -> float:
-    """Best time of one product of two `side` x `side` matrices, of the few that half a second has room for."""
+    """Best time of one product of two `side` x `side` matrices, of the few that half a second has
+    room for.
+    """
     left = torch.ones(side, side, device=device, dtype=dtype)
     best, began = float("inf"), time.perf_counter()
     for _ in range(_REPEATS):  # the first one warms up
@@ -33,7 +37,9 @@ def peak_rate(device: torch.device, precision: str) -> float:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """The precision as wanted, or under "auto" whichever of bfloat16 and float32 the device multiplies faster in."""
+    """The precision as wanted, or under "auto" whichever of bfloat16 and float32 the device
+    multiplies faster in.
+    """
     if wanted != "auto":
         return wanted
     gain = matmul_seconds(device, torch.float32) / matmul_seconds(device, torch.bfloat16)

@@ -1,7 +1,8 @@
-"""The processes of one run: `accelerate launch` starts several, of which the first reads, writes and tells.
+"""The processes of one run: `accelerate launch` starts several, of which the first reads, writes
+and tells.
 
-The others take part in the stages that share their work out. Without a launcher there is one, and nothing here costs
-an import of torch.
+The others take part in the stages that share their work out. Without a launcher there is one, and
+nothing here costs an import of torch.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE = timedelta(days=7)
-"""How long processes wait for one another: the first may read text for hours before the others have work."""
+"""How long processes wait for one another: the first may read text for hours before the others have
+work.
+"""
 
 
 class Processes:

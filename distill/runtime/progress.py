@@ -1,7 +1,7 @@
 """The progress display, the one room besides the command line that writes to the terminal.
 
-On a terminal a live bar with time left; elsewhere (a log, CI) a line every few seconds. Everything goes to standard
-error, so that standard output stays for results.
+On a terminal a live bar with time left; elsewhere (a log, CI) a line every few seconds. Everything
+goes to standard error, so that standard output stays for results.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress as Bars,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 LOG_SECONDS = 10.0
 """Where there is no terminal, a line this often."""
@@ -74,34 +81,54 @@ class Progress:
             self.say(warning, "yellow")
 
     @contextmanager
-    def task(self, name: str, *, total: float | None = None, unit: str = "", already: float = 0.0) -> Iterator[Task]:
+    def task(
+        self, name: str, *, total: float | None = None, unit: str = "", already: float = 0.0
+    ) -> Iterator[Task]:
         """A task under way as long as the block runs; without a total only its count is known."""
         task = Task(name=name, unit=unit, total=total, done=already, already=already)
         task._display = self
         if self.quiet or not self.console.is_terminal:
             yield task
             return
-        columns: list[Any] = [TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[count]}")]
-        columns += [TimeElapsedColumn()] if total is None else [TimeRemainingColumn(), TextColumn("left")]
-        with Bars(*columns, TextColumn("[dim]{task.fields[detail]}"), console=self.console, transient=True) as bars:
+        columns: list[Any] = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}"),
+        ]
+        columns += (
+            [TimeElapsedColumn()] if total is None else [TimeRemainingColumn(), TextColumn("left")]
+        )
+        with Bars(
+            *columns, TextColumn("[dim]{task.fields[detail]}"), console=self.console, transient=True
+        ) as bars:
             self._bars, outer = bars, self._bars
-            task._bar = bars.add_task(escape(name), total=total, completed=int(already), count="", detail="")
+            task._bar = bars.add_task(
+                escape(name), total=total, completed=int(already), count="", detail=""
+            )
             try:
                 yield task
             finally:
                 self._bars = outer
 
     def _show(self, task: Task) -> None:
-        count = f"{task.done:,.0f}" + (f"/{task.total:,.0f}" if task.total else "") + f" {task.unit}"
+        count = (
+            f"{task.done:,.0f}" + (f"/{task.total:,.0f}" if task.total else "") + f" {task.unit}"
+        )
         if self._bars is not None and task._bar is not None:
-            self._bars.update(task._bar, completed=task.done, count=count, detail=escape(task.detail))
+            self._bars.update(
+                task._bar, completed=task.done, count=count, detail=escape(task.detail)
+            )
             return
         now = time.monotonic()
         if now - task._shown < LOG_SECONDS:
             return
         task._shown = now
         left = task.seconds_left
-        parts = [f"{task.name}: {count}", task.detail, "" if left is None else f"{format_seconds(left)} left"]
+        parts = [
+            f"{task.name}: {count}",
+            task.detail,
+            "" if left is None else f"{format_seconds(left)} left",
+        ]
         self.say(" · ".join(part for part in parts if part))
 
 

@@ -1,1 +1,3 @@
-"""A trimmed teacher goes in; a smaller architecture comes out, initialised from the teacher's own weights."""
+"""A trimmed teacher goes in; a smaller architecture comes out, initialised from the teacher's own
+weights.
+"""

@@ -1,18 +1,19 @@
 """The student stage: the trimmed teacher goes in; the initial student comes out in a folder.
 
-It is cut from the teacher's own layers and pruned in steps, or has a config of its own, or is an existing model.
+It is cut from the teacher's own layers and pruned in steps, or has a config of its own, or is an
+existing model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import StudentSection
+from distill.report.results.student import StudentResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.student.custom import adopt_model, build_custom, corresponding_layers
@@ -24,41 +25,27 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudentResult:
-    """The student's architecture, and the teacher's beside it."""
-
-    parameters: int
-    embedding_parameters: int
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-    vocabulary_size: int
-    teacher_layers: list[int]
-    """The teacher layers, counted from 1, that the student's layers began as."""
-    teacher: dict[str, Any]
-    """The same figures of the untrimmed teacher, and its name."""
-
-
 def build_student(
     section: StudentSection,
     *,
-    trimmed: Teacher,
+    trimmed: LoadedModel,
     teacher: dict[str, Any],
     texts: Iterable[str],
     output: Path,
     seed: int = 0,
     progress: Progress | None = None,
     recover: Recover | None = None,
-    existing: Teacher | None = None,
+    existing: LoadedModel | None = None,
     untrimmed_vocabulary: Mapping[str, int] | None = None,
 ) -> StudentResult:
-    """Build the student from the trimmed teacher and save it to `output`, going on from the pruning steps found there.
+    """Build the student from the trimmed teacher and save it to `output`, going on from the pruning
+    steps found there.
 
-    `teacher` describes the untrimmed teacher; `texts` are of the language, to trace the architecture and rank its units
-    with; `recover` trains a student in place after each pruning step. `existing` is the model that the section names, and
-    `untrimmed_vocabulary` the untrimmed teacher's pieces with their ids, by which it may be trimmed. Raises UserError if
-    such a model or a config does not fit the teacher.
+    `teacher` describes the untrimmed teacher; `texts` are of the language, to trace the
+    architecture and rank its units with; `recover` trains a student in place after each pruning
+    step. `existing` is the model that the section names, and `untrimmed_vocabulary` the untrimmed
+    teacher's pieces with their ids, by which it may be trimmed. Raises UserError if such a model or
+    a config does not fit the teacher.
     """
     teacher_layers = trimmed.model.config.num_hidden_layers
     if section.model is not None:
@@ -68,7 +55,9 @@ def build_student(
         layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)
     elif section.config is not None:
         try:
-            student = build_custom(section.config, trimmed.model, weights=section.weights, seed=seed)
+            student = build_custom(
+                section.config, trimmed.model, weights=section.weights, seed=seed
+            )
         except ValueError as error:
             raise UserError(f"student.config: {error}.") from error
         layers = corresponding_layers(student.config.num_hidden_layers, teacher_layers)

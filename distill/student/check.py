@@ -1,4 +1,6 @@
-"""Whether a teacher can have the student that a recipe describes, known from its config before anything runs."""
+"""Whether a teacher can have the student that a recipe describes, known from its config before
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def check_student_section(section: StudentSection, config: PreTrainedConfig) -> None:
-    """Nothing if a teacher of `config` can have this student; raises ValueError with a line for each reason why not.
+    """Nothing if a teacher of `config` can have this student; raises ValueError with a line for
+    each reason why not.
 
     An existing model is known only when it is loaded, so nothing is checked of it here.
     """
@@ -25,8 +28,12 @@ def check_student_section(section: StudentSection, config: PreTrainedConfig) -> 
         checks = [lambda: custom_config(overrides, config)]
     elif section.model is None:
         checks = [
-            lambda: check_layers(config, choose_layers(section.kept_layers, config.num_hidden_layers)),
-            lambda: check_width(config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size),
+            lambda: check_layers(
+                config, choose_layers(section.kept_layers, config.num_hidden_layers)
+            ),
+            lambda: check_width(
+                config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size
+            ),
         ]
     problems = []
     for check in checks:

@@ -1,6 +1,7 @@
 """Students that no pruning reaches: of a config of their own, or an existing model.
 
-A trimmed teacher and a few keys, or a second model, go in; a model with the trimmed teacher's vocabulary comes out.
+A trimmed teacher and a few keys, or a second model, go in; a model with the trimmed teacher's
+vocabulary comes out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.layers import layer_list_name
 from distill.models.loading import auto_class
 from distill.runtime.errors import UserError
@@ -29,10 +30,11 @@ _FUSED = {"attn.Wqkv": 3, "mlp.Wi": 2}
 
 
 def custom_config(overrides: Mapping[str, Any], config: PreTrainedConfig) -> PreTrainedConfig:
-    """The teacher's `config` with `overrides`, which name keys of the architecture as a stock config does.
+    """The teacher's `config` with `overrides`, which name keys of the architecture as a stock
+    config does.
 
-    Raises ValueError for a key that is unknown or the trimming's, for values that contradict each other, and for a
-    student deeper than its teacher.
+    Raises ValueError for a key that is unknown or the trimming's, for values that contradict each
+    other, and for a student deeper than its teacher.
     """
     layers = config.num_hidden_layers
     values = {**config.to_dict(), **_stock_names(overrides, config)}
@@ -41,7 +43,9 @@ def custom_config(overrides: Mapping[str, Any], config: PreTrainedConfig) -> Pre
         raise ValueError(
             f"a student cannot be deeper than its teacher: num_hidden_layers {depth}, and the teacher has {layers}"
         )
-    kinds = getattr(config, "layer_types", None)  # whether a layer attends globally, which ModernBERT says by position
+    kinds = getattr(
+        config, "layer_types", None
+    )  # whether a layer attends globally, which ModernBERT says by position
     if kinds and "layer_types" not in overrides and isinstance(depth, int) and depth > 0:
         values["layer_types"] = [kinds[layer - 1] for layer in choose_layers(depth, layers)]
     try:
@@ -58,9 +62,14 @@ def custom_config(overrides: Mapping[str, Any], config: PreTrainedConfig) -> Pre
 
 
 def build_custom(
-    overrides: Mapping[str, Any], teacher: PreTrainedModel, *, weights: Literal["copied", "random"], seed: int
+    overrides: Mapping[str, Any],
+    teacher: PreTrainedModel,
+    *,
+    weights: Literal["copied", "random"],
+    seed: int,
 ) -> PreTrainedModel:
-    """A model of `custom_config` in the teacher's class: random weights, or over them as much of the teacher's as fits.
+    """A model of `custom_config` in the teacher's class: random weights, or over them as much of
+    the teacher's as fits.
 
     Raises ValueError as `custom_config` does.
     """
@@ -77,9 +86,11 @@ def build_custom(
 
 @torch.no_grad()
 def copy_leading(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    """Copies the leading slice of every tensor of the teacher's that the student has by the same name.
+    """Copies the leading slice of every tensor of the teacher's that the student has by the same
+    name.
 
-    Layers are those of `choose_layers`, spread evenly. What the student has beyond the teacher's sizes stays as it is.
+    Layers are those of `choose_layers`, spread evenly. What the student has beyond the teacher's
+    sizes stays as it is.
     """
     source = teacher.state_dict()
     chosen = choose_layers(student.config.num_hidden_layers, teacher.config.num_hidden_layers)
@@ -88,18 +99,27 @@ def copy_leading(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
         found = source.get(layer.sub(lambda match: f"{match[1]}{chosen[int(match[2])] - 1}", name))
         if found is None or found.dim() != own.dim():
             continue
-        parts = next((parts for fused, parts in _FUSED.items() if name.rpartition(".")[0].endswith(fused)), 1)
+        parts = next(
+            (parts for fused, parts in _FUSED.items() if name.rpartition(".")[0].endswith(fused)), 1
+        )
         for mine, theirs in zip(own.chunk(parts), found.chunk(parts), strict=True):
-            common = tuple(slice(min(sizes)) for sizes in zip(mine.shape, theirs.shape, strict=True))
+            common = tuple(
+                slice(min(sizes)) for sizes in zip(mine.shape, theirs.shape, strict=True)
+            )
             mine[common] = theirs[common]
 
 
 def adopt_model(
-    existing: Teacher, *, trimmed: Teacher, untrimmed_vocabulary: Mapping[str, int] | None = None
+    existing: LoadedModel,
+    *,
+    trimmed: LoadedModel,
+    untrimmed_vocabulary: Mapping[str, int] | None = None,
 ) -> PreTrainedModel:
-    """An existing model as the student: as it is if its vocabulary is the trimmed one, trimmed likewise if it is the teacher's.
+    """An existing model as the student: as it is if its vocabulary is the trimmed one, trimmed
+    likewise if it is the teacher's.
 
-    `untrimmed_vocabulary` are the teacher's pieces with their ids. Raises UserError if the vocabulary is another one.
+    `untrimmed_vocabulary` are the teacher's pieces with their ids. Raises UserError if the
+    vocabulary is another one.
     """
     own, kept = existing.tokenizer.get_vocab(), trimmed.tokenizer.get_vocab()
     if own == kept:
@@ -113,7 +133,8 @@ def adopt_model(
 
 
 def corresponding_layers(layers: int, teacher_layers: int) -> list[int]:
-    """The teacher layers, counted from 1, that those of a student of `layers` layers stand for, spread evenly.
+    """The teacher layers, counted from 1, that those of a student of `layers` layers stand for,
+    spread evenly.
 
     Raises UserError if it has more than the teacher.
     """
@@ -125,7 +146,9 @@ def corresponding_layers(layers: int, teacher_layers: int) -> list[int]:
 
 
 def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict[str, Any]:
-    """The overrides by the names of the config's file, where aliases (DistilBERT's hidden_size for dim) are resolved."""
+    """The overrides by the names of the config's file, where aliases (DistilBERT's hidden_size for
+    dim) are resolved.
+    """
     aliases = config.attribute_map
     from_vocabulary = {"vocab_size", aliases.get("vocab_size", "vocab_size"), *special_ids(config)}
     from_vocabulary |= {key for key in config.to_dict() if key.endswith("_token_id")}
@@ -135,8 +158,12 @@ def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict
         if key in from_vocabulary:
             raise ValueError(f"{key} is the trimmed teacher's and cannot be set")
         if key not in known:
-            nearest = difflib.get_close_matches(key, sorted(known - from_vocabulary), n=1, cutoff=0.0)[0]
-            raise ValueError(f"{key} is no key of a {config.model_type} config; the nearest is {nearest}")
+            nearest = difflib.get_close_matches(
+                key, sorted(known - from_vocabulary), n=1, cutoff=0.0
+            )[0]
+            raise ValueError(
+                f"{key} is no key of a {config.model_type} config; the nearest is {nearest}"
+            )
         name = aliases.get(key, key)
         if name in resolved:
             raise ValueError(f"{key} and {name} are the same; choose one")
@@ -145,14 +172,19 @@ def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict
 
 
 def _general_keys() -> set[str]:
-    """What every config has, whatever its architecture: labels, dtype, what a forward pass returns."""
+    """What every config has, whatever its architecture: labels, dtype, what a forward pass
+    returns.
+    """
     from transformers import PreTrainedConfig
 
     return set(PreTrainedConfig().to_dict())
 
 
 def _check_sizes(config: PreTrainedConfig) -> None:
-    sizes = {name: getattr(config, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    sizes = {
+        name: getattr(config, name)
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    }
     for name, size in {**sizes, "intermediate_size": feed_forward_size(config)}.items():
         if size < 1:
             raise ValueError(f"{name} {size} is smaller than 1")
@@ -160,13 +192,18 @@ def _check_sizes(config: PreTrainedConfig) -> None:
         raise ValueError(
             f"hidden_size {config.hidden_size} is not divisible by num_attention_heads {config.num_attention_heads}"
         )
-    if getattr(config, "rope_parameters", None) and (head := config.hidden_size // config.num_attention_heads) % 2:
+    if (
+        getattr(config, "rope_parameters", None)
+        and (head := config.hidden_size // config.num_attention_heads) % 2
+    ):
         raise ValueError(
             f"hidden_size {config.hidden_size} makes {config.num_attention_heads} heads of {head}; "
             "rotary positions need an even size"
         )
     if (kinds := getattr(config, "layer_types", None)) and len(kinds) != config.num_hidden_layers:
-        raise ValueError(f"layer_types names {len(kinds)} layers and num_hidden_layers is {config.num_hidden_layers}")
+        raise ValueError(
+            f"layer_types names {len(kinds)} layers and num_hidden_layers is {config.num_hidden_layers}"
+        )
 
 
 def _in_one_line(error: Exception) -> str:

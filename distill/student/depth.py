@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def choose_layers(layers: int | Sequence[int], teacher_layers: int) -> list[int]:
     """Teacher layers, counted from 1, that the student copies.
 
-    A count is spread evenly with the last layer always kept: 6 of 12 gives 2, 4, ... 12, the every-other-layer
-    initialisation that served XLM-R best (Gurgurov et al. 2025). Raises ValueError if the teacher has too few.
+    A count is spread evenly with the last layer always kept: 6 of 12 gives 2, 4, ... 12, the
+    every-other-layer initialisation that served XLM-R best (Gurgurov et al. 2025). Raises
+    ValueError if the teacher has too few.
     """
     if not isinstance(layers, int):
         chosen = list(layers)
@@ -32,7 +33,9 @@ def choose_layers(layers: int | Sequence[int], teacher_layers: int) -> list[int]
 
 
 def check_layers(config: PreTrainedConfig, layers: Sequence[int]) -> None:
-    """Nothing if a stock model can have these layers (counted from 1) alone; raises ValueError saying why it can't."""
+    """Nothing if a stock model can have these layers (counted from 1) alone; raises ValueError
+    saying why it can't.
+    """
     if config.model_type == "modernbert" and layers[0] != 1:
         raise ValueError(
             f"layer {layers[0]} cannot be the first of a ModernBERT, whose first layer alone has no attention norm; "
@@ -48,7 +51,9 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
     check_layers(model.config, layers)
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = len(layers)
-    if kinds := getattr(config, "layer_types", None):  # whether a layer attends globally, which ModernBERT says by position
+    if kinds := getattr(
+        config, "layer_types", None
+    ):  # whether a layer attends globally, which ModernBERT says by position
         config.layer_types = [kinds[layer - 1] for layer in layers]
     student = type(model)(config)
     position = {teacher_layer - 1: i for i, teacher_layer in enumerate(layers)}
@@ -66,7 +71,9 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
 
 
 def untrained_copy(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """The architecture of `model` with the random weights that training from scratch would start from."""
+    """The architecture of `model` with the random weights that training from scratch would start
+    from.
+    """
     generator_state = torch.get_rng_state()
     try:
         torch.manual_seed(seed)

@@ -1,7 +1,8 @@
-"""Pruning in steps: a student of the teacher's width goes in; a narrower one comes out, recovered after each step.
+"""Pruning in steps: a student of the teacher's width goes in; a narrower one comes out, recovered
+after each step.
 
-Each finished step is a folder, from which a cut-off run goes on. Many small steps, each with importance computed anew,
-keep far more than one large one (TextPruner, Yang et al. 2022).
+Each finished step is a folder, from which a cut-off run goes on. Many small steps, each with
+importance computed anew, keep far more than one large one (TextPruner, Yang et al. 2022).
 """
 
 from __future__ import annotations
@@ -47,16 +48,20 @@ def prune_in_steps(
     recover: Recover | None,
     output: Path,
 ) -> PreTrainedModel:
-    """`student` narrowed to the section's sizes in its steps, going on from the last step found in `output`.
+    """`student` narrowed to the section's sizes in its steps, going on from the last step found in
+    `output`.
 
-    Each step reads texts of its own, from the start again where they end. Raises ValueError as `check_width` does, and
-    UserError if there is no text.
+    Each step reads texts of its own, from the start again where they end. Raises ValueError as
+    `check_width` does, and UserError if there is no text.
     """
     pruning = section.pruning
     sizes = {"hidden_size": section.hidden_size, "intermediate_size": section.intermediate_size}
     check_width(student.config, **sizes)
     widths = step_widths(student.config, **sizes, steps=pruning.steps)
-    kept = [text[:_TEXT_CHARACTERS] for text in islice(texts, pruning.batches * BATCH_TEXTS * len(widths))]
+    kept = [
+        text[:_TEXT_CHARACTERS]
+        for text in islice(texts, pruning.batches * BATCH_TEXTS * len(widths))
+    ]
     if not kept:
         raise UserError("student: the text is empty; there is nothing to prune by.")
     length = min(TEXT_TOKENS, position_limit(student))
@@ -65,7 +70,9 @@ def prune_in_steps(
         student = load_model(output / f"step-{done}")
     for step, (hidden_size, intermediate_size) in enumerate(widths[done:], start=done + 1):
         batches = step_batches(kept, tokenizer, step=step, count=pruning.batches, length=length)
-        with progress.task(f"student: pruning, step {step} of {len(widths)}", total=len(batches), unit="batches") as task:
+        with progress.task(
+            f"student: pruning, step {step} of {len(widths)}", total=len(batches), unit="batches"
+        ) as task:
             student = narrow(
                 student,
                 hidden_size=hidden_size,
@@ -73,7 +80,11 @@ def prune_in_steps(
                 example=batches[0],
                 importance=pruning.importance,
                 gradients=partial(
-                    _compute_gradients, batches=batches, tokenizer=tokenizer, seed=seed + step, advance=task.advance
+                    _compute_gradients,
+                    batches=batches,
+                    tokenizer=tokenizer,
+                    seed=seed + step,
+                    advance=task.advance,
                 ),
             )
         if recover is not None and pruning.recover_tokens:
@@ -86,16 +97,24 @@ def prune_in_steps(
 def step_batches(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, step: int, count: int, length: int
 ) -> list[tuple[Tensor, Tensor]]:
-    """The step's `count` batches, ids_BL and mask_BL with L at most `length`: other texts each step while they last."""
+    """The step's `count` batches, ids_BL and mask_BL with L at most `length`: other texts each step
+    while they last.
+    """
     batches = []
     for batch in range((step - 1) * count, step * count):
-        chosen = [texts[i % len(texts)] for i in range(batch * BATCH_TEXTS, (batch + 1) * BATCH_TEXTS)]
-        encoded = tokenizer(chosen, padding=True, truncation=True, max_length=length, return_tensors="pt")
+        chosen = [
+            texts[i % len(texts)] for i in range(batch * BATCH_TEXTS, (batch + 1) * BATCH_TEXTS)
+        ]
+        encoded = tokenizer(
+            chosen, padding=True, truncation=True, max_length=length, return_tensors="pt"
+        )
         batches.append((encoded["input_ids"], encoded["attention_mask"]))
     return batches
 
 
-def save_step(student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Path, step: int) -> None:
+def save_step(
+    student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Path, step: int
+) -> None:
     """Write a finished step's folder, whole or not at all, in place of the one before."""
     unfinished = output / f".step-{step}.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -139,7 +158,9 @@ def _compute_gradients(
     model.to("cpu")
 
 
-def _advancing(batches: Iterable[tuple[Tensor, Tensor]], advance: Callable[[], None]) -> Iterator[tuple[Tensor, Tensor]]:
+def _advancing(
+    batches: Iterable[tuple[Tensor, Tensor]], advance: Callable[[], None]
+) -> Iterator[tuple[Tensor, Tensor]]:
     for batch in batches:
         yield batch
         advance()

@@ -1,7 +1,17 @@
-"""What a run did, in MLflow; nothing else talks to it. A store that cannot be reached never decides over a run."""
+"""What a run did, in MLflow; nothing else talks to it. A store that cannot be reached never decides
+over a run.
+"""
 
 from distill.tracking.address import tracking_uri, without_password
 from distill.tracking.tracker import Tracker, send_what_was_kept
 from distill.tracking.ui import experiment_views, find_store, serve
 
-__all__ = ["Tracker", "experiment_views", "find_store", "send_what_was_kept", "serve", "tracking_uri", "without_password"]
+__all__ = [
+    "Tracker",
+    "experiment_views",
+    "find_store",
+    "send_what_was_kept",
+    "serve",
+    "tracking_uri",
+    "without_password",
+]

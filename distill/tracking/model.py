@@ -1,7 +1,9 @@
-"""The student in MLflow: a logged model that `mlflow.transformers.load_model` loads, and the best one of its language.
+"""The student in MLflow: a logged model that `mlflow.transformers.load_model` loads, and the best
+one of its language.
 
-The registered model of a language has a version for each student. Its alias `best` is the version that keeps most of its
-teacher: the mean retention over the scores that both versions have, a higher one moves it.
+The registered model of a language has a version for each student. Its alias `best` is the version
+that keeps most of its teacher: the mean retention over the scores that both versions have, a higher
+one moves it.
 """
 
 from __future__ import annotations
@@ -46,14 +48,19 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
         transformers_model={"model": model, "tokenizer": tokenizer},
         task="fill-mask" if has_head else "feature-extraction",
         model_card=card,
-        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"transformers=={transformers.__version__}"],
+        pip_requirements=[
+            f"torch=={torch.__version__.split('+')[0]}",
+            f"transformers=={transformers.__version__}",
+        ],
         run_id=run_id,
         model_id=model_id,
     )
 
 
 def register_student(client: Any, model_uri: str, name: str, retention: Mapping[str, float]) -> str:
-    """Make a logged student a version of the registered model `name`, the best one if it is; what came of it, in words."""
+    """Make a logged student a version of the registered model `name`, the best one if it is; what
+    came of it, in words.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -75,11 +82,17 @@ def register_student(client: Any, model_uri: str, name: str, retention: Mapping[
 
 
 def _retention_of(tags: Mapping[str, str]) -> dict[str, float]:
-    return {key.removeprefix(_RETENTION): float(value) for key, value in tags.items() if key.startswith(_RETENTION)}
+    return {
+        key.removeprefix(_RETENTION): float(value)
+        for key, value in tags.items()
+        if key.startswith(_RETENTION)
+    }
 
 
 def _compare(new: Mapping[str, float], best: Mapping[str, float] | None) -> tuple[bool, str]:
-    """Whether the new student keeps more of its teacher than the best so far, and by which figures."""
+    """Whether the new student keeps more of its teacher than the best so far, and by which
+    figures.
+    """
     if not new:
         return False, "no retention was measured"
     if best is None:
@@ -88,4 +101,7 @@ def _compare(new: Mapping[str, float], best: Mapping[str, float] | None) -> tupl
     if not both:
         return False, "they have no score in common"
     ours, theirs = (fmean(found[score] for score in both) for found in (new, best))
-    return ours > theirs, f"retention {ours:.1%} against {theirs:.1%}, over {len(both)} score{'s' if len(both) > 1 else ''}"
+    return (
+        ours > theirs,
+        f"retention {ours:.1%} against {theirs:.1%}, over {len(both)} score{'s' if len(both) > 1 else ''}",
+    )

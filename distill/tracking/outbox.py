@@ -1,4 +1,6 @@
-"""What a store has yet to get: events in a file, in order, and copies of the files that they name."""
+"""What a store has yet to get: events in a file, in order, and copies of the files that they
+name.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Outbox:
         self._file = folder / "events.jsonl"
         self._files = folder / "files"
         self._limit = limit_bytes
-        self._bytes = sum(path.stat().st_size for path in (self._file, *self._files.rglob("*")) if path.is_file())
+        self._bytes = sum(
+            path.stat().st_size for path in (self._file, *self._files.rglob("*")) if path.is_file()
+        )
         self._copies = max((int(path.name) for path in self._files.glob("*")), default=0)
 
     @property
@@ -36,7 +40,9 @@ class Outbox:
         return not self._file.is_file()
 
     def keep(self, event: Event) -> bool:
-        """Put an event last; False if there is no room for it. Curves and files need room, the rest always has it."""
+        """Put an event last; False if there is no room for it. Curves and files need room, the rest
+        always has it.
+        """
         size = Path(event["path"]).stat().st_size if event["kind"] == "artifact" else 0
         if self._bytes + size > self._limit and (event["kind"] == "artifact" or _is_curve(event)):
             return False
@@ -55,10 +61,16 @@ class Outbox:
         return True
 
     def drain(self, send: Callable[[Event], None]) -> None:
-        """Send the events, oldest first. If `send` raises, the event that it failed at and those after it stay."""
+        """Send the events, oldest first. If `send` raises, the event that it failed at and those
+        after it stay.
+        """
         if self.is_empty:
             return
-        events = [event for line in self._file.read_text(encoding="utf-8").splitlines() if (event := _parse(line))]
+        events = [
+            event
+            for line in self._file.read_text(encoding="utf-8").splitlines()
+            if (event := _parse(line))
+        ]
         done = 0
         try:
             for event, count in _batches(events):
@@ -66,7 +78,9 @@ class Outbox:
                 done += count
         finally:
             if done < len(events):
-                write_whole(self._file, "".join(json.dumps(event) + "\n" for event in events[done:]))
+                write_whole(
+                    self._file, "".join(json.dumps(event) + "\n" for event in events[done:])
+                )
             else:
                 self._file.unlink()
                 shutil.rmtree(self._files, ignore_errors=True)
@@ -74,7 +88,9 @@ class Outbox:
 
 
 def _batches(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:
-    """The events, each with how many it stands for: metrics of one run that follow one another go together."""
+    """The events, each with how many it stands for: metrics of one run that follow one another go
+    together.
+    """
     start = 0
     while start < len(events):
         event, end = events[start], start + 1

@@ -20,7 +20,8 @@ from distill.tracking.ui import EXPERIMENT_TAGS
 
 _PARENT = "mlflow.parentRunId"
 _HANDLE = "mlflow.distill.handle"  # the UI shows no tags that begin with mlflow.
-# By default MLflow tries eight times two minutes, with doubling pauses. What one try loses here, the outbox keeps.
+# By default MLflow tries eight times two minutes, with doubling pauses. What one try loses here,
+# the outbox keeps.
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -46,13 +47,19 @@ class Store:
     A handle is the run's name on this side: it exists before the store was ever reached.
     """
 
-    def __init__(self, uri: str, experiment: str, runs: Mapping[str, str], *, is_doubtful: bool) -> None:
+    def __init__(
+        self, uri: str, experiment: str, runs: Mapping[str, str], *, is_doubtful: bool
+    ) -> None:
         self.uri = uri
         self.runs = dict(runs)
-        """The store's own ids of the runs by handle; and of a run's model by its handle and `/model`."""
+        """The store's own ids of the runs by handle; and of a run's model by its handle and
+        `/model`.
+        """
         self.is_remote = is_server(uri)
         self.is_doubtful = is_doubtful
-        """Whether the store may have runs of which this process does not know, so that it must be asked."""
+        """Whether the store may have runs of which this process does not know, so that it must be
+        asked.
+        """
         self._name = experiment
         self._client: Any = None
         self._experiment = ""
@@ -64,12 +71,17 @@ class Store:
         import requests
 
         try:
-            return requests.get(f"{self.uri.rstrip('/')}/health", timeout=_PROBE_SECONDS).status_code < 500
+            return (
+                requests.get(f"{self.uri.rstrip('/')}/health", timeout=_PROBE_SECONDS).status_code
+                < 500
+            )
         except requests.RequestException:
             return False
 
     def send(self, event: Event) -> str | None:
-        """Put an event into the store; what it comes to, where that is worth a line. Raises AwayError or RefusedError."""
+        """Put an event into the store; what it comes to, where that is worth a line. Raises
+        AwayError or RefusedError.
+        """
         do = {
             "start": self._start,
             "metrics": self._metrics,
@@ -100,7 +112,14 @@ class Store:
         import mlflow
         import mlflow.transformers  # with every logger that it brings
 
-        for noisy in ("mlflow", "mlflow.transformers", "mlflow.store", "alembic", "alembic.runtime.migration", "git"):
+        for noisy in (
+            "mlflow",
+            "mlflow.transformers",
+            "mlflow.store",
+            "alembic",
+            "alembic.runtime.migration",
+            "git",
+        ):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         location = None
         if self.uri == DEFAULT_URI:
@@ -110,7 +129,9 @@ class Store:
         client = mlflow.MlflowClient(tracking_uri=self.uri)
         found = client.get_experiment_by_name(self._name)
         if found is None:
-            self._experiment = client.create_experiment(self._name, artifact_location=location, tags=EXPERIMENT_TAGS)
+            self._experiment = client.create_experiment(
+                self._name, artifact_location=location, tags=EXPERIMENT_TAGS
+            )
         else:
             self._experiment = found.experiment_id
             if found.lifecycle_stage == "deleted":
@@ -134,7 +155,10 @@ class Store:
             self._client.update_run(run.info.run_id, status="RUNNING")
         self.runs[handle] = run.info.run_id
         if event["parameters"] and not run.data.params:
-            found = [Param(clean_key(key), value[:_LONGEST_PARAMETER]) for key, value in event["parameters"].items()]
+            found = [
+                Param(clean_key(key), value[:_LONGEST_PARAMETER])
+                for key, value in event["parameters"].items()
+            ]
             for start in range(0, len(found), 100):  # as many as the server takes at once
                 self._client.log_batch(run.info.run_id, params=found[start : start + 100])
 
@@ -143,7 +167,9 @@ class Store:
         from mlflow.exceptions import MlflowException
 
         if handle not in self.runs:
-            found = self._client.search_runs([self._experiment], f"tags.`{_HANDLE}` = '{handle}'", max_results=1)
+            found = self._client.search_runs(
+                [self._experiment], f"tags.`{_HANDLE}` = '{handle}'", max_results=1
+            )
             return found[0] if found else None
         try:
             run = self._client.get_run(self.runs[handle])
@@ -156,7 +182,10 @@ class Store:
     def _metrics(self, event: Event) -> None:
         from mlflow.entities import Metric
 
-        self._client.log_batch(self.runs[event["run"]], [Metric(clean_key(key), *rest) for key, *rest in event["metrics"]])
+        self._client.log_batch(
+            self.runs[event["run"]],
+            [Metric(clean_key(key), *rest) for key, *rest in event["metrics"]],
+        )
 
     def _tags(self, event: Event) -> None:
         for key, value in event["tags"].items():
@@ -171,7 +200,9 @@ class Store:
         run, key = self.runs[event["run"]], f"{event['run']}/model"
         if key not in self.runs:  # once: a second try fills the same model
             parameters = self._client.get_run(run).data.params
-            model = self._client.create_logged_model(self._experiment, event["name"], run, params=parameters)
+            model = self._client.create_logged_model(
+                self._experiment, event["name"], run, params=parameters
+            )
             self.runs[key] = model.model_id
         log_student(run, self.runs[key], Path(event["path"]), event["name"])
 

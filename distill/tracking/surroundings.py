@@ -11,7 +11,9 @@ from distill.runtime.version import __version__
 
 
 def describe_surroundings(recipe: Path) -> dict[str, str]:
-    """Version, commit of the working folder if it has one, device, file and user; MLflow's own tags where it has one."""
+    """Version, commit of the working folder if it has one, device, file and user; MLflow's own tags
+    where it has one.
+    """
     import torch
 
     has_gpu = torch.cuda.is_available()
@@ -32,7 +34,9 @@ def describe_surroundings(recipe: Path) -> dict[str, str]:
 def _git(*arguments: str) -> str:
     """What git says of the working folder; nothing if it is no repository or there is no git."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,4 +1,6 @@
-"""The machine's load while a run logs: processor, memory, disk, network, and the GPU where there is one."""
+"""The machine's load while a run logs: processor, memory, disk, network, and the GPU where there is
+one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ SECONDS = 10.0
 
 
 class SystemMetrics:
-    """MLflow's measures under MLflow's names, which the UI shows apart; taken beside other metrics, without a thread."""
+    """MLflow's measures under MLflow's names, which the UI shows apart; taken beside other metrics,
+    without a thread.
+    """
 
     def __init__(self) -> None:
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
@@ -34,6 +38,9 @@ class SystemMetrics:
         found: dict[str, float] = {}
         for monitor in self._monitors:
             monitor.collect_metrics()
-            found |= {f"system/{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            found |= {
+                f"system/{name}": float(value)
+                for name, value in monitor.aggregate_metrics().items()
+            }
             monitor.clear_metrics()
         return found

@@ -1,7 +1,8 @@
-"""A run tells here what it does; MLflow gets it: one run a recipe run, a child run a stage and an evaluated model and task.
+"""A run tells here what it does; MLflow gets it: one run a recipe run, a child run a stage and an
+evaluated model and task.
 
-Tracking never decides over a run: what a store that is away cannot take is kept in the run's folder, and sent when the
-store is back, at the end, or by the next run of the recipe.
+Tracking never decides over a run: what a store that is away cannot take is kept in the run's
+folder, and sent when the store is back, at the end, or by the next run of the recipe.
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ class Tracker:
         # Each store has a folder of its own: what one lacks is nothing to another.
         self._outbox = Outbox(run_folder / f"tracking-{sha256(uri.encode()).hexdigest()[:8]}")
         self._memory_file = self._outbox.folder / "run.json"
-        self._memory: dict[str, Any] = {"parent": "", "children": {}, "finished": True, **self._recall()}
+        self._memory: dict[str, Any] = {
+            "parent": "",
+            "children": {},
+            "finished": True,
+            **self._recall(),
+        }
         runs = self._memory.pop("runs", {})
         self._store = Store(uri, experiment, runs, is_doubtful=self._memory_file.is_file())
         self._children: list[str] = []
@@ -64,7 +70,9 @@ class Tracker:
         self._pause, self._next_look = _FIRST_PAUSE, 0.0
 
     def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Begin a run, or go on with the one of this folder that did not finish; `tags` are its children's too."""
+        """Begin a run, or go on with the one of this folder that did not finish; `tags` are its
+        children's too.
+        """
         if self._memory["finished"]:
             self._memory |= {"parent": uuid4().hex, "children": {}, "finished": False}
         self._tags = dict(tags)
@@ -95,10 +103,14 @@ class Tracker:
             shutil.rmtree(self._outbox.folder, ignore_errors=True)
 
     @contextmanager
-    def child(self, name: str, tags: Mapping[str, str] | None = None, *, with_system: bool = False) -> Iterator[None]:
-        """A child run while the block runs; children nest, and one that did not finish is gone on with.
+    def child(
+        self, name: str, tags: Mapping[str, str] | None = None, *, with_system: bool = False
+    ) -> Iterator[None]:
+        """A child run while the block runs; children nest, and one that did not finish is gone on
+        with.
 
-        `with_system` logs the machine's load beside each metric that the run logs, every ten seconds at most.
+        `with_system` logs the machine's load beside each metric that the run logs, every ten
+        seconds at most.
         """
         handle = self._memory["children"].setdefault(name, uuid4().hex)
         self._remember()
@@ -109,7 +121,9 @@ class Tracker:
         self._system = None
         self._end(self._children.pop(), "FINISHED")
         self._done.append(name)
-        if not self._children:  # until then: a stage that is gone on with logs its finished children once more
+        if (
+            not self._children
+        ):  # until then: a stage that is gone on with logs its finished children once more
             for done in self._done:
                 self._memory["children"].pop(done, None)
             self._done.clear()
@@ -121,7 +135,9 @@ class Tracker:
         if self._system is not None:
             found |= self._system.sample()
         now = _now()
-        self._put("metrics", metrics=[[key, float(value), now, step] for key, value in found.items()])
+        self._put(
+            "metrics", metrics=[[key, float(value), now, step] for key, value in found.items()]
+        )
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file of the innermost open run."""
@@ -132,11 +148,15 @@ class Tracker:
         self._put("tags", tags={"mlflow.note.content": text})
 
     def model(self, folder: Path, name: str) -> None:
-        """The transformers model in `folder`, logged so that `mlflow.transformers.load_model` loads it."""
+        """The transformers model in `folder`, logged so that `mlflow.transformers.load_model` loads
+        it.
+        """
         self._put("model", path=str(folder.resolve()), name=name)
 
     def register(self, name: str, retention: Mapping[str, float]) -> None:
-        """Make the logged model a version of the registered model `name`, and its best one if it keeps more of its teacher."""
+        """Make the logged model a version of the registered model `name`, and its best one if it
+        keeps more of its teacher.
+        """
         self._put("register", name=name, retention=dict(retention))
 
     @property
@@ -147,8 +167,23 @@ class Tracker:
     def _shown_uri(self) -> str:
         return without_password(self._store.uri)
 
-    def _begin(self, handle: str, name: str, tags: Mapping[str, str], parameters: Mapping[str, str], parent: str = "") -> None:
-        self._put("start", handle, name=name, tags=dict(tags), parameters=dict(parameters), parent=parent, time=_now())
+    def _begin(
+        self,
+        handle: str,
+        name: str,
+        tags: Mapping[str, str],
+        parameters: Mapping[str, str],
+        parent: str = "",
+    ) -> None:
+        self._put(
+            "start",
+            handle,
+            name=name,
+            tags=dict(tags),
+            parameters=dict(parameters),
+            parent=parent,
+            time=_now(),
+        )
         self._remember()
 
     def _end(self, handle: str, status: str) -> None:
@@ -164,7 +199,10 @@ class Tracker:
             except AwayError as error:
                 self._leave(str(error))
         if not self._outbox.keep(event):
-            self._tell("full", "there is no more room for what it lacks; further curves and files are dropped.")
+            self._tell(
+                "full",
+                "there is no more room for what it lacks; further curves and files are dropped.",
+            )
         if time.monotonic() >= self._next_look:
             self._catch_up()
 
@@ -173,7 +211,9 @@ class Tracker:
             if line := self._store.send(event):
                 self._progress.say(f"MLflow: {line}")
         except RefusedError as error:
-            self._tell(event["kind"], f"the {event['kind']} of a run could not be logged ({error}).")
+            self._tell(
+                event["kind"], f"the {event['kind']} of a run could not be logged ({error})."
+            )
 
     def _tell(self, about: str, line: str) -> None:
         """A warning, once a run."""

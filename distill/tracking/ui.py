@@ -13,20 +13,31 @@ from distill.runtime.errors import UserError
 from distill.tracking.address import is_server, tracking_uri, without_password
 
 VIEW = "distill"
-"""The name of the view of an experiment that shows what matters: the UI takes it as viewStateShareKey."""
+"""The name of the view of an experiment that shows what matters: the UI takes it as
+viewStateShareKey.
+"""
 _VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 _COLUMNS = ("retention", "student_parameters", "latency_ms", "vocabulary_kept", "heldout_identical")
 _STATE = {
     "searchFilter": "tags.stage = 'recipe'",  # each run's page leads to its stages
     "orderByKey": "metrics.`retention`",
     "orderByAsc": False,
-    "selectedColumns": ["attributes.`Models`", *(f"metrics.`{name}`" for name in _COLUMNS), "tags.`teacher`", "tags.`device`"],
+    "selectedColumns": [
+        "attributes.`Models`",
+        *(f"metrics.`{name}`" for name in _COLUMNS),
+        "tags.`teacher`",
+        "tags.`device`",
+    ],
 }
 EXPERIMENT_TAGS = {
-    # The UI then opens on runs and their curves instead of on the traces of a language-model application.
+    # The UI then opens on runs and their curves instead of on the traces of a language-model
+    # application.
     "mlflow.experimentKind": "custom_model_development",
-    # Under a name the state is in the UI's menu of views; an MLflow that knows no such names reads it from beside the name.
-    _VIEW_TAG: json.dumps({"name": "best first", "createdAt": 0, "state": json.dumps(_STATE), **_STATE}),
+    # Under a name the state is in the UI's menu of views; an MLflow that knows no such names reads
+    # it from beside the name.
+    _VIEW_TAG: json.dumps(
+        {"name": "best first", "createdAt": 0, "state": json.dumps(_STATE), **_STATE}
+    ),
 }
 _ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that wait for judges of language models
@@ -35,7 +46,9 @@ _ENVIRONMENT = {
 
 
 def find_store(port: int) -> str:
-    """The store that a UI on this port is to show. Raises UserError if it has a UI, is not there, or the port is taken."""
+    """The store that a UI on this port is to show. Raises UserError if it has a UI, is not there,
+    or the port is taken.
+    """
     uri = tracking_uri()
     if is_server(uri):
         raise UserError(
@@ -43,10 +56,14 @@ def find_store(port: int) -> str:
         )
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
-        raise UserError(f"There is no MLflow store at {database}; run a recipe first, in this folder.")
+        raise UserError(
+            f"There is no MLflow store at {database}; run a recipe first, in this folder."
+        )
     with socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise UserError(f"Something else answers at http://127.0.0.1:{port}; name another port with --port.")
+            raise UserError(
+                f"Something else answers at http://127.0.0.1:{port}; name another port with --port."
+            )
     return uri
 
 
@@ -63,7 +80,9 @@ def experiment_views(uri: str, address: str) -> dict[str, str]:
 
 
 def serve(uri: str, port: int) -> NoReturn:
-    """Become MLflow's UI on a store: whatever stops this process stops the UI, and none is left behind."""
+    """Become MLflow's UI on a store: whatever stops this process stops the UI, and none is left
+    behind.
+    """
     where = ["--backend-store-uri", uri, "--port", str(port)]
     # A line for each request would push out of sight what was said before.
     quietly = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]

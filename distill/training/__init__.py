@@ -1,1 +1,3 @@
-"""What every training loop needs: data, schedule, parameter groups, checkpoints, sharing over processes."""
+"""What every training loop needs: data, schedule, parameter groups, checkpoints, sharing over
+processes.
+"""

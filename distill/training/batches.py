@@ -31,18 +31,30 @@ class Batch:
 
     def part(self, rows: slice) -> Batch:
         """Some of the rows."""
-        return Batch(ids=self.ids[rows], mask=self.mask[rows], labels=self.labels[rows], chosen=self.chosen[rows])
+        return Batch(
+            ids=self.ids[rows],
+            mask=self.mask[rows],
+            labels=self.labels[rows],
+            chosen=self.chosen[rows],
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
         return Batch(
-            ids=self.ids.to(device), mask=self.mask.to(device), labels=self.labels.to(device), chosen=self.chosen.to(device)
+            ids=self.ids.to(device),
+            mask=self.mask.to(device),
+            labels=self.labels.to(device),
+            chosen=self.chosen.to(device),
         )
 
     @property
     def counts(self) -> dict[str, float]:
         """For each objective what its mean is over: tokens, masked pieces or rows."""
-        tokens, chosen, rows = float(self.mask.sum()), float(self.chosen.sum()), float(len(self.ids))
+        tokens, chosen, rows = (
+            float(self.mask.sum()),
+            float(self.chosen.sum()),
+            float(len(self.ids)),
+        )
         by_token = dict.fromkeys(("hidden", "relations", "attention"), tokens)
         return {**by_token, "embedding": rows, "logits": chosen, "mlm": chosen}
 
@@ -58,7 +70,13 @@ class Masking:
     seed: int
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, section: DistillationSection, vocabulary_size: int, seed: int) -> Masking:
+    def of(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        section: DistillationSection,
+        vocabulary_size: int,
+        seed: int,
+    ) -> Masking:
         """The recipe's masking with the tokenizer's mask piece."""
         return cls(
             share=section.masking if section.objectives.masked else 0.0,
@@ -72,7 +90,9 @@ class Masking:
         """The rows of `chunks`, masked as they are in that epoch whatever batch they are in."""
         ids, mask = chunks.batch(rows, padding)
         if not self.share:
-            return Batch(ids=ids, mask=mask, labels=ids, chosen=torch.zeros_like(mask, dtype=torch.bool))
+            return Batch(
+                ids=ids, mask=mask, labels=ids, chosen=torch.zeros_like(mask, dtype=torch.bool)
+            )
         masked, chosen = mask_pieces(
             ids,
             mask,

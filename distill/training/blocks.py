@@ -1,7 +1,8 @@
-"""Training text packed without padding: documents go in; memory-mapped blocks of equal length come out.
+"""Training text packed without padding: documents go in; memory-mapped blocks of equal length come
+out.
 
-The ids of all documents stand one after another, an end token between them, and are cut into blocks; each block begins and
-ends with the special tokens that the tokenizer puts around a text.
+The ids of all documents stand one after another, an end token between them, and are cut into
+blocks; each block begins and ends with the special tokens that the tokenizer puts around a text.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
 _ENCODE_CHARACTERS = 2_000_000
 
 
-def write_blocks(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, folder: Path, *, block_tokens: int) -> Chunks:
+def write_blocks(
+    texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, folder: Path, *, block_tokens: int
+) -> Chunks:
     """Pack `texts` into blocks of `block_tokens` ids, write them to `folder`, and map them back.
 
-    What is left at the end and fills no block is a shorter one. Raises ValueError if a block has no room for text.
+    What is left at the end and fills no block is a shorter one. Raises ValueError if a block has no
+    room for text.
     """
     before, after = special_around(tokenizer)
     room = block_tokens - len(before) - len(after)
     if room < 1:
-        raise ValueError(f"a block of {block_tokens} tokens has no room beside {len(before) + len(after)} special ones")
+        raise ValueError(
+            f"a block of {block_tokens} tokens has no room beside {len(before) + len(after)} special ones"
+        )
     separator = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
     with ChunkWriter(folder) as writer:
         pending: list[int] = []

@@ -1,7 +1,9 @@
-"""A student half-way: weights, optimiser moments and loop state, written whole or not at all, in safetensors and JSON.
+"""A student half-way: weights, optimiser moments and loop state, written whole or not at all, in
+safetensors and JSON.
 
-Nothing random is left out: batches are a function of seed and position, and no dropout runs, so that weights, moments
-and position are all that a resumed run needs to end with the same weights as an uninterrupted one.
+Nothing random is left out: batches are a function of seed and position, and no dropout runs, so
+that weights, moments and position are all that a resumed run needs to end with the same weights as
+an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -51,15 +53,21 @@ class LoopState:
     """Held-out fidelity along the way."""
 
 
-def save_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer, state: LoopState) -> None:
-    """Replace the checkpoint in `folder`; at every moment either the old or the new one is there whole."""
+def save_checkpoint(
+    folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer, state: LoopState
+) -> None:
+    """Replace the checkpoint in `folder`; at every moment either the old or the new one is there
+    whole.
+    """
     fresh, stale = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     _save_parameters(student, fresh)
     moments, groups = _flatten(optimizer)
     save_file(moments, fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(json.dumps({"loop": asdict(state), "groups": groups}), encoding="utf-8")
+    (fresh / "state.json").write_text(
+        json.dumps({"loop": asdict(state), "groups": groups}), encoding="utf-8"
+    )
     if folder.exists():  # if not, an earlier save was cut off and the stale one is all there is
         shutil.rmtree(stale, ignore_errors=True)
         folder.rename(stale)
@@ -67,7 +75,9 @@ def save_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.opt
     shutil.rmtree(stale, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer) -> LoopState:
+def load_checkpoint(
+    folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> LoopState:
     """Put `student` and `optimizer` where the checkpoint has them; the loop state to go on from."""
     load_weights(folder, student)
     content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
@@ -109,10 +119,15 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def _save_parameters(student: torch.nn.Module, folder: Path) -> None:
     # Parameters by name: tied weights occur once, as safetensors wants it.
-    save_file({name: tensor.detach().contiguous() for name, tensor in student.named_parameters()}, folder / _WEIGHTS)
+    save_file(
+        {name: tensor.detach().contiguous() for name, tensor in student.named_parameters()},
+        folder / _WEIGHTS,
+    )
 
 
-def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+def _flatten(
+    optimizer: torch.optim.Optimizer,
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     content = optimizer.state_dict()
     moments = {
         f"{parameter}.{name}": tensor.detach().clone().contiguous()
@@ -122,7 +137,9 @@ def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor],
     return moments, content["param_groups"]
 
 
-def _restore(optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor], groups: list[dict[str, Any]]) -> None:
+def _restore(
+    optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor], groups: list[dict[str, Any]]
+) -> None:
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in moments.items():
         parameter, name = key.split(".", 1)

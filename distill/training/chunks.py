@@ -1,9 +1,11 @@
-"""Training text as token chunks on disk: documents go in; memory-mapped ids, and an order of batches, come out.
+"""Training text as token chunks on disk: documents go in; memory-mapped ids, and an order of
+batches, come out.
 
-A chunk is a run of words with one of the teacher's prefixes in front, of a length drawn anew each time, so that the
-student sees what it will be asked for: short queries and long passages (`distill.training.blocks` packs text
-instead). Batches hold chunks of nearly one length, hardly any padding. The order is a pure function of seed and epoch,
-which is what makes a resumed run equal an uninterrupted one.
+A chunk is a run of words with one of the teacher's prefixes in front, of a length drawn anew each
+time, so that the student sees what it will be asked for: short queries and long passages
+(`distill.training.blocks` packs text instead). Batches hold chunks of nearly one length, hardly any
+padding. The order is a pure function of seed and epoch, which is what makes a resumed run equal an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Chunks:
         """Tokens of each chunk."""
         return np.diff(self.offsets)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(
+        self, rows: Sequence[int] | np.ndarray, padding: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask of the given chunks, [rows, longest], int64."""
         longest = int(self.lengths[rows].max())
         ids = np.full((len(rows), longest), padding, dtype=np.int64)
@@ -53,11 +57,13 @@ class Chunks:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def cut_words(text: str, chunk_words: tuple[int, int], random: np.random.Generator) -> Iterator[str]:
+def cut_words(
+    text: str, chunk_words: tuple[int, int], random: np.random.Generator
+) -> Iterator[str]:
     """The text in runs of words, each run's length drawn log-uniformly from `chunk_words`.
 
-    Log-uniform, so that short and long runs get about the same share of the draws per doubling. A rest shorter than
-    the minimum joins the run before it or, where there is none, stands alone.
+    Log-uniform, so that short and long runs get about the same share of the draws per doubling. A
+    rest shorter than the minimum joins the run before it or, where there is none, stands alone.
     """
     words, low, high = text.split(), *chunk_words
     start = 0
@@ -82,7 +88,8 @@ def write_chunks(
 ) -> Chunks:
     """Cut, prefix and encode `texts`, write ids.npy and offsets.npy to `folder`, and map them back.
 
-    A chunk is cut off at `longest` tokens. Memory is bounded by one batch of chunks and the offsets.
+    A chunk is cut off at `longest` tokens. Memory is bounded by one batch of chunks and the
+    offsets.
     """
     random = np.random.default_rng(seed)
     with ChunkWriter(folder) as writer:
@@ -135,12 +142,19 @@ class ChunkWriter:
 def open_chunks(folder: Path) -> Chunks:
     """The chunks that `write_chunks` left in `folder`, memory-mapped."""
     offsets = np.load(folder / "offsets.npy")
-    ids = np.memmap(folder / "ids.raw", dtype=np.uint32, mode="r") if offsets[-1] else np.empty(0, np.uint32)
+    ids = (
+        np.memmap(folder / "ids.raw", dtype=np.uint32, mode="r")
+        if offsets[-1]
+        else np.empty(0, np.uint32)
+    )
     return Chunks(ids=ids, offsets=offsets)
 
 
-def epoch_batches(lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Row numbers of each batch of one epoch: chunks of like length together, at most `batch_tokens` when padded.
+def epoch_batches(
+    lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """Row numbers of each batch of one epoch: chunks of like length together, at most
+    `batch_tokens` when padded.
 
     Which chunks meet, and in which order batches come, is drawn anew for each epoch.
     """
@@ -154,7 +168,9 @@ def epoch_batches(lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int)
 def batch_stream(
     lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int = 0, batch: int = 0
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Batches without end, from the given epoch and batch on: (epoch, batch within it, row numbers)."""
+    """Batches without end, from the given epoch and batch on: (epoch, batch within it, row
+    numbers).
+    """
     while True:
         for number, rows in enumerate(epoch_batches(lengths, batch_tokens, seed, epoch)):
             if number >= batch:

@@ -1,7 +1,9 @@
-"""One batch over several processes: rows go in; sums of gradients, and vectors of the whole batch, come out.
+"""One batch over several processes: rows go in; sums of gradients, and vectors of the whole batch,
+come out.
 
-A loss is a sum over tokens, over masked pieces or over rows of the batch. Each process weighs what its own rows give by
-their share of the whole batch, so that the sum over processes is the loss, and the gradient, that one process alone would have.
+A loss is a sum over tokens, over masked pieces or over rows of the batch. Each process weighs what
+its own rows give by their share of the whole batch, so that the sum over processes is the loss, and
+the gradient, that one process alone would have.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     for parameter in trained:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
+    flat = torch.cat(
+        [parameter.grad.flatten() for parameter in trained if parameter.grad is not None]
+    )
     dist.all_reduce(flat)
     start = 0
     for parameter in trained:
@@ -36,13 +40,17 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 
 def sum_values(values: Sequence[float], device: torch.device) -> list[float]:
     """The sum over processes of each value."""
-    summed = torch.tensor(values, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+    summed = torch.tensor(
+        values, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
+    )
     dist.all_reduce(summed)
     return [float(value) for value in summed]
 
 
 class GatherRows(torch.autograd.Function):
-    """The rows of every process after one another, [all rows, D], from each one's own [rows, D]; gradients flow back."""
+    """The rows of every process after one another, [all rows, D], from each one's own [rows, D];
+    gradients flow back.
+    """
 
     @staticmethod
     def forward(ctx: Any, own_BD: torch.Tensor, counts: list[int], index: int) -> torch.Tensor:

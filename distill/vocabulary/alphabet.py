@@ -12,23 +12,34 @@ from distill.vocabulary.families import ASCII
 _ANY_SCRIPT = frozenset({"Zyyy", "Zinh", "Zzzz"})
 """Common, inherited and unknown: digits, punctuation, signs, combining marks."""
 _SHARE = 0.01
-"""A script with at least this share of the text's letters is one of the language's: Japanese has three."""
+"""A script with at least this share of the text's letters is one of the language's: Japanese has
+three.
+"""
 
 
 def scripts_of(code_points: np.ndarray) -> set[str]:
-    """The scripts (ISO 15924 codes) of a text's language, from how often each code point occurs in it."""
+    """The scripts (ISO 15924 codes) of a text's language, from how often each code point occurs in
+    it.
+    """
     from fontTools import unicodedata
 
     letters: Counter[str] = Counter()
     for code_point in np.flatnonzero(code_points):
         if chr(code_point).isalpha():
             letters[unicodedata.script(chr(code_point))] += int(code_points[code_point])
-    return {script for script, count in letters.items() if count >= _SHARE * letters.total()} - _ANY_SCRIPT
+    return {
+        script for script, count in letters.items() if count >= _SHARE * letters.total()
+    } - _ANY_SCRIPT
 
 
 def alphabet_of(characters: Iterable[str], code_points: np.ndarray) -> set[str]:
-    """Of the (normalised) characters of a text, those of its language's scripts and of no script; and all of ASCII."""
+    """Of the (normalised) characters of a text, those of its language's scripts and of no script;
+    and all of ASCII.
+    """
     from fontTools import unicodedata
 
     scripts = scripts_of(code_points) | _ANY_SCRIPT
-    return {*ASCII, *(character for character in characters if unicodedata.script(character) in scripts)}
+    return {
+        *ASCII,
+        *(character for character in characters if unicodedata.script(character) in scripts),
+    }

@@ -1,9 +1,11 @@
-"""How often each piece of a vocabulary occurs in text: batches of text go in, counts and characters come out.
+"""How often each piece of a vocabulary occurs in text: batches of text go in, counts and characters
+come out.
 
-Each distinct unit (a word, where the tokenizer allows it) is segmented once and weighed by its frequency. Reading, parsing
-and cutting into units run in other processes; what they send back is added up and segmented here. Whenever the table of
-units is full it is segmented and emptied, so that memory is bounded however much text there is; counts are whole
-numbers, so that neither the number of processes nor the order of the text changes the result.
+Each distinct unit (a word, where the tokenizer allows it) is segmented once and total_loss by its
+frequency. Reading, parsing and cutting into units run in other processes; what they send back is
+added up and segmented here. Whenever the table of units is full it is segmented and emptied, so
+that memory is bounded however much text there is; counts are whole numbers, so that neither the
+number of processes nor the order of the text changes the result.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from distill.vocabulary.families import Vocabulary
 
 Batch = Iterable[tuple[int, str]]
-"""Texts, each with the number of its source: what one process takes at a time, so it is small enough and can be pickled."""
+"""Texts, each with the number of its source: what one process takes at a time, so it is small
+enough and can be pickled.
+"""
 Table = dict[int, Counter[str]]
 """For each source the frequency of each unit."""
 T = TypeVar("T")
@@ -66,9 +70,12 @@ def count_text(
     workers: int = 1,
     advance: Callable[[float], object] = lambda batches: None,
 ) -> Counts:
-    """Count pieces and characters of all batches, with `workers` processes beside this one if more than 1."""
+    """Count pieces and characters of all batches, with `workers` processes beside this one if more
+    than 1.
+    """
     counts = Counts(
-        pieces=np.zeros((sources, vocabulary.size), dtype=np.int64), code_points=np.zeros(_CODE_POINTS, dtype=np.int64)
+        pieces=np.zeros((sources, vocabulary.size), dtype=np.int64),
+        code_points=np.zeros(_CODE_POINTS, dtype=np.int64),
     )
     table: Table = {source: Counter() for source in range(sources)}
     with _mapping(workers) as mapping:
@@ -88,18 +95,25 @@ def segment_units(table: Table, vocabulary: Vocabulary, counts: Counts) -> None:
         units.pop("", None)
         for batch in batched(pack_units(units, vocabulary.units), _ENCODE_TEXTS):
             texts = [text for text, _ in batch]
-            frequencies = np.fromiter((count for _, count in batch), dtype=np.int64, count=len(batch))
+            frequencies = np.fromiter(
+                (count for _, count in batch), dtype=np.int64, count=len(batch)
+            )
             _add(counts.pieces[source], vocabulary.encode(texts), frequencies)
             joined = "".join(texts).encode("utf-32-le", "surrogatepass")
             lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-            np.add.at(counts.code_points, np.frombuffer(joined, dtype=np.uint32), np.repeat(frequencies, lengths))
+            np.add.at(
+                counts.code_points,
+                np.frombuffer(joined, dtype=np.uint32),
+                np.repeat(frequencies, lengths),
+            )
             counts.characters.update(vocabulary.normalise(" ".join(texts)))
         units.clear()
     counts.characters.discard(" ")
 
 
 def pack_units(table: Counter[str], units: Units) -> Iterator[tuple[str, int]]:
-    """Texts and how often each counts: the units of a table, those of one frequency together where blanks mean nothing.
+    """Texts and how often each counts: the units of a table, those of one frequency together where
+    blanks mean nothing.
 
     A tokenizer is nearly twice as fast on a text of many words as on as many texts of one.
     """
@@ -107,7 +121,9 @@ def pack_units(table: Counter[str], units: Units) -> Iterator[tuple[str, int]]:
         yield from table.items()
         return
     yield from ((word, count) for word, count in table.items() if extends(word))
-    by_frequency = sorted(((word, count) for word, count in table.items() if not extends(word)), key=itemgetter(1))
+    by_frequency = sorted(
+        ((word, count) for word, count in table.items() if not extends(word)), key=itemgetter(1)
+    )
     for frequency, same in groupby(by_frequency, key=itemgetter(1)):
         for words in batched((word for word, _ in same), _PACKED_WORDS):
             yield " ".join(words), frequency
@@ -154,7 +170,9 @@ def _add(counts: np.ndarray, encoded: list[list[int]], frequencies: np.ndarray) 
 
 
 def _blocks(batch: Batch) -> Iterator[tuple[int, str]]:
-    """Neighbouring texts of one source joined by newlines, which no unit spans: cutting many small texts is slow."""
+    """Neighbouring texts of one source joined by newlines, which no unit spans: cutting many small
+    texts is slow.
+    """
     pending: list[str] = []
     size, current = 0, 0
     for source, text in batch:
@@ -173,15 +191,20 @@ Mapping_ = Callable[[Iterable[Batch], Units], Iterator[Mapping[int, Counter[str]
 
 @contextmanager
 def _mapping(workers: int) -> Iterator[Mapping_]:
-    """`count_units` over batches, in this process or in others; never more batches under way than keeps those busy."""
+    """`count_units` over batches, in this process or in others; never more batches under way than
+    keeps those busy.
+    """
     if workers <= 1:
         yield lambda batches, units: (count_units(batch, units) for batch in batches)
         return
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked: the tokenizers library and torch have threads, which a forked process would have lost.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare_worker)
+    # Not forked: the tokenizers library and torch have threads, which a forked process would have
+    # lost.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
+    )
 
     def mapping(batches: Iterable[Batch], units: Units) -> Iterator[Mapping[int, Counter[str]]]:
         under_way = deque()  # type: ignore[var-annotated]

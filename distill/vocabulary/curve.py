@@ -1,7 +1,8 @@
-"""Size of vocabulary against what it keeps: a ranking and held-out text go in, a row of points comes out.
+"""Size of vocabulary against what it keeps: a ranking and held-out text go in, a row of points
+comes out.
 
-Held-out text is segmented once. Which sentences and words a size leaves as they are follows from that alone; only the
-words that it changes are segmented again, to tell what they become.
+Held-out text is segmented once. Which sentences and words a size leaves as they are follows from
+that alone; only the words that it changes are segmented again, to tell what they become.
 """
 
 from __future__ import annotations
@@ -13,30 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from distill.report.results.vocabulary import CurvePoint
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 from distill.vocabulary.selection import Ranking
 
 MIN_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CurvePoint:
-    """One size of vocabulary and what it would leave; shares and rates are fractions of 1."""
-
-    min_count: int | None
-    """The threshold that gives this size, or None for the size that was chosen by another target."""
-    pieces: int
-    heldout_identical: float
-    """Share of held-out sentences that keep their segmentation."""
-    heldout_words_identical: float
-    """Share of the distinct held-out words that do."""
-    heldout_unknown_characters: float
-    """Share of the held-out characters that the tokenizer does not know."""
-    tokens_per_word: float
-    parameters: int
-    """Of the whole model with so many pieces."""
-    bytes: int
-    """Of its weights in float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +44,9 @@ class HeldOut:
 def read_heldout(sentences: Sequence[str], vocabulary: Vocabulary) -> HeldOut:
     """Segment held-out sentences, their distinct words, and their units."""
     words = Counter(word for sentence in sentences for word in sentence.split())
-    units = Counter(unit for sentence in sentences for unit in vocabulary.units.split(sentence) if unit)
+    units = Counter(
+        unit for sentence in sentences for unit in vocabulary.units.split(sentence) if unit
+    )
     return HeldOut(
         sentences=vocabulary.encode(sentences),
         words=vocabulary.encode([vocabulary.units.within(word) for word in words]),
@@ -77,8 +61,13 @@ def read_heldout(sentences: Sequence[str], vocabulary: Vocabulary) -> HeldOut:
 
 def curve_table(curve: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> list[str]:
     """The points of a curve as lines of text, the chosen one marked."""
-    points = sorted([*(point for point in curve if point["pieces"] != chosen["pieces"]), chosen], key=lambda p: -p["pieces"])
-    lines = ["    pieces  seen  sentences identical  words identical  unknown characters  tokens a word  parameters"]
+    points = sorted(
+        [*(point for point in curve if point["pieces"] != chosen["pieces"]), chosen],
+        key=lambda p: -p["pieces"],
+    )
+    lines = [
+        "    pieces  seen  sentences identical  words identical  unknown characters  tokens a word  parameters"
+    ]
     for point in points:
         seen = "" if point["min_count"] is None else f"{point['min_count']}+"
         lines.append(
@@ -93,20 +82,34 @@ class Curve:
     """What each size of vocabulary would leave of a model and of held-out text."""
 
     def __init__(
-        self, ranking: Ranking, vocabulary: Vocabulary, heldout: HeldOut, *, parameters: int, rows: int, piece_parameters: int
+        self,
+        ranking: Ranking,
+        vocabulary: Vocabulary,
+        heldout: HeldOut,
+        *,
+        parameters: int,
+        rows: int,
+        piece_parameters: int,
     ) -> None:
-        """Of the untrimmed model's `parameters`, each of the embedding's `rows` has `piece_parameters`, its output included."""
+        """Of the untrimmed model's `parameters`, each of the embedding's `rows` has
+        `piece_parameters`, its output included.
+        """
         self.ranking, self.vocabulary, self.heldout = ranking, vocabulary, heldout
         self.deepest = ranking.deepest(heldout.sentences)
         """For each held-out sentence how many optional pieces it takes."""
         self._words, self._units = ranking.deepest(heldout.words), ranking.deepest(heldout.unit_ids)
         self._lengths = np.array([len(ids) for ids in heldout.unit_ids], dtype=np.int64)
-        self._piece_parameters, self._fixed_parameters = piece_parameters, parameters - rows * piece_parameters
+        self._piece_parameters, self._fixed_parameters = (
+            piece_parameters,
+            parameters - rows * piece_parameters,
+        )
 
     def point(self, optional: int, min_count: int | None = None) -> CurvePoint:
         """What the required pieces and the first `optional` others would leave."""
         kept, heldout = self.ranking.kept(optional), self.heldout
-        trimmed = open_vocabulary(self.vocabulary.trim({int(old): new for new, old in enumerate(kept)}))
+        trimmed = open_vocabulary(
+            self.vocabulary.trim({int(old): new for new, old in enumerate(kept)})
+        )
         changed = np.flatnonzero(self._units > optional)
         texts = [heldout.units[i] for i in changed]
         lengths, unknown = self._lengths.copy(), heldout.unit_unknown.copy()

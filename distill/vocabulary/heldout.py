@@ -1,4 +1,6 @@
-"""The held-out sentences that curve and proof are made on: many go in, distinct ones of a bounded number come out."""
+"""The held-out sentences that curve and proof are made on: many go in, distinct ones of a bounded
+number come out.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,16 @@ MOST_SENTENCES = 50_000
 
 
 class HeldOutSentences:
-    """Distinct sentences in the order they came in, each with the number of the source that had it first.
+    """Distinct sentences in the order they came in, each with the number of the source that had it
+    first.
 
-    Of more than `most` those with the lowest hash stay, so the draw does not depend on the order, nor memory on the text.
+    Of more than `most` those with the lowest hash stay, so the draw does not depend on the order,
+    nor memory on the text.
     """
 
-    def __init__(self, sentences: Iterable[tuple[int, str]] = (), most: int = MOST_SENTENCES) -> None:
+    def __init__(
+        self, sentences: Iterable[tuple[int, str]] = (), most: int = MOST_SENTENCES
+    ) -> None:
         self.most = most
         self._origin: dict[str, int] = {}
         for source, sentence in sentences:
@@ -43,4 +49,6 @@ class HeldOutSentences:
 
     def _draw(self) -> None:
         drawn = set(heapq.nsmallest(self.most, self._origin, key=content_hash))
-        self._origin = {sentence: source for sentence, source in self._origin.items() if sentence in drawn}
+        self._origin = {
+            sentence: source for sentence, source in self._origin.items() if sentence in drawn
+        }

@@ -1,4 +1,6 @@
-"""Trimming in memory: a model, its tokenizer and text go in; a smaller pair comes out, with the curve it was chosen on."""
+"""Trimming in memory: a model, its tokenizer and text go in; a smaller pair comes out, with the
+curve it was chosen on.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.recipe import Source, VocabularySection
+from distill.report.results.vocabulary import CurvePoint, TrimmingProof
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.alphabet import alphabet_of
 from distill.vocabulary.counting import Batch, Counts, batch_texts, count_text
-from distill.vocabulary.curve import Curve, CurvePoint, read_heldout
+from distill.vocabulary.curve import Curve, read_heldout
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 from distill.vocabulary.heldout import HeldOutSentences
-from distill.vocabulary.proof import Proof, prove
+from distill.vocabulary.proof import prove
 from distill.vocabulary.selection import Ranking, choose_size, find_pieces
-from distill.vocabulary.trimming import check_rows, embedding_rows, piece_parameters, renumbering, special_ids, trim_model
+from distill.vocabulary.trimming import (
+    check_rows,
+    embedding_rows,
+    piece_parameters,
+    renumbering,
+    special_ids,
+    trim_model,
+)
 from distill.vocabulary.verification import segment
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ HELDOUT = 0.05
 class Trimmed:
     """A trimmed teacher in memory, and how it was chosen."""
 
-    teacher: Teacher
+    teacher: LoadedModel
     new_ids: dict[int, int]
     """Old id to new id of the kept pieces."""
     chosen: CurvePoint
@@ -43,7 +53,9 @@ class Trimmed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trimming:
-    """What `trim` gives: a smaller model and tokenizer, the curve of size against fidelity, and the proof."""
+    """What `trim` gives: a smaller model and tokenizer, the curve of size against fidelity, and the
+    proof.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -51,7 +63,7 @@ class Trimming:
     """Old id to new id of the kept pieces."""
     chosen: CurvePoint
     curve: list[CurvePoint]
-    proof: Proof
+    proof: TrimmingProof
 
 
 def trim(
@@ -64,12 +76,14 @@ def trim(
     progress: Progress | None = None,
     **options: Any,
 ) -> Trimming:
-    """A copy of `model` and `tokenizer` with the pieces alone that `texts` (documents) use, proven on held-out text.
+    """A copy of `model` and `tokenizer` with the pieces alone that `texts` (documents) use, proven
+    on held-out text.
 
-    `heldout` is the share of the texts kept apart for curve and proof, drawn by content, or sentences of your own.
-    `options` are the keys of a recipe's vocabulary section: `identical=0.95`, `size=32_000`, `min_count=3`,
-    `coverage=0.999`, `alphabet`, `lexicon`, `keep`. More than one of `workers` starts other processes, which a script has
-    to allow for (`if __name__ == "__main__":`). Raises UserError if nothing is held out or a target is out of reach.
+    `heldout` is the share of the texts kept apart for curve and proof, drawn by content, or
+    sentences of your own. `options` are the keys of a recipe's vocabulary section:
+    `identical=0.95`, `size=32_000`, `min_count=3`, `coverage=0.999`, `alphabet`, `lexicon`, `keep`.
+    More than one of `workers` starts other processes, which a script has to allow for (`if __name__
+    == "__main__":`). Raises UserError if nothing is held out or a target is out of reach.
     """
     try:
         section = VocabularySection.model_validate(options)
@@ -78,12 +92,19 @@ def trim(
     held = HeldOutSentences()
     if isinstance(heldout, int | float):
         if not 0 < heldout < 1:
-            raise UserError(f"trim: heldout {heldout} should be a share between 0 and 1, or sentences.")
+            raise UserError(
+                f"trim: heldout {heldout} should be a share between 0 and 1, or sentences."
+            )
         texts = _held_apart(texts, heldout, held)
     else:
         held = HeldOutSentences((0, sentence) for sentence in heldout)
-    teacher, progress = Teacher(model=model, tokenizer=tokenizer), progress or Progress(quiet=True)
-    trimmed = trim_teacher(teacher, section, batch_texts(texts), held, workers=workers, progress=progress)
+    teacher, progress = (
+        LoadedModel(model=model, tokenizer=tokenizer),
+        progress or Progress(quiet=True),
+    )
+    trimmed = trim_teacher(
+        teacher, section, batch_texts(texts), held, workers=workers, progress=progress
+    )
     sentences = list(held)
     segmentation = segment(sentences, tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
     return Trimming(
@@ -97,7 +118,7 @@ def trim(
 
 
 def trim_teacher(
-    teacher: Teacher,
+    teacher: LoadedModel,
     section: VocabularySection,
     batches: Iterable[Batch],
     heldout: HeldOutSentences,
@@ -109,30 +130,38 @@ def trim_teacher(
 ) -> Trimmed:
     """Trim `teacher` to the pieces that the text of `batches` uses, under the recipe's target.
 
-    `heldout` is read after the text, and may be filled by it. `weights` are those of the text's sources; `foreign` is
-    text that the language filter left out, counted for comparison alone. Raises UserError if there is no text or the
-    target cannot be reached.
+    `heldout` is read after the text, and may be filled by it. `weights` are those of the text's
+    sources; `foreign` is text that the language filter left out, counted for comparison alone.
+    Raises UserError if there is no text or the target cannot be reached.
     """
     vocabulary = open_vocabulary(teacher.tokenizer)
     check_rows(teacher.model, vocabulary)
     total = len(batches) if isinstance(batches, Sequence) else None
     with progress.task("vocabulary: counting pieces", total=total, unit="batches") as task:
-        counts = count_text(batches, vocabulary, sources=len(weights), workers=workers, advance=task.advance)
+        counts = count_text(
+            batches, vocabulary, sources=len(weights), workers=workers, advance=task.advance
+        )
         noise = count_text(foreign, vocabulary, sources=len(weights), workers=1)
     if not counts.pieces.any():
         raise UserError("vocabulary: the text is empty; there is nothing to choose pieces by.")
     if not heldout:
-        raise UserError("corpus: the held-out documents have no sentence to prove anything on; hold out more.")
+        raise UserError(
+            "corpus: the held-out documents have no sentence to prove anything on; hold out more."
+        )
     with progress.task("vocabulary: computing the curve", total=1):
         held = read_heldout(list(heldout), vocabulary)
         pinned = pinned_pieces(teacher, vocabulary, section)
 
         def curve_of(counted: Counts) -> Curve:
-            letters = alphabet_of(counted.characters, counted.code_points) if section.alphabet else ()
+            letters = (
+                alphabet_of(counted.characters, counted.code_points) if section.alphabet else ()
+            )
             required = pinned | vocabulary.alphabet(letters)
             # What no text has can only be kept where a number of pieces is asked for.
             occurring = np.flatnonzero(counted.pieces.any(axis=0)).tolist()
-            candidates = set(vocabulary.ids.values() if section.size is not None else occurring) | required
+            candidates = (
+                set(vocabulary.ids.values() if section.size is not None else occurring) | required
+            )
             needs = vocabulary.needs(candidates - vocabulary.special)
             pieces = np.asarray(weights) @ counted.pieces
             return Curve(
@@ -149,33 +178,51 @@ def trim_teacher(
         points = curve.points()
         unfiltered = curve_of(counts + noise).points() if noise.pieces.any() else None
     new_ids = renumbering(curve.ranking.kept(optional))
-    trimmed = Teacher(model=trim_model(teacher.model, new_ids), tokenizer=vocabulary.trim(new_ids))
-    chosen = next((point for point in points if point.pieces == len(new_ids)), None) or curve.point(optional)
-    return Trimmed(teacher=trimmed, new_ids=new_ids, chosen=chosen, curve=points, unfiltered=unfiltered)
+    trimmed = LoadedModel(
+        model=trim_model(teacher.model, new_ids), tokenizer=vocabulary.trim(new_ids)
+    )
+    chosen = next((point for point in points if point.pieces == len(new_ids)), None) or curve.point(
+        optional
+    )
+    return Trimmed(
+        teacher=trimmed, new_ids=new_ids, chosen=chosen, curve=points, unfiltered=unfiltered
+    )
 
 
-def pinned_pieces(teacher: Teacher, vocabulary: Vocabulary, section: VocabularySection) -> set[int]:
-    """Ids that stay whatever the target: special pieces, and what the recipe's `keep` and `lexicon` name.
+def pinned_pieces(
+    teacher: LoadedModel, vocabulary: Vocabulary, section: VocabularySection
+) -> set[int]:
+    """Ids that stay whatever the target: special pieces, and what the recipe's `keep` and `lexicon`
+    name.
 
     Raises UserError for a piece that does not exist or a file that cannot be read.
     """
     ids = set(vocabulary.ids.values())
-    pinned = vocabulary.special | {i for i in special_ids(teacher.model.config).values() if i in ids}
+    pinned = vocabulary.special | {
+        i for i in special_ids(teacher.model.config).values() if i in ids
+    }
     pinned |= find_pieces(vocabulary.ids, section.keep.pieces, section.keep.pattern)
     for key, path in (("lexicon", section.lexicon), ("keep.terms", section.keep.terms)):
         words = read_words(path, key) if path else []
-        spellings = dict.fromkeys([*words, *map(vocabulary.units.within, words)])  # at a line's start and within it
+        spellings = dict.fromkeys(
+            [*words, *map(vocabulary.units.within, words)]
+        )  # at a line's start and within it
         pinned.update(i for encoded in vocabulary.encode(list(spellings)) for i in encoded)
     return pinned
 
 
 def read_words(path: str, key: str) -> list[str]:
-    """The lines of a word list, plain or .gz. Raises UserError if it is missing, empty or not text."""
+    """The lines of a word list, plain or .gz. Raises UserError if it is missing, empty or not
+    text.
+    """
     from distill.corpus.formats import Tally
     from distill.corpus.sources import read_source
 
     try:
-        return [record.row["text"].strip() for record in read_source(Source(path=path, format="txt"), Tally())]
+        return [
+            record.row["text"].strip()
+            for record in read_source(Source(path=path, format="txt"), Tally())
+        ]
     except UserError as error:
         raise UserError(f"vocabulary.{key}: {error}") from error
 

@@ -1,75 +1,40 @@
-"""The vocabulary stage: documents and a teacher go in; a trimmed teacher with its proof comes out, in a folder.
+"""The vocabulary stage: documents and a teacher go in; a trimmed teacher with its proof comes out,
+in a folder.
 
-The folder holds model/ (a stock transformers folder), curve.json, and changed.jsonl: every held-out sentence whose
-segmentation changed, with both segmentations, worst first.
+The folder holds model/ (a stock transformers folder), curve.json, and changed.jsonl: every held-out
+sentence whose segmentation changed, with both segmentations, worst first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import VocabularySection
+from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.counting import Batch
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import trim_teacher
-from distill.vocabulary.proof import Proof, prove
+from distill.vocabulary.proof import prove
 from distill.vocabulary.verification import Segmentation, segment
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FAR_BELOW = 0.1
-"""A source whose share of identical sentences lies this far below that of all is worth a warning."""
-FEW_IDENTICAL = 0.7
-"""With a smaller share of held-out sentences segmented as before, the user hears of it even without a floor."""
-_ENOUGH_SENTENCES = 30
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VocabularyResult(Proof):
-    """What trimming kept and changed, how it was chosen, and how each source fares."""
-
-    chosen: dict[str, Any]
-    """The point of the curve that was chosen."""
-    curve: list[dict[str, Any]]
-    unfiltered_curve: list[dict[str, Any]] | None
-    """The curve had the language filter left nothing out; None without the filter."""
-    sources: list[dict[str, Any]]
-    """For each source its held-out sentences and the share of them that is identical."""
-
-    @property
-    def warnings(self) -> list[str]:
-        """What the user should know of the trimming."""
-        warnings = [
-            f"vocabulary: of {source['name']} only {source['heldout_identical']:.1%} of {source['heldout_sentences']:,} "
-            f"held-out sentences keep their segmentation, of all {self.heldout_identical:.1%}; "
-            "give more text of that kind, or weight it"
-            for source in self.sources
-            if source["heldout_sentences"] >= _ENOUGH_SENTENCES
-            and source["heldout_identical"] < self.heldout_identical - FAR_BELOW
-        ]
-        if self.heldout_identical < FEW_IDENTICAL:
-            warnings.append(
-                f"vocabulary: only {self.heldout_identical:.1%} of the held-out sentences keep their segmentation; "
-                "more text is the main lever, then a lower min_count"
-            )
-        return warnings
-
 
 def select_vocabulary(
     section: VocabularySection,
     *,
-    teacher: Teacher,
+    teacher: LoadedModel,
     batches: Iterable[Batch],
     heldout: Iterable[tuple[int, str]],
     foreign: Iterable[Batch] = (),
@@ -79,10 +44,11 @@ def select_vocabulary(
     workers: int = 1,
     progress: Progress,
 ) -> VocabularyResult:
-    """Trim the teacher, save it to `output` and prove it on the `heldout` sentences, each with the number of its source.
+    """Trim the teacher, save it to `output` and prove it on the `heldout` sentences, each with the
+    number of its source.
 
-    `sources` are names and weights. Raises UserError if fewer held-out sentences than the recipe's floor keep their
-    segmentation.
+    `sources` are names and weights. Raises UserError if fewer held-out sentences than the recipe's
+    floor keep their segmentation.
     """
     from transformers import AutoTokenizer
 
@@ -90,17 +56,30 @@ def select_vocabulary(
     origins, sentences = held.origins(), list(held)
     weights = [weight for _, weight in sources]
     trimmed = trim_teacher(
-        teacher, section, batches, held, weights=weights, foreign=foreign, workers=workers, progress=progress
+        teacher,
+        section,
+        batches,
+        held,
+        weights=weights,
+        foreign=foreign,
+        workers=workers,
+        progress=progress,
     )
     folder = output / model_folder
     save_model(trimmed.teacher.model, trimmed.teacher.tokenizer, folder)
     # The proof is about what was saved, not about what is in memory.
-    saved = Teacher(model=trimmed.teacher.model, tokenizer=AutoTokenizer.from_pretrained(folder))
+    saved = LoadedModel(
+        model=trimmed.teacher.model, tokenizer=AutoTokenizer.from_pretrained(folder)
+    )
     with progress.task("vocabulary: segmenting held-out text", total=1):
         segmentation = segment(sentences, teacher.tokenizer, saved.tokenizer, trimmed.new_ids)
-    _write_changed(output / "changed.jsonl", sentences, segmentation, teacher.tokenizer, saved.tokenizer)
+    _write_changed(
+        output / "changed.jsonl", sentences, segmentation, teacher.tokenizer, saved.tokenizer
+    )
     chosen, curve = asdict(trimmed.chosen), [asdict(point) for point in trimmed.curve]
-    unfiltered = None if trimmed.unfiltered is None else [asdict(point) for point in trimmed.unfiltered]
+    unfiltered = (
+        None if trimmed.unfiltered is None else [asdict(point) for point in trimmed.unfiltered]
+    )
     points = {"chosen": chosen, "points": curve, "unfiltered": unfiltered}
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     identical = float(segmentation.identical.mean())
@@ -122,13 +101,22 @@ def select_vocabulary(
 def _by_source(
     sources: Sequence[tuple[str, float]], origins: Sequence[int], segmentation: Segmentation
 ) -> list[dict[str, Any]]:
-    """For each source how many held-out sentences it has, and the share of them that is identical (None if it has none)."""
+    """For each source how many held-out sentences it has, and the share of them that is identical
+    (None if it has none).
+    """
     of = np.array(origins)
     described = []
     for number, (name, weight) in enumerate(sources):
         identical = segmentation.identical[of == number]
         share = float(identical.mean()) if len(identical) else None
-        described.append({"name": name, "weight": weight, "heldout_sentences": len(identical), "heldout_identical": share})
+        described.append(
+            {
+                "name": name,
+                "weight": weight,
+                "heldout_sentences": len(identical),
+                "heldout_identical": share,
+            }
+        )
     return described
 
 
@@ -139,14 +127,20 @@ def _write_changed(
     original: PreTrainedTokenizerBase,
     trimmed: PreTrainedTokenizerBase,
 ) -> None:
-    """List the sentences whose segmentation changed, those with the most additional tokens first."""
+    """List the sentences whose segmentation changed, those with the most additional tokens
+    first.
+    """
     changed = [int(i) for i in np.flatnonzero(~segmentation.identical)]
     changed.sort(key=lambda i: len(segmentation.original[i]) - len(segmentation.trimmed[i]))
     with path.open("w", encoding="utf-8") as file:
         for i in changed:
             row = {
                 "text": sentences[i],
-                "original": original.convert_ids_to_tokens(segmentation.original[i], skip_special_tokens=False),
-                "trimmed": trimmed.convert_ids_to_tokens(segmentation.trimmed[i], skip_special_tokens=False),
+                "original": original.convert_ids_to_tokens(
+                    segmentation.original[i], skip_special_tokens=False
+                ),
+                "trimmed": trimmed.convert_ids_to_tokens(
+                    segmentation.trimmed[i], skip_special_tokens=False
+                ),
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,8 +1,9 @@
 """Which pieces stay: counts, what must be kept and a target go in; sorted ids come out.
 
-Pieces are ranked by frequency; what is kept is always the required pieces and the first so many of the ranking. A text
-keeps its segmentation if and only if every piece of its original segmentation is kept with what it needs, so one pass over
-segmented held-out text tells for every sentence, and so for every size, whether it does.
+Pieces are ranked by frequency; what is kept is always the required pieces and the first so many of
+the ranking. A text keeps its segmentation if and only if every piece of its original segmentation
+is kept with what it needs, so one pass over segmented held-out text tells for every sentence, and
+so for every size, whether it does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ DEFAULT_MIN_COUNT = 3
 class Ranking:
     """The pieces that are always kept, and the others by falling frequency (ties by id).
 
-    A piece that others need ranks with the most frequent of them, and before it: what is kept never lacks what it needs.
+    A piece that others need ranks with the most frequent of them, and before it: what is kept never
+    lacks what it needs.
     """
 
     def __init__(
@@ -31,7 +33,8 @@ class Ranking:
         needs: np.ndarray | None = None,
         existing: Collection[int] | None = None,
     ) -> None:
-        """Rank the pieces of `counts`, one an id; `needs` are pairs of ids, [pairs, 2], transitively closed.
+        """Rank the pieces of `counts`, one an id; `needs` are pairs of ids, [pairs, 2],
+        transitively closed.
 
         `existing` are the ids that a piece has, all unless given.
         """
@@ -51,7 +54,9 @@ class Ranking:
         self.optional: np.ndarray = order[optional]
         """The other pieces, in their order."""
         self.rank = np.full(len(counts), -1, dtype=np.int64)
-        """The place of each piece among the optional ones; -1 for required pieces, which come before all others."""
+        """The place of each piece among the optional ones; -1 for required pieces, which come
+        before all others.
+        """
         self.rank[self.optional] = np.arange(len(self.optional))
 
     @property
@@ -70,15 +75,22 @@ class Ranking:
 
     def kept(self, optional: int) -> np.ndarray:
         """Sorted ids of the required pieces and the first `optional` others."""
-        return np.sort(np.concatenate([np.fromiter(self.required, dtype=np.int64), self.optional[:optional]]))
+        return np.sort(
+            np.concatenate([np.fromiter(self.required, dtype=np.int64), self.optional[:optional]])
+        )
 
     def deepest(self, sentences: Iterable[Sequence[int]]) -> np.ndarray:
-        """For each segmented sentence, how many optional pieces must be kept so that it keeps its segmentation."""
-        return np.array([self.rank[list(ids)].max(initial=-1) + 1 for ids in sentences], dtype=np.int64)
+        """For each segmented sentence, how many optional pieces must be kept so that it keeps its
+        segmentation.
+        """
+        return np.array(
+            [self.rank[list(ids)].max(initial=-1) + 1 for ids in sentences], dtype=np.int64
+        )
 
 
 def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarray) -> int:
-    """How many optional pieces to keep under the recipe's target; `deepest` is that of the held-out sentences.
+    """How many optional pieces to keep under the recipe's target; `deepest` is that of the held-out
+    sentences.
 
     Raises UserError if the target cannot be reached.
     """
@@ -90,12 +102,16 @@ def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarra
                 "(special pieces, the alphabet, and what keep and lexicon name); give a larger size or set alphabet: false."
             )
         if section.size > ranking.whole:
-            raise UserError(f"vocabulary.size: {section.size} is more than the teacher's {ranking.whole} pieces.")
+            raise UserError(
+                f"vocabulary.size: {section.size} is more than the teacher's {ranking.whole} pieces."
+            )
         return section.size - required
     if section.coverage is not None:
         counts = ranking.counts[ranking.optional]
         covered = ranking.counts[list(ranking.required)].sum() + np.cumsum(np.append(0, counts))
-        return int(min(np.searchsorted(covered, section.coverage * ranking.counts.sum()), ranking.seen))
+        return int(
+            min(np.searchsorted(covered, section.coverage * ranking.counts.sum()), ranking.seen)
+        )
     if section.identical is not None:
         needed = np.sort(deepest)
         pieces = int(needed[int(np.ceil(section.identical * len(needed))) - 1])
@@ -121,13 +137,21 @@ def find_pieces(ids: dict[str, int], pieces: Sequence[str], pattern: str | None)
     for piece in pieces:
         if piece not in ids:
             marked = (mark.format(piece) for mark in ("▁{}", "Ġ{}", "##{}", "{}</w>"))
-            near = [form for form in marked if form in ids] or difflib.get_close_matches(piece, ids, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "name pieces as the tokenizer writes them."
+            near = [form for form in marked if form in ids] or difflib.get_close_matches(
+                piece, ids, n=1
+            )
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else "name pieces as the tokenizer writes them."
+            )
             raise UserError(f"vocabulary.keep.pieces: the teacher has no piece {piece!r}; {hint}")
     found = {ids[piece] for piece in pieces}
     if pattern is not None:
         matching = {i for piece, i in ids.items() if re.fullmatch(pattern, piece)}
         if not matching:
-            raise UserError(f"vocabulary.keep.pattern: no piece of the teacher matches {pattern!r} whole.")
+            raise UserError(
+                f"vocabulary.keep.pattern: no piece of the teacher matches {pattern!r} whole."
+            )
         found |= matching
     return found

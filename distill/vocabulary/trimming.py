@@ -20,7 +20,9 @@ _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask", "decoder_start")
 
 
 def renumbering(kept: Iterable[int]) -> dict[int, int]:
-    """Old id to new id for the kept pieces: their order stays, so `<s> <pad> </s> <unk>` stay first and `<mask>` last."""
+    """Old id to new id for the kept pieces: their order stays, so `<s> <pad> </s> <unk>` stay first
+    and `<mask>` last.
+    """
     return {int(old): new for new, old in enumerate(sorted(set(kept)))}
 
 
@@ -30,7 +32,9 @@ def embedding_rows(model: PreTrainedModel) -> int:
 
 
 def check_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
-    """Check that every piece has its row; rows beyond the pieces, as padding leaves them, do no harm. Raises UserError."""
+    """Check that every piece has its row; rows beyond the pieces, as padding leaves them, do no
+    harm. Raises UserError.
+    """
     if vocabulary.size > (rows := embedding_rows(model)):
         raise UserError(
             f"teacher.model: its tokenizer has ids up to {vocabulary.size - 1:,} and its embedding {rows:,} rows; "
@@ -39,7 +43,9 @@ def check_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
 
 
 def piece_parameters(model: PreTrainedModel) -> int:
-    """How many parameters a piece has: its row in the embedding, and in an untied output layer and its bias."""
+    """How many parameters a piece has: its row in the embedding, and in an untied output layer and
+    its bias.
+    """
     rows = embedding_rows(model)
     sized = (parameter for parameter in model.parameters() if parameter.shape[:1] == (rows,))
     return sum(parameter.numel() // rows for parameter in sized)
@@ -49,15 +55,20 @@ def special_ids(config: PreTrainedConfig) -> dict[str, int]:
     """The ids of special pieces that a config names, by the name of the attribute."""
     names = (role + ending for role in _ROLES for ending in _SPECIAL_ID)
     found = {name: getattr(config, name, None) for name in names}
-    return {name: i for name, i in found.items() if isinstance(i, int) and not isinstance(i, bool) and i >= 0}
+    return {
+        name: i
+        for name, i in found.items()
+        if isinstance(i, int) and not isinstance(i, bool) and i >= 0
+    }
 
 
 @torch.no_grad()
 def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedModel:
-    """A copy of `model` whose vocabulary is the kept pieces: input embeddings, output head and its bias, and config ids.
+    """A copy of `model` whose vocabulary is the kept pieces: input embeddings, output head and its
+    bias, and config ids.
 
-    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit. Works for every
-    architecture whose state has nothing else with as many rows as the embedding.
+    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit.
+    Works for every architecture whose state has nothing else with as many rows as the embedding.
     """
     kept, rows = torch.tensor(sorted(new_ids), dtype=torch.long), embedding_rows(model)
     config = copy.deepcopy(model.config)
@@ -69,9 +80,13 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
     _remove_absent(trimmed, model)
     expected = trimmed.state_dict()
     state: dict[str, torch.Tensor] = {}
-    copies: dict[int, torch.Tensor] = {}  # tied weights are one tensor under two names: cut once, tied again below
+    copies: dict[
+        int, torch.Tensor
+    ] = {}  # tied weights are one tensor under two names: cut once, tied again below
     for name, tensor in model.state_dict().items():
-        sized_by_vocabulary = tensor.shape[:1] == (rows,) and expected[name].shape[:1] == (len(kept),)
+        sized_by_vocabulary = tensor.shape[:1] == (rows,) and expected[name].shape[:1] == (
+            len(kept),
+        )
         if tensor.data_ptr() not in copies:
             copies[tensor.data_ptr()] = tensor[kept] if sized_by_vocabulary else tensor.clone()
         state[name] = copies[tensor.data_ptr()]
@@ -82,7 +97,9 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
 
 
 def _remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
-    """Remove what the source was made without, which its config does not tell (`add_pooling_layer=False`)."""
+    """Remove what the source was made without, which its config does not tell
+    (`add_pooling_layer=False`).
+    """
     known = dict(source.named_modules())
     for name in [name for name, _ in target.named_modules() if name not in known]:
         parent, _, own = name.rpartition(".")
@@ -91,7 +108,9 @@ def _remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
 
 
 def _copy_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
-    """Copy the buffers that no state dict carries (position ids, rotary frequencies), which have no values yet."""
+    """Copy the buffers that no state dict carries (position ids, rotary frequencies), which have no
+    values yet.
+    """
     modules = dict(source.named_modules())
     for name, module in target.named_modules():
         for own, buffer in module.named_buffers(recurse=False):

@@ -1,7 +1,8 @@
 """How text falls apart into strings that a tokenizer segments on their own, wherever they stand.
 
-Where words are such units, each distinct one is segmented once and weighed by its frequency, which is what makes counting
-fast. Whether they are is read off the tokenizer's definition; what cannot be read off is segmented line by line.
+Where words are such units, each distinct one is segmented once and total_loss by its frequency,
+which is what makes counting fast. Whether they are is read off the tokenizer's definition; what
+cannot be read off is segmented line by line.
 """
 
 from __future__ import annotations
@@ -44,14 +45,20 @@ class Units:
     def split(self, text: str) -> list[str]:
         """The units of a text, with repetitions; empty ones mean nothing."""
         if self == Units.WORDS:
-            # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and so join words.
+            # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and
+            # U+001C) and so join words.
             return _glued(text) if _has_marks(text) else text.replace("\n", " ").split(" ")
         if self == Units.LINES:
             return text.split("\n")
         units: list[str] = []
         for line in text.split("\n"):
             # Printable: no white space but plain blanks. A line with more than that is one unit.
-            plain = line.isprintable() and "  " not in line and not line.startswith(" ") and not line.endswith(" ")
+            plain = (
+                line.isprintable()
+                and "  " not in line
+                and not line.startswith(" ")
+                and not line.endswith(" ")
+            )
             if plain and not any(joint in line for joint in self.joints):
                 first, *rest = line.split(" ")
                 units.append(first)
@@ -69,7 +76,8 @@ _FIRST_MARK = 0x300
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _BLANK_FIRST = {
-    # None of these takes a blank after a visible character into one match, and all look no further ahead than a blank.
+    # None of these takes a blank after a visible character into one match, and all look no further
+    # ahead than a blank.
     rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}{_TAIL}",  # GPT-4, Llama 3, EuroBERT
     rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{_TAIL}",  # Qwen 2
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2
@@ -84,18 +92,27 @@ def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
     kinds = [step["type"] for step in steps]
     if any(kind in ("WhitespaceSplit", "Whitespace", "BertPreTokenizer") for kind in kinds):
         return Units.WORDS
-    blanks_kept = all(step["type"] in ("NFC", "NFKC", "Replace", "Precompiled", "Lowercase") for step in normalizers)
-    blanks_kept = blanks_kept and all(_replaces_blanks(step) for step in normalizers if step["type"] == "Replace")
+    blanks_kept = all(
+        step["type"] in ("NFC", "NFKC", "Replace", "Precompiled", "Lowercase")
+        for step in normalizers
+    )
+    blanks_kept = blanks_kept and all(
+        _replaces_blanks(step) for step in normalizers if step["type"] == "Replace"
+    )
     if not blanks_kept:
         return Units.LINES
     uncut = all(step["type"] == "ByteLevel" and not step.get("use_regex", True) for step in steps)
     if steps and not uncut and all(_starts_at_blanks(step) for step in steps):
         return Units.SPACED_WORDS
-    # Without a pre-tokenizer (mmBERT's splits at blanks, of which its normaliser has left none), words still fall apart
-    # where no piece runs over the mark between them.
+    # Without a pre-tokenizer (mmBERT's splits at blanks, of which its normaliser has left none),
+    # words still fall apart where no piece runs over the mark between them.
     whole = all(step["type"] == "Split" and step["pattern"] == {"String": " "} for step in steps)
     marked = any(step["type"] == "Replace" and step["content"] == "▁" for step in normalizers)
-    joints = tuple(piece.replace("▁", " ") for piece in pieces if _INNER_SPACE.search(piece)) if whole and marked else ()
+    joints = (
+        tuple(piece.replace("▁", " ") for piece in pieces if _INNER_SPACE.search(piece))
+        if whole and marked
+        else ()
+    )
     if whole and marked and len(joints) <= _FEW_JOINTS:
         return Units(Units.SPACED_WORDS.kind, tuple(sorted(joints)))
     return Units.LINES
@@ -104,13 +121,16 @@ def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
 def extends(word: str) -> bool:
     """Whether the word begins with a mark that a normaliser reads together with a blank before it.
 
-    SentencePiece's normaliser looks up whole grapheme clusters (Unicode Annex 29), and a blank with marks after it is one.
+    SentencePiece's normaliser looks up whole grapheme clusters (Unicode Annex 29), and a blank with
+    marks after it is one.
     """
     return word[:1] in _marks()[0]
 
 
 def _glued(text: str) -> list[str]:
-    """The words of each line; one that begins with a mark stays with the word and the blank before it."""
+    """The words of each line; one that begins with a mark stays with the word and the blank before
+    it.
+    """
     units: list[str] = []
     for line in text.split("\n"):
         first, *rest = line.split(" ")
@@ -125,13 +145,19 @@ def _glued(text: str) -> list[str]:
 
 def _has_marks(text: str) -> bool:
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    return bool(_marks()[1][points[points >= _FIRST_MARK]].any())  # a comparison is cheaper than a look-up
+    return bool(
+        _marks()[1][points[points >= _FIRST_MARK]].any()
+    )  # a comparison is cheaper than a look-up
 
 
 @cache
 def _marks() -> tuple[frozenset[str], np.ndarray]:
     """The marks that extend a grapheme cluster, as characters and as a table over code points."""
-    marks = [point for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")]
+    marks = [
+        point
+        for point in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")
+    ]
     marks += [0x200C, 0x200D]
     table = np.zeros(sys.maxunicode + 1, dtype=bool)
     table[marks] = True

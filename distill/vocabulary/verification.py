@@ -1,4 +1,6 @@
-"""The proof: on held-out sentences, what trimming left as it was, counted and measured rather than believed."""
+"""The proof: on held-out sentences, what trimming left as it was, counted and measured rather than
+believed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _BATCH_TOKENS, _LOGIT_BATCH_TOKENS = 4096, 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segmentation:
-    """How held-out sentences are segmented before and after; ids with special tokens, one list a sentence."""
+    """How held-out sentences are segmented before and after; ids with special tokens, one list a
+    sentence.
+    """
 
     original: list[list[int]]
     trimmed: list[list[int]]
@@ -35,7 +39,9 @@ class Segmentation:
     """How many special tokens stand around each sentence."""
 
     def sample(self, tokens: int) -> Segmentation:
-        """The identical sentences alone; where those have more than `tokens` tokens, every n-th of them."""
+        """The identical sentences alone; where those have more than `tokens` tokens, every n-th of
+        them.
+        """
         places = np.flatnonzero(self.identical)
         total = sum(len(self.original[i]) for i in places)
         places = places[:: max(1, math.ceil(total / tokens))]
@@ -49,11 +55,17 @@ class Segmentation:
     def unknown_rate(self, ids: Sequence[Sequence[int]], unknown: int | None) -> float:
         """Share of unknown tokens among all tokens but the special ones around a sentence."""
         tokens = sum(max(len(sentence) - self.around, 0) for sentence in ids)
-        return sum(sentence.count(unknown) for sentence in ids) / tokens if tokens and unknown is not None else 0.0
+        return (
+            sum(sentence.count(unknown) for sentence in ids) / tokens
+            if tokens and unknown is not None
+            else 0.0
+        )
 
     def tokens_per_word(self, ids: Sequence[Sequence[int]], words: int) -> float:
         """Tokens without the special ones, over white-space separated words."""
-        return sum(max(len(sentence) - self.around, 0) for sentence in ids) / words if words else 0.0
+        return (
+            sum(max(len(sentence) - self.around, 0) for sentence in ids) / words if words else 0.0
+        )
 
 
 def segment(
@@ -76,26 +88,48 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str]) -> list
     """The ids of each sentence with the special tokens around it, through transformers."""
     if not sentences:
         return []
-    ids: list[list[int]] = tokenizer(list(sentences), add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
+    ids: list[list[int]] = tokenizer(
+        list(sentences), add_special_tokens=True, truncation=False, verbose=False
+    )["input_ids"]
     return ids
 
 
-def renumbered(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], new_ids: dict[int, int]) -> np.ndarray:
-    """For each pair of segmentations, whether the second is the first with its ids renumbered: bool, one a pair."""
+def renumbered(
+    before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], new_ids: dict[int, int]
+) -> np.ndarray:
+    """For each pair of segmentations, whether the second is the first with its ids renumbered:
+    bool, one a pair.
+    """
     both = zip(before, after, strict=True)
-    same = (len(a) == len(b) and all(new_ids.get(x) == y for x, y in zip(a, b, strict=True)) for a, b in both)
+    same = (
+        len(a) == len(b) and all(new_ids.get(x) == y for x, y in zip(a, b, strict=True))
+        for a, b in both
+    )
     return np.fromiter(same, dtype=bool, count=len(before))
 
 
-def raw_identical(original: Tokenizer, trimmed: Tokenizer, sentences: Sequence[str], new_ids: dict[int, int]) -> float:
-    """Share of sentences whose segmentation is unchanged through the `tokenizers` library alone, special tokens included."""
-    before, after = ([encoding.ids for encoding in raw.encode_batch(list(sentences))] for raw in (original, trimmed))
+def raw_identical(
+    original: Tokenizer, trimmed: Tokenizer, sentences: Sequence[str], new_ids: dict[int, int]
+) -> float:
+    """Share of sentences whose segmentation is unchanged through the `tokenizers` library alone,
+    special tokens included.
+    """
+    before, after = (
+        [encoding.ids for encoding in raw.encode_batch(list(sentences))]
+        for raw in (original, trimmed)
+    )
     return float(renumbered(before, after, new_ids).mean())
 
 
-def words_identical(original: Vocabulary, trimmed: Vocabulary, sentences: Sequence[str], new_ids: dict[int, int]) -> float:
-    """Share of the distinct words of the sentences whose segmentation within a line is unchanged."""
-    words = sorted({original.units.within(word) for sentence in sentences for word in sentence.split()})
+def words_identical(
+    original: Vocabulary, trimmed: Vocabulary, sentences: Sequence[str], new_ids: dict[int, int]
+) -> float:
+    """Share of the distinct words of the sentences whose segmentation within a line is
+    unchanged.
+    """
+    words = sorted(
+        {original.units.within(word) for sentence in sentences for word in sentence.split()}
+    )
     return float(renumbered(original.encode(words), trimmed.encode(words), new_ids).mean())
 
 
@@ -104,10 +138,14 @@ def raw_agreement(raw: Tokenizer, sentences: Sequence[str], ids: Sequence[Sequen
     if not sentences:
         return 1.0
     encodings = raw.encode_batch(list(sentences))
-    return float(np.mean([encoding.ids == list(own) for encoding, own in zip(encodings, ids, strict=True)]))
+    return float(
+        np.mean([encoding.ids == list(own) for encoding, own in zip(encodings, ids, strict=True)])
+    )
 
 
-def round_trip(original: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, segmentation: Segmentation) -> float:
+def round_trip(
+    original: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, segmentation: Segmentation
+) -> float:
     """Share of sentences that decode to the same text after trimming as before."""
     before = original.batch_decode(segmentation.original, skip_special_tokens=True)
     after = trimmed.batch_decode(segmentation.trimmed, skip_special_tokens=True)
@@ -121,27 +159,42 @@ def max_hidden_difference(
     segmentation: Segmentation,
     advance: Callable[[float], object] = lambda tokens: None,
 ) -> float | None:
-    """Largest absolute difference of any hidden state of any layer over the sentences that segment identically.
+    """Largest absolute difference of any hidden state of any layer over the sentences that segment
+    identically.
 
-    Both models see batches of the same shape, so that equal weights give equal bits. None if no sentence is identical.
+    Both models see batches of the same shape, so that equal weights give equal bits. None if no
+    sentence is identical.
     """
     largest = None
     # The encoder alone: what a head adds is compared by `max_logit_difference`.
-    with _evaluating(original.base_model) as old_encoder, _evaluating(trimmed.base_model) as new_encoder:
+    with (
+        _evaluating(original.base_model) as old_encoder,
+        _evaluating(trimmed.base_model) as new_encoder,
+    ):
         for before, after, mask in _batches(original, trimmed, segmentation, _BATCH_TOKENS):
-            old = old_encoder(input_ids=before, attention_mask=mask, output_hidden_states=True).hidden_states
-            new = new_encoder(input_ids=after, attention_mask=mask, output_hidden_states=True).hidden_states
+            old = old_encoder(
+                input_ids=before, attention_mask=mask, output_hidden_states=True
+            ).hidden_states
+            new = new_encoder(
+                input_ids=after, attention_mask=mask, output_hidden_states=True
+            ).hidden_states
             # Padding too: the padding piece is kept, so its states are equal as well.
-            largest = max(largest or 0.0, *((a - b).abs().max().item() for a, b in zip(old, new, strict=True)))
+            largest = max(
+                largest or 0.0, *((a - b).abs().max().item() for a, b in zip(old, new, strict=True))
+            )
             advance(float(mask.sum()))
     return largest
 
 
 @torch.inference_mode()
 def max_logit_difference(
-    original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, kept: Sequence[int]
+    original: PreTrainedModel,
+    trimmed: PreTrainedModel,
+    segmentation: Segmentation,
+    kept: Sequence[int],
 ) -> float | None:
-    """Largest absolute difference of the logit of any kept piece, over the sentences that segment identically.
+    """Largest absolute difference of the logit of any kept piece, over the sentences that segment
+    identically.
 
     None for a model without a head over the vocabulary, and if no sentence is identical.
     """
@@ -181,7 +234,9 @@ def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torc
 def _batches(
     original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Ids before and after and their mask, of the identical sentences sorted by length, about `size` tokens at a time."""
+    """Ids before and after and their mask, of the identical sentences sorted by length, about
+    `size` tokens at a time.
+    """
     limit = position_limit(original)
     both = zip(segmentation.original, segmentation.trimmed, segmentation.identical, strict=True)
     pairs = [(a[:limit], b[:limit]) for a, b, same in both if same]

@@ -21,7 +21,9 @@ WITH_THREE_CLASSES = {
     "KBLab/electra-small-swedish-cased-discriminator": 16_084_355,
     "AddedK/kbbert-distilled-cased": 82_166_019,
 }
-"""Parameters with the head of three classes that SweReC wants, as EuroEval's Swedish leaderboard counts them."""
+"""Parameters with the head of three classes that SweReC wants, as EuroEval's Swedish leaderboard
+counts them.
+"""
 
 
 @pytest.mark.parametrize("name", baseline_names())
@@ -45,7 +47,9 @@ def test_baselines_have_the_parameters_that_are_published(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_THREE_CLASSES)
-def test_baselines_have_the_parameters_that_a_leaderboard_counted_to_the_last_one(name: str) -> None:
+def test_baselines_have_the_parameters_that_a_leaderboard_counted_to_the_last_one(
+    name: str,
+) -> None:
     baseline = find_baseline(name)
     assert baseline is not None and not baseline.unknown
     baseline.config.num_labels = 3

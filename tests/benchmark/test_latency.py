@@ -78,7 +78,9 @@ def test_models_take_turns_in_going_first() -> None:
 def test_warm_up_rounds_are_not_measured() -> None:
     passes, _ = fake_passes("teacher", "student")
     times = measure_latencies(passes, seconds=1e9)
-    assert {name: values[0] for name, values in times.items()} == dict.fromkeys(passes, WARM_UP_ROUNDS + 1)
+    assert {name: values[0] for name, values in times.items()} == dict.fromkeys(
+        passes, WARM_UP_ROUNDS + 1
+    )
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(1e-9, MIN_ROUNDS), (1e9, MAX_ROUNDS)])

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from distill.benchmark import bench, files, measure as room
-from distill.benchmark.measure import BenchmarkResult, Measurement
 from distill.benchmark.process import Footprint
 from distill.benchmark.subjects import Subject, size_on_disk, size_without_weights, subject_of
 from distill.models import load_model
 from distill.onnx.conversion import ConversionError
 from distill.recipe import BenchmarkSection
+from distill.report.results.benchmark import BenchmarkResult, Measurement
 from distill.runtime.progress import Progress
 
 POSITIONS = 62
@@ -32,13 +32,17 @@ def made_up_footprint(runtime: str, path: Path, shapes: Any) -> Footprint:
 
 
 @pytest.fixture
-def benchmark(teacher: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BenchmarkResult]:
+def benchmark(
+    teacher: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., BenchmarkResult]:
     """The stage on the tiny teacher under each name; memory and rates are not really measured."""
     monkeypatch.setattr(bench, "product_rate", lambda *_: 1e12)
     monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 1e12)
     monkeypatch.setattr(bench, "choose_precision", lambda *_: "bfloat16")
 
-    def run(footprint: Any = made_up_footprint, subject: Subject = teacher, **section: Any) -> BenchmarkResult:
+    def run(
+        footprint: Any = made_up_footprint, subject: Subject = teacher, **section: Any
+    ) -> BenchmarkResult:
         monkeypatch.setattr(room, "measure_footprint", footprint)
         quick = {
             "models": ["teacher", "student"],
@@ -64,7 +68,9 @@ def test_every_model_has_a_row_for_every_setting(benchmark: Callable[..., Benchm
     assert len({(row.model, row.batch_size, row.length) for row in rows}) == len(rows) == 2 * 4
 
 
-def test_a_row_says_what_it_measured(benchmark: Callable[..., BenchmarkResult], teacher: Subject, tiny_teacher: Path) -> None:
+def test_a_row_says_what_it_measured(
+    benchmark: Callable[..., BenchmarkResult], teacher: Subject, tiny_teacher: Path
+) -> None:
     row = benchmark(batch_sizes=[2]).measurements[0]
     assert row.median_ms is not None and row.p95_ms is not None
     assert 0 < row.median_ms <= row.p95_ms
@@ -72,11 +78,18 @@ def test_a_row_says_what_it_measured(benchmark: Callable[..., BenchmarkResult], 
     assert row.rounds >= 5
     assert row.parameters == teacher.model.num_parameters()
     assert row.bytes_on_disk == size_on_disk(tiny_teacher)
-    assert (row.runtime, row.precision, row.load_ms, row.peak_memory_bytes) == ("torch", "float32", 7.0, 123)
+    assert (row.runtime, row.precision, row.load_ms, row.peak_memory_bytes) == (
+        "torch",
+        "float32",
+        7.0,
+        123,
+    )
     assert row.reason is None
 
 
-def test_the_floor_is_the_work_at_the_rates_measured(benchmark: Callable[..., BenchmarkResult], teacher: Subject) -> None:
+def test_the_floor_is_the_work_at_the_rates_measured(
+    benchmark: Callable[..., BenchmarkResult], teacher: Subject
+) -> None:
     from distill.models.operations import forward_operations
 
     row = benchmark(batch_sizes=[2]).measurements[0]
@@ -89,13 +102,18 @@ def test_floors_rest_on_the_best_rates_of_the_whole_stage(
     fast = benchmark(lengths=[8, 16]).measurements
     rates = iter([5e11, 1e12])
     monkeypatch.setattr(bench, "product_rate", lambda *_: next(rates, 2e11))
-    assert [row.floor_ms for row in benchmark(lengths=[8, 16]).measurements] == [row.floor_ms for row in fast]
+    assert [row.floor_ms for row in benchmark(lengths=[8, 16]).measurements] == [
+        row.floor_ms for row in fast
+    ]
 
 
 def test_every_runtime_has_its_rows_and_onnx_its_own_size(
     benchmark: Callable[..., BenchmarkResult], tiny_teacher: Path
 ) -> None:
-    rows = benchmark(models=["student", "student_int8"], runtimes=["torch", "torch_bfloat16", "onnx", "onnx_int8"]).measurements
+    rows = benchmark(
+        models=["student", "student_int8"],
+        runtimes=["torch", "torch_bfloat16", "onnx", "onnx_int8"],
+    ).measurements
     assert [(row.model, row.runtime, row.precision) for row in rows] == [
         ("student", "torch", "float32"),
         ("student", "torch", "bfloat16"),
@@ -115,7 +133,10 @@ def test_bfloat16_that_is_no_faster_gives_rows_without_figures_and_with_a_reason
     monkeypatch.setattr(bench, "choose_precision", lambda *_: "float32")
     whole, half = benchmark(models=["student"], runtimes=["torch", "torch_bfloat16"]).measurements
     assert whole.median_ms is not None
-    assert (half.median_ms, half.reason) == (None, "bfloat16 multiplies no faster than float32 here")
+    assert (half.median_ms, half.reason) == (
+        None,
+        "bfloat16 multiplies no faster than float32 here",
+    )
 
 
 def test_an_architecture_that_onnx_cannot_say_is_measured_in_torch_alone(
@@ -149,7 +170,9 @@ def test_a_length_beyond_the_positions_gives_rows_without_figures_and_with_a_rea
     for row in rows:
         fits = row.length == POSITIONS
         assert [getattr(row, name) is not None for name in TIMES] == [fits] * len(TIMES)
-        assert row.reason == (None if fits else f"the model has no positions for {POSITIONS + 1} tokens")
+        assert row.reason == (
+            None if fits else f"the model has no positions for {POSITIONS + 1} tokens"
+        )
 
 
 def test_a_model_that_counts_positions_from_zero_is_measured_at_its_last(
@@ -157,8 +180,15 @@ def test_a_model_that_counts_positions_from_zero_is_measured_at_its_last(
 ) -> None:
     from transformers import BertConfig, BertModel
 
-    size = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
-    bert = subject_of(BertModel(BertConfig(vocab_size=50, max_position_embeddings=16, **size)), tmp_path)
+    size = {
+        "hidden_size": 32,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+    }
+    bert = subject_of(
+        BertModel(BertConfig(vocab_size=50, max_position_embeddings=16, **size)), tmp_path
+    )
     rows = benchmark(subject=bert, models=["student"], lengths=[16, 17]).measurements
     assert [row.median_ms is not None for row in rows] == [True, False]
 
@@ -172,7 +202,9 @@ def test_a_pass_that_would_outlast_the_time_given_is_left_out_with_its_floor(
     assert row.reason == "one pass would take longer than the 0.5 s given (see its floor)"
 
 
-def test_memory_is_measured_for_the_shapes_that_fit(benchmark: Callable[..., BenchmarkResult], tiny_teacher: Path) -> None:
+def test_memory_is_measured_for_the_shapes_that_fit(
+    benchmark: Callable[..., BenchmarkResult], tiny_teacher: Path
+) -> None:
     asked: list[Any] = []
 
     def footprint(*arguments: Any) -> Footprint:
@@ -205,16 +237,24 @@ def test_random_weights_are_measured_and_their_reason_stands_in_every_row(
         assert (path / "model.safetensors").is_file()
         return made_up_footprint(runtime, path, shapes)
 
-    subject = Subject(model=teacher.model, parameters=None, folder=None, bytes_on_disk=None, reason="made up")
+    subject = Subject(
+        model=teacher.model, parameters=None, folder=None, bytes_on_disk=None, reason="made up"
+    )
     (row,) = benchmark(footprint, subject=subject, models=["organisation/model"]).measurements
     assert row.median_ms is not None and row.load_ms == 7.0
     assert (row.parameters, row.bytes_on_disk, row.reason) == (None, None, "made up")
     assert not loaded[0].exists()
 
 
-def test_bytes_on_disk_that_are_predicted_have_a_reason(benchmark: Callable[..., BenchmarkResult], teacher: Subject) -> None:
-    subject = Subject(model=teacher.model, parameters=10, folder=None, bytes_on_disk=40, reason="made up")
-    in_torch, in_onnx = benchmark(subject=subject, models=["organisation/model"], runtimes=["torch", "onnx"]).measurements
+def test_bytes_on_disk_that_are_predicted_have_a_reason(
+    benchmark: Callable[..., BenchmarkResult], teacher: Subject
+) -> None:
+    subject = Subject(
+        model=teacher.model, parameters=10, folder=None, bytes_on_disk=40, reason="made up"
+    )
+    in_torch, in_onnx = benchmark(
+        subject=subject, models=["organisation/model"], runtimes=["torch", "onnx"]
+    ).measurements
     assert in_torch.bytes_on_disk == 40
     assert in_torch.reason == "made up; bytes on disk are those of its parameters in float32"
     assert (in_onnx.bytes_on_disk or 0) > 40

@@ -28,7 +28,12 @@ def large_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("large")
-    size = {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 512, "num_hidden_layers": 1}
+    size = {
+        "hidden_size": 512,
+        "num_attention_heads": 8,
+        "intermediate_size": 512,
+        "num_hidden_layers": 1,
+    }
     model = BertModel(BertConfig(vocab_size=120_000, **size))
     model.save_pretrained(folder)
     weights = 4 * model.num_parameters()
@@ -41,7 +46,9 @@ def test_a_larger_shape_needs_at_least_as_much(peaks: dict[Shape, int]) -> None:
     assert peaks[8, 60] >= peaks[1, 8]
 
 
-def test_the_peak_of_a_tiny_model_is_that_of_the_libraries(peaks: dict[Shape, int], tiny_teacher: Path) -> None:
+def test_the_peak_of_a_tiny_model_is_that_of_the_libraries(
+    peaks: dict[Shape, int], tiny_teacher: Path
+) -> None:
     weights = (tiny_teacher / "model.safetensors").stat().st_size
     assert max(weights, 50 * MB) < peaks[1, 8] < 2_000 * MB
 
@@ -55,8 +62,11 @@ def test_all_weights_count_and_not_only_those_that_were_looked_up(
     assert peak - peaks[1, 8] == pytest.approx(weights, abs=80 * MB)
 
 
-def test_what_the_parent_holds_does_not_count(peaks: dict[Shape, int], large_model: tuple[int, int]) -> None:
-    # Measured beside 500 MB, the tiny model would otherwise need more than the larger one, whose weights are 250 MB.
+def test_what_the_parent_holds_does_not_count(
+    peaks: dict[Shape, int], large_model: tuple[int, int]
+) -> None:
+    # Measured beside 500 MB, the tiny model would otherwise need more than the larger one, whose
+    # weights are 250 MB.
     assert peaks[1, 8] < large_model[1]
 
 
@@ -75,7 +85,9 @@ def onnx_footprint(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory)
     return measure_footprint("onnx", file, SHAPES)
 
 
-def test_an_onnx_file_needs_less_than_the_model_in_torch(onnx_footprint: Footprint, peaks: dict[Shape, int]) -> None:
+def test_an_onnx_file_needs_less_than_the_model_in_torch(
+    onnx_footprint: Footprint, peaks: dict[Shape, int]
+) -> None:
     assert all(20 * MB < onnx_footprint.peaks[shape] < peaks[shape] for shape in SHAPES)
 
 

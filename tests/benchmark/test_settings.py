@@ -11,22 +11,38 @@ from distill.recipe.benchmark import Runtime
 
 
 def pairs(**section: Any) -> list[tuple[str, str]]:
-    return [(entrant.name, entrant.runtime) for entrant in list_entrants(BenchmarkSection(**section))]
+    return [
+        (entrant.name, entrant.runtime) for entrant in list_entrants(BenchmarkSection(**section))
+    ]
 
 
 def test_every_model_runs_in_every_runtime_once() -> None:
     found = pairs(models=["teacher", "student", "teacher"], runtimes=["torch", "onnx", "torch"])
-    assert found == [("teacher", "torch"), ("teacher", "onnx"), ("student", "torch"), ("student", "onnx")]
+    assert found == [
+        ("teacher", "torch"),
+        ("teacher", "onnx"),
+        ("student", "torch"),
+        ("student", "onnx"),
+    ]
 
 
 def test_student_int8_is_the_student_in_one_runtime_whatever_the_runtimes() -> None:
     (entrant,) = list_entrants(BenchmarkSection(models=["student_int8"], runtimes=["torch"]))
-    assert (entrant.name, entrant.subject, entrant.runtime) == ("student_int8", "student", "onnx_int8")
+    assert (entrant.name, entrant.subject, entrant.runtime) == (
+        "student_int8",
+        "student",
+        "onnx_int8",
+    )
 
 
 def test_the_student_in_int8_is_measured_under_one_name_alone() -> None:
     found = pairs(models=["student", "student_int8", "teacher"], runtimes=["torch", "onnx_int8"])
-    assert found == [("student", "torch"), ("student_int8", "onnx_int8"), ("teacher", "torch"), ("teacher", "onnx_int8")]
+    assert found == [
+        ("student", "torch"),
+        ("student_int8", "onnx_int8"),
+        ("teacher", "torch"),
+        ("teacher", "onnx_int8"),
+    ]
 
 
 def test_every_runtime_of_the_schema_is_known() -> None:
@@ -36,7 +52,14 @@ def test_every_runtime_of_the_schema_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "found"), [([1, "all"], [1, 3]), (["all", 3], [3]), ([2, 64, 8], [2, 3]), ([1, 1], [1]), (["all", 1], [3, 1])]
+    ("given", "found"),
+    [
+        ([1, "all"], [1, 3]),
+        (["all", 3], [3]),
+        ([2, 64, 8], [2, 3]),
+        ([1, 1], [1]),
+        (["all", 1], [3, 1]),
+    ],
 )
 def test_threads_are_capped_by_those_there_are_and_named_once(
     given: list[Any], found: list[int], monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,6 @@
-"""`python -m distill export`: a finished run's folder in, its export out, and on to a hub on this machine."""
+"""`python -m distill export`: a finished run's folder in, its export out, and on to a hub on this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,28 @@ def shared() -> dict[str, Path]:
 
 @pytest.fixture
 def finished(
-    shared: dict[str, Path], write_recipe: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    shared: dict[str, Path],
+    write_recipe: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
     """The folder in which a run has finished, and its recipe; nobody writes to them."""
     if "folder" not in shared:
-        little = {"distillation.tokens": 1000, "distillation.validations": 0, "evaluation.tasks": []}
+        little = {
+            "distillation.tokens": 1000,
+            "distillation.validations": 0,
+            "evaluation.tasks": [],
+        }
         recipe = write_recipe(**little, **{"benchmark.models": ["student"]})
         shared["recipe"], shared["folder"] = recipe, tmp_path_factory.mktemp("finished")
         command = distill_command("recipe", recipe)
-        subprocess.run(command, cwd=shared["folder"], env=distill_environment(), check=True, capture_output=True, timeout=300)
+        subprocess.run(
+            command,
+            cwd=shared["folder"],
+            env=distill_environment(),
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
     return shared["folder"], shared["recipe"]
 
 
@@ -53,9 +68,17 @@ def run(finished: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 def online(hub: Hub, home: Path, token: str | None = "hf_member") -> dict[str, str]:
-    """What makes the real client in another process talk to the hub of this one, and to nobody else."""
+    """What makes the real client in another process talk to the hub of this one, and to nobody
+    else.
+    """
     given = {"HF_TOKEN": token} if token else {}
-    return {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home / "hf"), **given}
+    return {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(home / "hf"),
+        **given,
+    }
 
 
 def files_of(run: Path) -> dict[str, bytes]:
@@ -94,7 +117,9 @@ def test_an_export_that_lost_a_file_is_made_again(run: Path, distill: Distill) -
     assert files_of(run) == before
 
 
-def test_a_run_of_which_a_stage_was_redone_is_not_finished(run: Path, distill: Distill, finished: tuple[Path, Path]) -> None:
+def test_a_run_of_which_a_stage_was_redone_is_not_finished(
+    run: Path, distill: Distill, finished: tuple[Path, Path]
+) -> None:
     distill("recipe", finished[1], "--set", "distillation.tokens=1500", "--until", "distillation")
     done = distill("export", RUN)
     assert done.returncode == 2
@@ -140,20 +165,31 @@ def pulled(name: str, revision: str, environment: dict[str, str]) -> str:
     """What a model gives in a fresh process: ids, hidden states and weights."""
     command = [sys.executable, "-c", PULL, name, revision]
     environment = distill_environment(**environment)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_what_was_pushed_comes_back_to_the_last_bit(run: Path, distill: Distill, hub: Hub, tmp_path: Path) -> None:
+def test_what_was_pushed_comes_back_to_the_last_bit(
+    run: Path, distill: Distill, hub: Hub, tmp_path: Path
+) -> None:
     done = distill("export", RUN, "--push", "group/tiny", **online(hub, tmp_path))
     assert done.returncode == 0, done.stderr
     repository, tag = hub.repositories["group/tiny"], f"v{__version__}"
-    assert done.stdout.splitlines()[-1] == f"pushed: {hub.url}/group/tiny as {tag} (commit {repository.tags[tag]})"
+    assert (
+        done.stdout.splitlines()[-1]
+        == f"pushed: {hub.url}/group/tiny as {tag} (commit {repository.tags[tag]})"
+    )
     assert repository.files() == files_of(run)
     before = len(hub.calls)
     theirs = pulled("group/tiny", tag, online(hub, tmp_path / "elsewhere", token=None))
-    assert [call for call in hub.calls[before:] if call.method == "GET" and "model.safetensors" in call.path]
+    assert [
+        call
+        for call in hub.calls[before:]
+        if call.method == "GET" and "model.safetensors" in call.path
+    ]
     assert theirs == pulled(str(run / "export"), "main", {})
 
 
@@ -167,19 +203,37 @@ def test_a_push_is_noted_in_the_runs_report_and_leaves_it_up_to_date(
     assert "nothing to do" in distill("recipe", finished[1]).stderr
 
 
-def test_a_private_push_to_a_branch_is_private_and_on_the_branch(run: Path, distill: Distill, hub: Hub, tmp_path: Path) -> None:
-    done = distill("export", RUN, "--push", "group/tiny", "--private", "--revision", "draft", **online(hub, tmp_path))
+def test_a_private_push_to_a_branch_is_private_and_on_the_branch(
+    run: Path, distill: Distill, hub: Hub, tmp_path: Path
+) -> None:
+    done = distill(
+        "export",
+        RUN,
+        "--push",
+        "group/tiny",
+        "--private",
+        "--revision",
+        "draft",
+        **online(hub, tmp_path),
+    )
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["group/tiny"]
     assert repository.private
     assert repository.files("draft") == files_of(run) and repository.files("main") == {}
 
 
-def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(run: Path, distill: Distill, hub: Hub, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
+    run: Path, distill: Distill, hub: Hub, tmp_path: Path
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    done = distill("export", RUN, "--push", "group/tiny", "--private", "--dry-run", **online(hub, tmp_path))
+    done = distill(
+        "export", RUN, "--push", "group/tiny", "--private", "--dry-run", **online(hub, tmp_path)
+    )
     assert done.returncode == 0, done.stderr
-    assert f"would go to {hub.url}/group/tiny, a new private repository, as v{__version__}; nothing was sent" in done.stdout
+    assert (
+        f"would go to {hub.url}/group/tiny, a new private repository, as v{__version__}; nothing was sent"
+        in done.stdout
+    )
     assert f"{len(files_of(run))} files, " in done.stdout
     assert hub.repositories == {} and {call.method for call in hub.calls} == {"GET"}
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
@@ -193,11 +247,16 @@ def test_a_dry_run_makes_no_export(run: Path, distill: Distill, hub: Hub, tmp_pa
     assert not (run / "export").exists() and hub.calls == []
 
 
-def test_another_model_is_replaced_only_by_force(run: Path, distill: Distill, hub: Hub, tmp_path: Path) -> None:
+def test_another_model_is_replaced_only_by_force(
+    run: Path, distill: Distill, hub: Hub, tmp_path: Path
+) -> None:
     repository = hub.add("group/tiny", {"pytorch_model.bin": b"other"})
     refused = distill("export", RUN, "--push", "group/tiny", **online(hub, tmp_path))
     assert refused.returncode == 2
-    assert "--push group/tiny: it holds another model" in refused.stderr and "--force" in refused.stderr
+    assert (
+        "--push group/tiny: it holds another model" in refused.stderr
+        and "--force" in refused.stderr
+    )
     assert repository.files() == {"pytorch_model.bin": b"other"}
     done = distill("export", RUN, "--push", "group/tiny", "--force", **online(hub, tmp_path))
     assert done.returncode == 0, done.stderr
@@ -205,7 +264,9 @@ def test_another_model_is_replaced_only_by_force(run: Path, distill: Distill, hu
     assert repository.files() == files_of(run)
 
 
-def test_a_push_that_was_killed_goes_on_without_sending_again(run: Path, distill: Distill, hub: Hub, tmp_path: Path) -> None:
+def test_a_push_that_was_killed_goes_on_without_sending_again(
+    run: Path, distill: Distill, hub: Hub, tmp_path: Path
+) -> None:
     sent, may_go_on = threading.Event(), threading.Event()
 
     def hold(method: str, path: str) -> int | None:
@@ -218,7 +279,9 @@ def test_a_push_that_was_killed_goes_on_without_sending_again(run: Path, distill
     hub.fault = hold
     environment = distill_environment(**online(hub, tmp_path))
     command = distill_command("export", RUN, "--push", "group/tiny")
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert sent.wait(60)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
@@ -241,20 +304,36 @@ def closed_port() -> int:
 
 FAILURES: dict[str, tuple[str, dict[str, str], str]] = {
     "no token": ("group/tiny", {"HF_TOKEN": ""}, "log in with `hf auth login`, or set HF_TOKEN"),
-    "no right": ("group/tiny", {"HF_TOKEN": "hf_stranger"}, "this token has no right to write there"),
+    "no right": (
+        "group/tiny",
+        {"HF_TOKEN": "hf_stranger"},
+        "this token has no right to write there",
+    ),
     "an unknown token": ("group/tiny", {"HF_TOKEN": "hf_unknown"}, "does not know the token"),
     "a bad name": ("group/tiny/", {}, "--push group/tiny/: should be ORG/NAME"),
-    "no network": ("group/tiny", {"HF_ENDPOINT": "http://127.0.0.1:{port}"}, "No connection to http://127.0.0.1:{port}"),
+    "no network": (
+        "group/tiny",
+        {"HF_ENDPOINT": "http://127.0.0.1:{port}"},
+        "No connection to http://127.0.0.1:{port}",
+    ),
     "offline": ("group/tiny", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
 }
 
 
 @pytest.mark.parametrize(("name", "changes", "said"), FAILURES.values(), ids=FAILURES)
 def test_a_push_that_cannot_be_is_one_clear_message(
-    run: Path, distill: Distill, hub: Hub, tmp_path: Path, name: str, changes: dict[str, str], said: str
+    run: Path,
+    distill: Distill,
+    hub: Hub,
+    tmp_path: Path,
+    name: str,
+    changes: dict[str, str],
+    said: str,
 ) -> None:
     port = str(closed_port())
-    environment = online(hub, tmp_path) | {key: value.replace("{port}", port) for key, value in changes.items()}
+    environment = online(hub, tmp_path) | {
+        key: value.replace("{port}", port) for key, value in changes.items()
+    }
     done = distill("export", RUN, "--push", name, **environment)
     assert done.returncode == 2
     message = done.stderr.removeprefix("export: up to date\n")
@@ -268,14 +347,24 @@ def test_a_push_that_cannot_be_is_one_clear_message(
 def test_a_recipe_pushes_when_its_run_is_done(
     finished: tuple[Path, Path], run: Path, distill: Distill, hub: Hub, tmp_path: Path
 ) -> None:
-    command = ("recipe", finished[1], "--set", "export.push=group/tiny", "--set", "export.private=true")
+    command = (
+        "recipe",
+        finished[1],
+        "--set",
+        "export.push=group/tiny",
+        "--set",
+        "export.private=true",
+    )
     done = distill(*command, **online(hub, tmp_path))
     assert done.returncode == 0, done.stderr
     assert "corpus: up to date" in done.stderr
     assert f"export: pushed to {hub.url}/group/tiny as v{__version__}" in done.stderr
     repository = hub.repositories["group/tiny"]
     assert repository.private and repository.files() == files_of(run)
-    assert json.loads((run / "report.json").read_text())["export"]["pushed_to"] == f"{hub.url}/group/tiny"
+    assert (
+        json.loads((run / "report.json").read_text())["export"]["pushed_to"]
+        == f"{hub.url}/group/tiny"
+    )
     calls = len(hub.calls)
     again = distill(*command, **online(hub, tmp_path))
     assert "nothing to do" in again.stderr and len(hub.calls) == calls
@@ -287,9 +376,14 @@ def test_a_run_whose_push_fails_is_kept_and_the_same_command_pushes_it_later(
     command = ("recipe", finished[1], "--set", "export.push=group/tiny")
     done = distill(*command, **online(hub, tmp_path, token=None))
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "export.push: There is no token for" in done.stderr.split("export: done")[0]  # early enough to mend it
+    assert (
+        "export.push: There is no token for" in done.stderr.split("export: done")[0]
+    )  # early enough to mend it
     end = f"To push it later: python -m distill export {RUN} --push group/tiny"
-    assert done.stderr.splitlines()[-1] == f"The run is done, and its export is kept in {RUN / 'export'}. {end}"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"The run is done, and its export is kept in {RUN / 'export'}. {end}"
+    )
     report = json.loads((run / "report.json").read_text())
     assert (report["export"]["pushed_to"], report["export"]["reason"]) == (None, "not pushed yet")
     assert set(report["stages"]) >= {"distillation", "export"} and files_of(run)
@@ -310,4 +404,9 @@ def test_a_recipe_with_a_bad_name_to_push_to_is_refused_before_it_runs(
 def test_a_report_gives_its_recipe_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILL_DATA", os.environ.get("DISTILL_DATA", "data"))
     recipe = load_recipe(str(path)).recipe
-    assert Recipe.model_validate(json.loads(json.dumps(recipe.model_dump(mode="json", exclude_none=True)))) == recipe
+    assert (
+        Recipe.model_validate(
+            json.loads(json.dumps(recipe.model_dump(mode="json", exclude_none=True)))
+        )
+        == recipe
+    )

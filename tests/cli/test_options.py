@@ -19,7 +19,9 @@ def test_an_option_without_values_was_not_given(given: list[str] | None) -> None
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "٣", "all", "0"])
 def test_what_is_no_whole_number_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"^--threads: .* should be a whole number of at least 1\.$"):
+    with pytest.raises(
+        UserError, match=r"^--threads: .* should be a whole number of at least 1\.$"
+    ):
         counts_of([text], "--threads")
 
 

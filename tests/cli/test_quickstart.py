@@ -1,4 +1,6 @@
-"""The quickstart's recipe through the real command line, on the real teacher and real text, barely trained."""
+"""The quickstart's recipe through the real command line, on the real teacher and real text, barely
+trained.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,23 @@ pytestmark = needs_quickstart
 
 
 def run_quickstart(folder: Path, *, every_thread: bool = False, **settings: object) -> Path:
-    """Run the recipe in a working folder, on one thread unless it has the machine to itself; the run's folder."""
+    """Run the recipe in a working folder, on one thread unless it has the machine to itself; the
+    run's folder.
+    """
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command = distill_command("recipe", ROOT / "recipes" / "quickstart.yaml", *options)
     environment = distill_environment()
     if every_thread:
         del environment["OMP_NUM_THREADS"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3600, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return folder / "runs" / "quickstart"
 
@@ -49,7 +61,9 @@ def test_trimming_changes_no_hidden_state_where_segmentation_is_equal(report):
     assert report["vocabulary"]["max_abs_hidden_difference"] == 0.0
 
 
-def test_nearly_all_held_out_subtitles_keep_their_segmentation_and_hardly_a_token_becomes_unknown(report):
+def test_nearly_all_held_out_subtitles_keep_their_segmentation_and_hardly_a_token_becomes_unknown(
+    report,
+):
     vocabulary = report["vocabulary"]
     assert vocabulary["heldout_identical"] >= 0.93
     assert vocabulary["heldout_unk_rate"] <= vocabulary["heldout_unk_rate_original"] + 0.0005
@@ -68,7 +82,9 @@ def test_in_int8_the_student_is_a_quarter_of_its_size(report):
 
 
 def test_even_a_minute_of_distillation_beats_an_untrained_model(report):
-    scores = {row["model"]: row["mean"] for row in report["evaluation"] if row["metric"] == "mrr@10"}
+    scores = {
+        row["model"]: row["mean"] for row in report["evaluation"] if row["metric"] == "mrr@10"
+    }
     assert scores["untrained"] < scores["student"] < scores["teacher"]
     assert scores["teacher"] > 0.6
 
@@ -93,7 +109,10 @@ def test_the_tokenizers_library_alone_gives_the_ids_of_transformers_on_held_out_
 
     with (run / "corpus" / "heldout.jsonl").open(encoding="utf-8") as file:
         texts = [line for row in islice(file, 30) for line in json.loads(row)["text"].split("\n")]
-    raw, stock = Tokenizer.from_file(str(run / "export" / "tokenizer.json")), AutoTokenizer.from_pretrained(run / "export")
+    raw, stock = (
+        Tokenizer.from_file(str(run / "export" / "tokenizer.json")),
+        AutoTokenizer.from_pretrained(run / "export"),
+    )
     assert [encoding.ids for encoding in raw.encode_batch(texts)] == stock(texts)["input_ids"]
 
 
@@ -106,6 +125,8 @@ def test_the_whole_quickstart_keeps_three_quarters_of_its_teachers_mrr(tmp_path)
     # In ten minutes a slow machine reads half of the tokens.
     run = run_quickstart(tmp_path, every_thread=True, **{"distillation.minutes": "null"})
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    retention = {row["model"]: row["retention"] for row in report["evaluation"] if row["metric"] == "mrr@10"}
+    retention = {
+        row["model"]: row["retention"] for row in report["evaluation"] if row["metric"] == "mrr@10"
+    }
     assert retention["untrained"] < retention["initial"] < 0.5
     assert retention["student"] >= 0.75

@@ -8,14 +8,34 @@ from distill.corpus.cleaning import clean_text, content_hash, letter_share, spli
 
 # Free text with more of what cleaning and splitting look at than chance would bring.
 AWKWARD = st.sampled_from(
-    list(" \n\t\r.!?…\"'”’»«()[]–-。！？」』।॥؟aB9åक中ا\x00\x0b\x1c\x1f\x85\xa0\u00ad\u200b\u200c\u2028\ufeff\ufffd\ue000")
+    list(
+        " \n\t\r.!?…\"'”’»«()[]–-。！？」』।॥؟aB9åक中ا\x00\x0b\x1c\x1f\x85\xa0\u00ad\u200b\u200c\u2028\ufeff\ufffd\ue000"
+    )
 )
-TEXT = st.text() | st.text(AWKWARD) | st.lists(AWKWARD | st.sampled_from(["Hej. ", "a.\n", "Nej!” "])).map("".join)
+TEXT = (
+    st.text()
+    | st.text(AWKWARD)
+    | st.lists(AWKWARD | st.sampled_from(["Hej. ", "a.\n", "Nej!” "])).map("".join)
+)
 
 
 @pytest.mark.parametrize(
     "unwanted",
-    ["\x00", "\x07", "\x1b", "\x1c", "\x7f", "\x9f", "\u00ad", "\u200b", "\u2060", "\ufeff", "\ufffd", "\ue000", "\ud800"],
+    [
+        "\x00",
+        "\x07",
+        "\x1b",
+        "\x1c",
+        "\x7f",
+        "\x9f",
+        "\u00ad",
+        "\u200b",
+        "\u2060",
+        "\ufeff",
+        "\ufffd",
+        "\ue000",
+        "\ud800",
+    ],
 )
 def test_control_characters_soft_hyphens_and_marks_without_width_go(unwanted: str) -> None:
     assert clean_text(f"driv{unwanted}medel") == "drivmedel"
@@ -41,7 +61,10 @@ def test_a_line_over_again_goes() -> None:
 
 
 def test_a_line_that_is_mostly_not_letters_goes() -> None:
-    assert clean_text("Priset var 12 kronor.\n12 | 34 | 56 kr\n----", min_letters=0.5) == "Priset var 12 kronor."
+    assert (
+        clean_text("Priset var 12 kronor.\n12 | 34 | 56 kr\n----", min_letters=0.5)
+        == "Priset var 12 kronor."
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +85,8 @@ def test_prose_is_letters_in_every_script(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "share"), [("", 0.0), (" \n", 0.0), ("ab", 1.0), ("a1", 0.5), ("a 1 2 3", 0.25), ("e\u0301", 1.0)]
+    ("text", "share"),
+    [("", 0.0), (" \n", 0.0), ("ab", 1.0), ("a1", 0.5), ("a 1 2 3", 0.25), ("e\u0301", 1.0)],
 )
 def test_the_letter_share_counts_visible_characters(text: str, share: float) -> None:
     assert letter_share(text) == share
@@ -75,7 +99,9 @@ def test_cleaning_twice_is_cleaning_once(text: str, min_letters: float) -> None:
 
 
 @given(text=TEXT)
-def test_clean_text_can_be_encoded_and_has_no_blank_but_single_spaces_and_newlines(text: str) -> None:
+def test_clean_text_can_be_encoded_and_has_no_blank_but_single_spaces_and_newlines(
+    text: str,
+) -> None:
     clean = clean_text(text)
     clean.encode()
     assert all(character in " \n" for character in clean if character.isspace())
@@ -83,7 +109,8 @@ def test_clean_text_can_be_encoded_and_has_no_blank_but_single_spaces_and_newlin
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"), [("Hej  du", "hej\ndu ", True), ("STRASSE", "straße", True), ("Hej du", "Hejdu", False)]
+    ("one", "other", "same"),
+    [("Hej  du", "hej\ndu ", True), ("STRASSE", "straße", True), ("Hej du", "Hejdu", False)],
 )
 def test_the_content_hash_sees_neither_case_nor_blanks(one: str, other: str, same: bool) -> None:
     assert (content_hash(one) == content_hash(other)) is same
@@ -92,7 +119,13 @@ def test_the_content_hash_sees_neither_case_nor_blanks(one: str, other: str, sam
 @pytest.mark.parametrize(
     "sentences",
     [
-        ["Kungen kom till staden.", "Folket jublade!", "Varför då?", "Ingen visste…", "Det var 1939."],
+        [
+            "Kungen kom till staden.",
+            "Folket jublade!",
+            "Varför då?",
+            "Ingen visste…",
+            "Det var 1939.",
+        ],
         ["Han sa: ”Kom hit.”", "Sedan gick han."],
         ['"Är du där?"', '"Ja!"', "Så var det."],
         ["Det är sant (tror jag.)", "(Kanske.)", "»Nej.»", "– Jo."],
@@ -114,13 +147,19 @@ def test_scripts_without_blanks_are_split_without_blanks() -> None:
     assert split_sentences("他今天去市场。你呢？好！") == ["他今天去市场。", "你呢？", "好！"]
 
 
-@pytest.mark.parametrize("text", ["Vi ses kl. 10 hos dr. Ek, t.ex. i morgon.", "Av bl.a. A. B. Ek m.fl. i Sthlm."])
+@pytest.mark.parametrize(
+    "text", ["Vi ses kl. 10 hos dr. Ek, t.ex. i morgon.", "Av bl.a. A. B. Ek m.fl. i Sthlm."]
+)
 def test_an_abbreviation_costs_no_character(text: str) -> None:
     assert " ".join(split_sentences(text)) == text
 
 
 def test_a_line_that_is_a_sentence_is_not_split() -> None:
-    assert split_sentences("Hej. Du.\n\n a \nNej.", sentence_a_line=True) == ["Hej. Du.", "a", "Nej."]
+    assert split_sentences("Hej. Du.\n\n a \nNej.", sentence_a_line=True) == [
+        "Hej. Du.",
+        "a",
+        "Nej.",
+    ]
 
 
 @given(text=TEXT)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from distill.corpus.collect import CorpusResult, collect_corpus, split_documents
+from distill.corpus.collect import collect_corpus, split_documents
 from distill.corpus.documents import read_documents
 from distill.recipe import CorpusSection
+from distill.report.results.corpus import CorpusResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from tests.conftest import swedish_sentences
@@ -20,15 +21,30 @@ Make = Callable[..., CorpusResult]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Runs the stage into `tmp_path / name`; sources are paths below `tmp_path`, or whole dictionaries."""
+    """Runs the stage into `tmp_path / name`; sources are paths below `tmp_path`, or whole
+    dictionaries.
+    """
 
     def make(
-        *sources: str | dict[str, Any], name: str = "corpus", seed: int = 0, language: str | None = None, **section: Any
+        *sources: str | dict[str, Any],
+        name: str = "corpus",
+        seed: int = 0,
+        language: str | None = None,
+        **section: Any,
     ) -> CorpusResult:
         (tmp_path / name).mkdir()
-        given = [{"path": str(tmp_path / source)} if isinstance(source, str) else source for source in sources]
+        given = [
+            {"path": str(tmp_path / source)} if isinstance(source, str) else source
+            for source in sources
+        ]
         corpus = CorpusSection.model_validate({"sources": given, **section})
-        return collect_corpus(corpus, language=language, seed=seed, output=tmp_path / name, progress=Progress(quiet=True))
+        return collect_corpus(
+            corpus,
+            language=language,
+            seed=seed,
+            output=tmp_path / name,
+            progress=Progress(quiet=True),
+        )
 
     return make
 
@@ -44,7 +60,8 @@ def write_film(path: Path, text: str) -> None:
 
 def split(folder: Path) -> dict[str, list[str]]:
     return {
-        side: sorted(document.text for document in read_documents(folder / f"{side}.jsonl")) for side in ("train", "heldout")
+        side: sorted(document.text for document in read_documents(folder / f"{side}.jsonl"))
+        for side in ("train", "heldout")
     }
 
 
@@ -62,9 +79,15 @@ def test_every_document_is_on_one_side_and_cleaned(make: Make, tmp_path: Path) -
 def test_speech_and_intertitles_of_one_film_land_on_one_side(make: Make, tmp_path: Path) -> None:
     for number in range(12):
         for kind in ("speech", "intertitle"):
-            write_film(tmp_path / kind / str(1930 + number % 5) / f"SF{number}.srt", f"Film nummer {number} med {kind} i bild.")
+            write_film(
+                tmp_path / kind / str(1930 + number % 5) / f"SF{number}.srt",
+                f"Film nummer {number} med {kind} i bild.",
+            )
     make("speech/**/*.srt", "intertitle/**/*.srt", heldout=0.3)
-    numbers = {side: [text.split()[2] for text in texts] for side, texts in split(tmp_path / "corpus").items()}
+    numbers = {
+        side: [text.split()[2] for text in texts]
+        for side, texts in split(tmp_path / "corpus").items()
+    }
     assert not set(numbers["train"]) & set(numbers["heldout"])
     assert all(numbers[side].count(number) == 2 for side in numbers for number in numbers[side])
     assert len(numbers["heldout"]) == 2 * round(0.3 * 12)
@@ -93,7 +116,10 @@ def test_another_seed_holds_out_other_documents(make: Make, tmp_path: Path) -> N
     assert split(tmp_path / "one")["heldout"] != split(tmp_path / "other")["heldout"]
 
 
-@given(groups=st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=20), share=st.floats(0.001, 0.999))
+@given(
+    groups=st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=20),
+    share=st.floats(0.001, 0.999),
+)
 @settings(max_examples=50)
 def test_at_least_one_group_is_held_out_and_never_all(
     groups: list[int], share: float, tmp_path_factory: pytest.TempPathFactory
@@ -101,7 +127,10 @@ def test_at_least_one_group_is_held_out_and_never_all(
     if len(set(groups)) < 2:
         return
     folder = tmp_path_factory.mktemp("split")
-    rows = [json.dumps({"id": str(i), "text": str(i), "group": group}) + "\n" for i, group in enumerate(groups)]
+    rows = [
+        json.dumps({"id": str(i), "text": str(i), "group": group}) + "\n"
+        for i, group in enumerate(groups)
+    ]
     (folder / "all.jsonl").write_text("".join(rows), encoding="utf-8")
     heldout = split_documents(folder / "all.jsonl", dict.fromkeys(groups, 1), share, folder)
     sides = {
@@ -129,7 +158,9 @@ def test_a_document_that_was_there_before_is_dropped(make: Make, tmp_path: Path)
 
 
 def test_short_documents_and_those_without_letters_are_dropped(make: Make, tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "a.jsonl", [*swedish_sentences(10), "Hej.", "1234 5678 1234 5678 90", ""])
+    write_jsonl(
+        tmp_path / "a.jsonl", [*swedish_sentences(10), "Hej.", "1234 5678 1234 5678 90", ""]
+    )
     assert make("a.jsonl", min_characters=10).dropped == {"too short": 1, "no letters": 2}
 
 
@@ -137,7 +168,9 @@ def test_a_source_stops_at_max_bytes_and_the_next_goes_on(make: Make, tmp_path: 
     write_jsonl(tmp_path / "a.jsonl", [f"{number:03} åäö" * 10 for number in range(100)])
     write_jsonl(tmp_path / "b.jsonl", swedish_sentences(5))
     size = len(("000 åäö" * 10).encode())
-    result = make({"path": str(tmp_path / "a.jsonl"), "max_bytes": 3 * size - 1}, "b.jsonl", min_characters=1)
+    result = make(
+        {"path": str(tmp_path / "a.jsonl"), "max_bytes": 3 * size - 1}, "b.jsonl", min_characters=1
+    )
     assert [source["rows"] for source in result.sources] == [3, 5]
     assert result.sources[0]["bytes"] == 3 * size
 
@@ -150,13 +183,28 @@ def test_each_source_has_its_tally(make: Make, tmp_path: Path) -> None:
     write_film(tmp_path / "films" / "b.srt", "Folket jublade på torget.")
     licensed = {"path": str(tmp_path / "films" / "*.srt"), "licence": "cc-by-4.0"}
     first, second = make("a.jsonl", licensed, min_characters=1).sources
-    assert (first["name"], first["files"], first["rows"], first["lines"]) == ("a.jsonl", 1, 300, 301)
-    assert (first["invalid_json"], first["first_invalid"], first["licence"]) == (1, "a.jsonl, line 301", None)
+    assert (first["name"], first["files"], first["rows"], first["lines"]) == (
+        "a.jsonl",
+        1,
+        300,
+        301,
+    )
+    assert (first["invalid_json"], first["first_invalid"], first["licence"]) == (
+        1,
+        "a.jsonl, line 301",
+        None,
+    )
     assert (second["name"], second["files"], second["rows"], second["lines"]) == ("*.srt", 2, 2, 8)
-    assert (second["invalid_json"], second["first_invalid"], second["licence"]) == (0, None, "cc-by-4.0")
+    assert (second["invalid_json"], second["first_invalid"], second["licence"]) == (
+        0,
+        None,
+        "cc-by-4.0",
+    )
 
 
-def test_text_that_does_not_survive_cleaning_is_an_error_that_says_why(make: Make, tmp_path: Path) -> None:
+def test_text_that_does_not_survive_cleaning_is_an_error_that_says_why(
+    make: Make, tmp_path: Path
+) -> None:
     write_jsonl(tmp_path / "a.jsonl", ["12345678901234567890"] * 200)
     with pytest.raises(UserError, match="0 of 200 documents survive cleaning \\(200 no letters\\)"):
         make("a.jsonl")
@@ -165,29 +213,52 @@ def test_text_that_does_not_survive_cleaning_is_an_error_that_says_why(make: Mak
 def test_nothing_but_the_two_sides_is_left_in_the_folder(make: Make, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", swedish_sentences(10))
     make("a.jsonl")
-    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == ["heldout.jsonl", "train.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
+        "heldout.jsonl",
+        "train.jsonl",
+    ]
 
 
-ENGLISH = [f"The government proposes to raise the tax on fuel number {i} next year." for i in range(10)]
-SWEDISH = [f"Regeringen föreslår att skatten på drivmedel nummer {i} höjs nästa år." for i in range(30)]
+ENGLISH = [
+    f"The government proposes to raise the tax on fuel number {i} next year." for i in range(10)
+]
+SWEDISH = [
+    f"Regeringen föreslår att skatten på drivmedel nummer {i} höjs nästa år." for i in range(30)
+]
 
 
 def test_each_document_has_the_number_of_its_source(make: Make, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", SWEDISH)
     write_jsonl(tmp_path / "b.jsonl", ENGLISH)
     make("a.jsonl", "b.jsonl", heldout=0.2)
-    documents = [d for side in ("train", "heldout") for d in read_documents(tmp_path / "corpus" / f"{side}.jsonl")]
-    assert {document.text: document.source for document in documents} == dict.fromkeys(SWEDISH, 0) | dict.fromkeys(ENGLISH, 1)
+    documents = [
+        d
+        for side in ("train", "heldout")
+        for d in read_documents(tmp_path / "corpus" / f"{side}.jsonl")
+    ]
+    assert {document.text: document.source for document in documents} == dict.fromkeys(
+        SWEDISH, 0
+    ) | dict.fromkeys(ENGLISH, 1)
 
 
-def test_the_language_filter_leaves_documents_in_another_language_out_and_keeps_them_aside(make: Make, tmp_path: Path) -> None:
+def test_the_language_filter_leaves_documents_in_another_language_out_and_keeps_them_aside(
+    make: Make, tmp_path: Path
+) -> None:
     write_jsonl(tmp_path / "a.jsonl", [*SWEDISH, *ENGLISH])
     result = make("a.jsonl", language="sv", language_filter=True)
-    assert (result.documents, result.dropped, result.foreign_share) == (30, {"another language": 10}, 0.0)
-    assert [document.text for document in read_documents(tmp_path / "corpus" / "foreign.jsonl")] == ENGLISH
+    assert (result.documents, result.dropped, result.foreign_share) == (
+        30,
+        {"another language": 10},
+        0.0,
+    )
+    assert [
+        document.text for document in read_documents(tmp_path / "corpus" / "foreign.jsonl")
+    ] == ENGLISH
 
 
-def test_much_text_in_another_language_is_worth_a_warning_with_its_share(make: Make, tmp_path: Path) -> None:
+def test_much_text_in_another_language_is_worth_a_warning_with_its_share(
+    make: Make, tmp_path: Path
+) -> None:
     write_jsonl(tmp_path / "a.jsonl", [*SWEDISH, *ENGLISH])
     result = make("a.jsonl", language="sv")
     assert (result.documents, result.foreign_share) == (40, 0.25)
@@ -202,5 +273,7 @@ def test_a_language_that_the_identifier_does_not_know_has_no_share_and_cannot_be
     write_jsonl(tmp_path / "a.jsonl", SWEDISH)
     result = make("a.jsonl", language="fo")
     assert (result.foreign_share, result.warnings) == (None, [])
-    with pytest.raises(UserError, match=r"corpus.language_filter: the language identifier doesn't know 'fo'"):
+    with pytest.raises(
+        UserError, match=r"corpus.language_filter: the language identifier doesn't know 'fo'"
+    ):
         make("a.jsonl", name="again", language="fo", language_filter=True)

@@ -14,13 +14,17 @@ TEXTS = ["Kungen\nkom.", "å" * 50, "🐟", "", "fisk " * 20, "Ö"]
 def write(folder: Path) -> Path:
     file = folder / "documents.jsonl"
     rows = [{"id": str(i), "text": text, "source": i % 3} for i, text in enumerate(TEXTS)]
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    file.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return file
 
 
 @settings(max_examples=200)
 @given(size=st.integers(1, 900))
-def test_batches_of_any_size_give_every_document_once_and_in_order(size: int, tmp_path_factory) -> None:
+def test_batches_of_any_size_give_every_document_once_and_in_order(
+    size: int, tmp_path_factory
+) -> None:
     file = write(tmp_path_factory.getbasetemp())
     found = [pair for batch in document_batches(file, size) for pair in batch]
     assert found == [(i % 3, text) for i, text in enumerate(TEXTS)]

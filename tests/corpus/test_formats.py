@@ -23,7 +23,8 @@ def read(form: str, content: bytes, tally: Tally | None = None) -> list[Row]:
 def srt(*entries: str, first: int = 1, end: str = "\n\n") -> str:
     """Subtitles: each entry's lines under a number and a time."""
     return "\n\n".join(
-        f"{number}\n00:00:{number:02},000 --> 00:00:{number + 1:02},500\n{lines}" for number, lines in enumerate(entries, first)
+        f"{number}\n00:00:{number:02},000 --> 00:00:{number + 1:02},500\n{lines}"
+        for number, lines in enumerate(entries, first)
     ) + (end)
 
 
@@ -40,12 +41,17 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(form: str, chang
         "conllu": "# text = Ett.\n1\tEtt\t_\n\n# text = Två.\n1\tTvå\t_\n\n",
         "jsonl": '{"text": "Ett."}\n{"text": "Två."}\n',
     }[form]
-    changed = content.encode("utf-8-sig") if change == "bom" else content.replace("\n", "\r\n").encode()
+    changed = (
+        content.encode("utf-8-sig") if change == "bom" else content.replace("\n", "\r\n").encode()
+    )
     assert read(form, changed) == read(form, content.encode()) != []
 
 
 def test_jsonl_gives_the_objects_of_the_lines() -> None:
-    assert read("jsonl", '{"text": "Å", "n": 1}\n\n{"text": "Ö"}\n'.encode()) == [{"text": "Å", "n": 1}, {"text": "Ö"}]
+    assert read("jsonl", '{"text": "Å", "n": 1}\n\n{"text": "Ö"}\n'.encode()) == [
+        {"text": "Å", "n": 1},
+        {"text": "Ö"},
+    ]
 
 
 @pytest.mark.parametrize("line", ["[1, 2]", '"text"', "{", "null", "[" * 100_000, "1" * 5000])
@@ -121,7 +127,9 @@ def test_conllu_gives_a_row_a_file_with_a_line_a_sentence() -> None:
 
 
 def test_conllu_gives_a_row_a_document_where_documents_are_marked() -> None:
-    content = "# newdoc id = a\n# text = Ett.\n\n# text = Två.\n\n# newdoc id = b\n# text = Tre.\n\n"
+    content = (
+        "# newdoc id = a\n# text = Ett.\n\n# text = Två.\n\n# newdoc id = b\n# text = Tre.\n\n"
+    )
     assert read("conllu", content.encode()) == [{"text": "Ett.\nTvå."}, {"text": "Tre."}]
 
 
@@ -137,7 +145,18 @@ def test_no_bytes_whatever_make_a_reader_of_lines_raise(content: bytes, form: st
 @given(
     lines=st.lists(
         st.sampled_from(
-            [b"1", b"", b"00:00:01,000 --> 00:00:02,000", b"Hej", b"<i>", b"\xff", b"# text = a", b"# newdoc", b"{}", b"["]
+            [
+                b"1",
+                b"",
+                b"00:00:01,000 --> 00:00:02,000",
+                b"Hej",
+                b"<i>",
+                b"\xff",
+                b"# text = a",
+                b"# newdoc",
+                b"{}",
+                b"[",
+            ]
         )
     ),
     form=st.sampled_from(["txt", "jsonl", "srt", "conllu"]),
@@ -192,16 +211,26 @@ def test_a_few_unreadable_lines_are_left_out_and_tallied(tmp_path: Path) -> None
     assert tally.first_invalid == f"a.jsonl, line {len(lines) + 1}"
 
 
-@pytest.mark.parametrize(("form", "said"), [("txt", "not valid UTF-8"), ("jsonl", "not JSON objects")])
-def test_a_file_that_is_mostly_unreadable_is_an_error_that_names_the_first_place(form: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / f"latin.{form}").write_bytes("Räksmörgås\n".encode("latin-1" if form == "txt" else "utf-8") * 10)
-    with pytest.raises(UserError, match=f"10 of 10 lines are {said} \\(first: latin.{form}, line 1\\)"):
+@pytest.mark.parametrize(
+    ("form", "said"), [("txt", "not valid UTF-8"), ("jsonl", "not JSON objects")]
+)
+def test_a_file_that_is_mostly_unreadable_is_an_error_that_names_the_first_place(
+    form: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"latin.{form}").write_bytes(
+        "Räksmörgås\n".encode("latin-1" if form == "txt" else "utf-8") * 10
+    )
+    with pytest.raises(
+        UserError, match=f"10 of 10 lines are {said} \\(first: latin.{form}, line 1\\)"
+    ):
         list(read_source(Source(path=str(tmp_path / f"latin.{form}")), Tally()))
 
 
 def test_a_conllu_sentence_without_its_text_is_put_together_from_its_words():
     rows = b"1\tFisk\t_\t_\n2\tsimmar\t_\tSpaceAfter=No\n3\t.\t_\t_\n\n# text = Hav.\n1\tHav\t_\tSpaceAfter=No\n2\t.\t_\t_"
-    assert [row["text"] for row in READERS["conllu"](io.BytesIO(rows), Tally())] == ["Fisk simmar.\nHav."]
+    assert [row["text"] for row in READERS["conllu"](io.BytesIO(rows), Tally())] == [
+        "Fisk simmar.\nHav."
+    ]
 
 
 def test_an_srt_entry_that_follows_without_a_blank_line_leaves_no_number_in_the_text():

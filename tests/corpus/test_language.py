@@ -41,7 +41,8 @@ def test_norwegian_has_two_written_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "known"), [("sv", True), ("swe", True), ("th", True), ("fo", False), ("xx", False), ("", False)]
+    ("code", "known"),
+    [("sv", True), ("swe", True), ("th", True), ("fo", False), ("xx", False), ("", False)],
 )
 def test_languages_are_known_by_either_code(code: str, known: bool) -> None:
     assert LanguageIdentifier(code).knows is known

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 
 
 @pytest.fixture
-def teacher(tiny_teacher: Path) -> Teacher:
+def teacher(tiny_teacher: Path) -> LoadedModel:
     """The tiny teacher, anew for each test: the loop sets its precision and attention kernel."""
-    return load_teacher(str(tiny_teacher))
+    return load_with_tokenizer(str(tiny_teacher))

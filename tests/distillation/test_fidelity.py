@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from distill.distillation.criterion import Criterion
 from distill.distillation.fidelity import make_reference, measure_fidelity
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.models.heads import piece_bytes
 from distill.recipe import DistillationSection
 from distill.student.depth import keep_layers
@@ -21,12 +21,16 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def chunks(teacher: Teacher, tmp_path: Path) -> Chunks:
+def chunks(teacher: LoadedModel, tmp_path: Path) -> Chunks:
     texts = swedish_sentences(30)
-    return write_chunks(texts, teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+    return write_chunks(
+        texts, teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0
+    )
 
 
-def measure(student: PreTrainedModel, teacher: Teacher, chunks: Chunks, pooling: str = "mean") -> dict[str, float]:
+def measure(
+    student: PreTrainedModel, teacher: LoadedModel, chunks: Chunks, pooling: str = "mean"
+) -> dict[str, float]:
     layers = [student.config.num_hidden_layers]
     section = DistillationSection.model_validate({"objectives": {"hidden": 0, "embedding": 1}})
     criterion = Criterion(student, teacher.model, section, layers=layers, pooling=pooling, seed=0)
@@ -36,7 +40,9 @@ def measure(student: PreTrainedModel, teacher: Teacher, chunks: Chunks, pooling:
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_it_is_one_where_the_student_is_the_teacher(teacher: Teacher, chunks: Chunks, pooling: str) -> None:
+def test_it_is_one_where_the_student_is_the_teacher(
+    teacher: LoadedModel, chunks: Chunks, pooling: str
+) -> None:
     measured = measure(teacher.model, teacher, chunks, pooling)
     assert measured["objective"] == pytest.approx(0, abs=1e-4)
     assert measured["hidden_cosine"] == pytest.approx(1, abs=1e-5)
@@ -44,18 +50,30 @@ def test_it_is_one_where_the_student_is_the_teacher(teacher: Teacher, chunks: Ch
     assert measured["neighbour_agreement"] == 1
 
 
-def test_it_is_what_chunk_after_chunk_without_padding_gives(teacher: Teacher, chunks: Chunks) -> None:
+def test_it_is_what_chunk_after_chunk_without_padding_gives(
+    teacher: LoadedModel, chunks: Chunks
+) -> None:
     student = keep_layers(teacher.model, [1])
     with torch.no_grad():
         measured = measure(student, teacher, chunks)
         ids = [chunks.batch([row], 1)[0] for row in range(len(chunks))]
-        own, target = ([model(one).last_hidden_state[0] for one in ids] for model in (student, teacher.model))
+        own, target = (
+            [model(one).last_hidden_state[0] for one in ids] for model in (student, teacher.model)
+        )
     cosines = torch.cat([F.cosine_similarity(a, b) for a, b in zip(own, target, strict=True)])
     assert measured["hidden_cosine"] == pytest.approx(cosines.mean().item(), abs=1e-5)
-    pooled = [torch.stack([F.normalize(states.mean(0), dim=0) for states in side]) for side in (own, target)]
-    assert measured["pooled_cosine"] == pytest.approx((pooled[0] * pooled[1]).sum(-1).mean().item(), abs=1e-5)
+    pooled = [
+        torch.stack([F.normalize(states.mean(0), dim=0) for states in side])
+        for side in (own, target)
+    ]
+    assert measured["pooled_cosine"] == pytest.approx(
+        (pooled[0] * pooled[1]).sum(-1).mean().item(), abs=1e-5
+    )
     nearest = [
-        [max((i for i in range(len(side)) if i != j), key=lambda i: float(side[i] @ side[j])) for j in range(len(side))]
+        [
+            max((i for i in range(len(side)) if i != j), key=lambda i: float(side[i] @ side[j]))
+            for j in range(len(side))
+        ]
         for side in pooled
     ]
     agreement = sum(a == b for a, b in zip(*nearest, strict=True)) / len(chunks)
@@ -63,6 +81,14 @@ def test_it_is_what_chunk_after_chunk_without_padding_gives(teacher: Teacher, ch
     assert 0 < agreement < 1
 
 
-def test_a_single_chunk_can_be_measured(teacher: Teacher, tmp_path: Path) -> None:
-    one = write_chunks(["kung och ko"], teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+def test_a_single_chunk_can_be_measured(teacher: LoadedModel, tmp_path: Path) -> None:
+    one = write_chunks(
+        ["kung och ko"],
+        teacher.tokenizer,
+        tmp_path,
+        prefixes=[""],
+        chunk_words=(3, 9),
+        longest=60,
+        seed=0,
+    )
     assert measure(teacher.model, teacher, one)["hidden_cosine"] == pytest.approx(1, abs=1e-5)

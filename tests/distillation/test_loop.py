@@ -15,7 +15,7 @@ from distill.distillation import loop
 from distill.distillation.criterion import Criterion
 from distill.distillation.loop import distil
 from distill.distillation.states import States, find_projections
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import DistillationSection
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.interruption import Interruption
@@ -52,23 +52,33 @@ class StopAfter(Interruption):
 @pytest.fixture(scope="session")
 def chunks(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Chunks, Chunks]:
     """Chunks to train on, read more than twice by the runs below, and held-out ones."""
-    tokenizer = load_teacher(str(tiny_teacher)).tokenizer
+    tokenizer = load_with_tokenizer(str(tiny_teacher)).tokenizer
 
     def written(name: str, texts: list[str]) -> Chunks:
         folder = tmp_path_factory.mktemp(name)
-        return write_chunks(texts, tokenizer, folder, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+        return write_chunks(
+            texts, tokenizer, folder, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0
+        )
 
     return written("train", swedish_sentences(60, 1)), written("heldout", swedish_sentences(10, 2))
 
 
 def section(**values: Any) -> DistillationSection:
-    base = {"objectives": {"hidden": 1, "relations": 0.5, "embedding": 1}, "tokens": 4000, "batch_tokens": 160}
-    return DistillationSection.model_validate({**base, "precision": "float32", "validations": 3, **values})
+    base = {
+        "objectives": {"hidden": 1, "relations": 0.5, "embedding": 1},
+        "tokens": 4000,
+        "batch_tokens": 160,
+    }
+    return DistillationSection.model_validate(
+        {**base, "precision": "float32", "validations": 3, **values}
+    )
 
 
 @pytest.fixture
 def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> Train:
-    """Trains a student in this process, going on from the checkpoint under `name`: the student, the state and the log."""
+    """Trains a student in this process, going on from the checkpoint under `name`: the student, the
+    state and the log.
+    """
 
     def train(
         name: str = "checkpoint",
@@ -78,10 +88,15 @@ def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> 
         hidden_size: int | None = None,
         **values: Any,
     ) -> Any:
-        loaded = load_teacher(str(tiny_teacher))
+        loaded = load_with_tokenizer(str(tiny_teacher))
         teacher = loaded.model
         example = (torch.tensor([[0, 50, 2]]), torch.ones(1, 3, dtype=torch.long))
-        student = narrow(keep_layers(teacher, LAYERS), hidden_size=hidden_size, intermediate_size=None, example=example)
+        student = narrow(
+            keep_layers(teacher, LAYERS),
+            hidden_size=hidden_size,
+            intermediate_size=None,
+            example=example,
+        )
         if initial is not None:  # other weights to begin with, which a checkpoint must replace
             student = untrained_copy(student, initial)
         log: list[tuple[int, dict[str, float]]] = []
@@ -125,11 +140,15 @@ def test_training_lowers_the_loss_and_raises_fidelity(train: Train) -> None:
     assert last < 0.6 * first
     assert state.fidelity[-1]["hidden_cosine"] > state.fidelity[0]["hidden_cosine"]
     assert state.tokens >= 12_000
-    assert [step for step, metrics in log if "loss" in metrics] == list(range(10, state.step + 1, 10))
+    assert [step for step, metrics in log if "loss" in metrics] == list(
+        range(10, state.step + 1, 10)
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_stopped_after_any_checkpoint_and_resumed_it_ends_with_the_same_bits(train: Train, precision: str) -> None:
+def test_stopped_after_any_checkpoint_and_resumed_it_ends_with_the_same_bits(
+    train: Train, precision: str
+) -> None:
     whole = train("whole", precision=precision)
     steps = whole[1].step
     for stop in sorted({1, 2, 10, steps // 2, steps - 1, steps}):
@@ -148,7 +167,9 @@ def test_stopped_again_and_again_it_ends_with_the_same_bits(train: Train) -> Non
     assert_same_end(result, whole)
 
 
-def test_killed_between_two_checkpoints_it_ends_with_the_same_bits(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_two_checkpoints_it_ends_with_the_same_bits(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = train("whole")
     saves = []
 
@@ -178,23 +199,33 @@ def test_two_runs_of_one_seed_end_with_the_same_bits(train: Train) -> None:
 def test_validations_change_no_weight(train: Train) -> None:
     (with_them, state, _), (without, bare, _) = train("with"), train("without", validations=0)
     assert len(state.fidelity) == 4 and bare.fidelity == []
-    assert all(torch.equal(tensor, weights(without)[name]) for name, tensor in weights(with_them).items())
+    assert all(
+        torch.equal(tensor, weights(without)[name]) for name, tensor in weights(with_them).items()
+    )
 
 
 def test_a_time_limit_cuts_the_budget_and_is_otherwise_as_if_so_many_tokens_had_been_asked_for(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: [next(rehearsed) for _ in range(3)] and 2000 / 60)
+    monkeypatch.setattr(
+        loop,
+        "measure_rate",
+        lambda rehearsed, processes: [next(rehearsed) for _ in range(3)] and 2000 / 60,
+    )
     limited = train("limited", minutes=1, validations=0)
     assert limited[1].budget == 2000 <= limited[1].tokens < 2200
     assert_same_end(limited, train("asked", tokens=2000, validations=0))
 
 
-def test_a_budget_that_was_cut_holds_for_the_resumed_run_too(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_that_was_cut_holds_for_the_resumed_run_too(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
     whole = train("whole", minutes=1, validations=0)
     assert train("stopped", minutes=1, validations=0, stop_after=5) is None
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: pytest.fail("the budget is known"))
+    monkeypatch.setattr(
+        loop, "measure_rate", lambda rehearsed, processes: pytest.fail("the budget is known")
+    )
     assert_same_end(train("stopped", minutes=1, validations=0, initial=1), whole)
 
 
@@ -202,9 +233,13 @@ def test_a_budget_that_fits_into_the_minutes_is_left_alone(train: Train) -> None
     assert_same_end(train("limited", minutes=60), train("free"))
 
 
-def test_validations_take_their_share_of_the_minutes(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validations_take_their_share_of_the_minutes(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
-    clock = iter(range(0, 10**6, 5))  # whatever lies between two looks at the clock takes five seconds
+    clock = iter(
+        range(0, 10**6, 5)
+    )  # whatever lies between two looks at the clock takes five seconds
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
     assert train(minutes=1, validations=3)[1].budget == 1500
 
@@ -227,13 +262,15 @@ def test_each_objective_alone_is_lowered(train: Train, objective: str) -> None:
 def test_the_loss_is_the_weighed_sum_of_the_objectives(train: Train) -> None:
     _, state, _ = train()
     for entry in state.history:
-        assert entry["loss"] == pytest.approx(entry["hidden"] + 0.5 * entry["relations"] + entry["embedding"], rel=1e-6)
+        assert entry["loss"] == pytest.approx(
+            entry["hidden"] + 0.5 * entry["relations"] + entry["embedding"], rel=1e-6
+        )
 
 
 def test_the_teacher_is_not_trained_and_keeps_no_hooks(
     tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path
 ) -> None:
-    loaded = load_teacher(str(tiny_teacher))
+    loaded = load_with_tokenizer(str(tiny_teacher))
     teacher = loaded.model
     before, student = weights(teacher), keep_layers(teacher, LAYERS)
     distil(
@@ -252,7 +289,11 @@ def test_the_teacher_is_not_trained_and_keeps_no_hooks(
         log=lambda *_: None,
     )
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(teacher).items())
-    assert not any(module._forward_hooks for model in (teacher, student) for module in find_projections(model.base_model))
+    assert not any(
+        module._forward_hooks
+        for model in (teacher, student)
+        for module in find_projections(model.base_model)
+    )
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
@@ -266,7 +307,10 @@ def going_astray(monkeypatch: pytest.MonkeyPatch, value: float, at: Callable[[in
             return whole(self, own, *arguments)
         calls.append(own)
         bad = at(len(calls))
-        return {name: value_ * value if bad else value_ for name, value_ in whole(self, own, *arguments).items()}
+        return {
+            name: value_ * value if bad else value_
+            for name, value_ in whole(self, own, *arguments).items()
+        }
 
     monkeypatch.setattr(Criterion, "values", values)
 
@@ -293,8 +337,12 @@ def test_a_loss_that_is_not_finite_twice_names_the_batch_and_the_learning_rate(
     train: Train, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     going_astray(monkeypatch, value, lambda call: call >= 3)
-    message = f"at step 1 \\(epoch 1, batch 1, .* chunks\\) the loss is {value}.* for the second time; "
-    with pytest.raises(UserError, match=message + r"lower distillation.learning_rate \(now 0.0005\)"):
+    message = (
+        f"at step 1 \\(epoch 1, batch 1, .* chunks\\) the loss is {value}.* for the second time; "
+    )
+    with pytest.raises(
+        UserError, match=message + r"lower distillation.learning_rate \(now 0.0005\)"
+    ):
         train()
 
 
@@ -302,14 +350,20 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
-    monkeypatch.setattr(Criterion, "values", lambda self, own, *_: {"hidden": (own.last.sum() * 0).sqrt()})
+    monkeypatch.setattr(
+        Criterion, "values", lambda self, own, *_: {"hidden": (own.last.sum() * 0).sqrt()}
+    )
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: steps.append(1))
-    with pytest.raises(UserError, match=r"the loss is 0\.0 and its gradient's norm nan, for the second time"):
+    with pytest.raises(
+        UserError, match=r"the loss is 0\.0 and its gradient's norm nan, for the second time"
+    ):
         train(validations=0)
     assert not steps
 
 
-def test_a_narrower_student_learns_hidden_states_and_vectors_through_a_projection_that_is_thrown_away(train: Train) -> None:
+def test_a_narrower_student_learns_hidden_states_and_vectors_through_a_projection_that_is_thrown_away(
+    train: Train,
+) -> None:
     student, state, _ = train(hidden_size=16, tokens=8000, objectives={"hidden": 1, "embedding": 1})
     first, last = state.history[0], state.history[-1]
     assert last["hidden"] < first["hidden"]
@@ -327,22 +381,31 @@ def test_stopped_and_resumed_the_projection_goes_on_too(train: Train) -> None:
 
 
 def test_under_relations_the_student_may_be_narrower_than_the_teacher(train: Train) -> None:
-    _, state, _ = train(hidden_size=16, objectives={"hidden": 0, "relations": 1}, tokens=8000, validations=0)
+    _, state, _ = train(
+        hidden_size=16, objectives={"hidden": 0, "relations": 1}, tokens=8000, validations=0
+    )
     assert state.history[-1]["relations"] < state.history[0]["relations"]
 
 
-@pytest.mark.parametrize("objectives", [{"hidden": 1, "relations": 1}, {"hidden": 1, "attention": 1}])
-def test_a_batch_in_parts_has_the_losses_of_a_whole_one(train: Train, objectives: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "objectives", [{"hidden": 1, "relations": 1}, {"hidden": 1, "attention": 1}]
+)
+def test_a_batch_in_parts_has_the_losses_of_a_whole_one(
+    train: Train, objectives: dict[str, float]
+) -> None:
     # The teacher's own layers have so little left to learn here that float32's rounding would show.
     whole, parts = (
-        train(name, objectives=objectives, micro_batch_tokens=size, initial=1) for name, size in (("w", None), ("p", 60))
+        train(name, objectives=objectives, micro_batch_tokens=size, initial=1)
+        for name, size in (("w", None), ("p", 60))
     )
     assert [entry["loss"] for entry in parts[1].history] == pytest.approx(
         [entry["loss"] for entry in whole[1].history], rel=1e-5
     )
 
 
-def test_the_student_ends_as_it_validated_best(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_student_ends_as_it_validated_best(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen, objectives = [], iter([3.0, 1.0, 2.0, 2.0])
 
     def measured(criterion: Criterion, *_: Any) -> dict[str, float]:
@@ -356,7 +419,9 @@ def test_the_student_ends_as_it_validated_best(train: Train, monkeypatch: pytest
 
 
 def test_a_student_that_stalls_is_stopped(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "measure_fidelity", lambda *_: {"objective": 1.0, "neighbour_agreement": 1.0})
+    monkeypatch.setattr(
+        loop, "measure_fidelity", lambda *_: {"objective": 1.0, "neighbour_agreement": 1.0}
+    )
     _, state, _ = train(patience=2, validations=8)
     assert len(state.fidelity) == 3
     assert state.tokens < state.budget / 2
@@ -366,7 +431,8 @@ def test_a_cached_teacher_teaches_the_same(train: Train, tmp_path: Path) -> None
     whole, cached = train("whole", tokens=8000), train("cached", tokens=8000, cache_teacher=True)
     assert (tmp_path / "teacher" / "states.raw").stat().st_size > 0
     losses = [[entry["loss"] for entry in run[1].history] for run in (whole, cached)]
-    # Batches of other shapes round otherwise, and late losses are small differences: a share of the first one's size.
+    # Batches of other shapes round otherwise, and late losses are small differences: a share of the
+    # first one's size.
     assert losses[1] == pytest.approx(losses[0], rel=1e-3, abs=5e-3 * losses[0][0])
 
 
@@ -375,13 +441,15 @@ def test_a_text_that_is_read_once_is_not_cached(train: Train, tmp_path: Path) ->
     assert not (tmp_path / "teacher").exists()
 
 
-@pytest.mark.parametrize(("kind", "precision"), [("kl", "float32"), ("mse", "float32"), ("kl", "bfloat16")])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [("kl", "float32"), ("mse", "float32"), ("kl", "bfloat16")]
+)
 def test_a_student_with_a_head_learns_logits_and_pieces_and_tells_its_bits_per_byte(
     tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path, kind: str, precision: str
 ) -> None:
     from transformers import XLMRobertaForMaskedLM
 
-    teacher = load_teacher(str(tiny_teacher))
+    teacher = load_with_tokenizer(str(tiny_teacher))
     torch.manual_seed(0)
     headed = XLMRobertaForMaskedLM(teacher.model.config).eval()
     student = keep_layers(headed, LAYERS)
@@ -392,7 +460,12 @@ def test_a_student_with_a_head_learns_logits_and_pieces_and_tells_its_bits_per_b
         layers=LAYERS,
         chunks=chunks[0],
         heldout=chunks[1],
-        section=section(objectives={"hidden": 0, "logits": 1, "mlm": 1}, logits=kind, precision=precision, tokens=12_000),
+        section=section(
+            objectives={"hidden": 0, "logits": 1, "mlm": 1},
+            logits=kind,
+            precision=precision,
+            tokens=12_000,
+        ),
         pooling="mean",
         seed=0,
         checkpoint=tmp_path / "checkpoint",
@@ -414,7 +487,9 @@ def test_the_learning_rate_lies_between_zero_and_its_highest(share: float, warmu
 
 
 @given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)), warmup=st.floats(0.01, 0.99))
-def test_the_learning_rate_rises_through_the_warm_up_and_falls_after_it(shares: tuple[float, float], warmup: float) -> None:
+def test_the_learning_rate_rises_through_the_warm_up_and_falls_after_it(
+    shares: tuple[float, float], warmup: float
+) -> None:
     low, high = sorted(shares)
     before, after = (learning_rate_at(share, section(warmup=warmup)) for share in (low, high))
     if high < warmup:
@@ -435,7 +510,9 @@ def test_the_learning_rate_rises_through_the_warm_up_and_falls_after_it(shares: 
         (0.5, 0.0, RATE / 2),
     ],
 )
-def test_the_learning_rate_is_linear_on_both_sides(share: float, warmup: float, expected: float) -> None:
+def test_the_learning_rate_is_linear_on_both_sides(
+    share: float, warmup: float, expected: float
+) -> None:
     assert learning_rate_at(share, section(warmup=warmup)) == pytest.approx(expected)
 
 
@@ -443,10 +520,12 @@ def test_the_first_step_has_some_learning_rate() -> None:
     assert learning_rate_at(0, section(warmup=0.1)) > 0
 
 
-def test_matrices_alone_decay(teacher: Teacher) -> None:
+def test_matrices_alone_decay(teacher: LoadedModel) -> None:
     decaying, others = parameter_groups(teacher.model, 0.1)
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     names = {id(parameter): name for name, parameter in teacher.model.named_parameters()}
     assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in others["params"])  # type: ignore[attr-defined]
-    assert not any("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decaying["params"])  # type: ignore[attr-defined]
+    assert not any(
+        "bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decaying["params"]
+    )  # type: ignore[attr-defined]
     assert len(decaying["params"]) + len(others["params"]) == len(names)  # type: ignore[arg-type]

@@ -28,9 +28,11 @@ MASK = torch.tensor([[1] * length + [0] * (5 - length) for length in (5, 3, 1)])
 BATCHES, LENGTH = 3, 5
 
 seeds = st.integers(0, 2**31)
-masks = st.lists(st.lists(st.booleans(), min_size=LENGTH, max_size=LENGTH).filter(any), min_size=BATCHES, max_size=BATCHES).map(
-    lambda rows: torch.tensor(rows).long()
-)
+masks = st.lists(
+    st.lists(st.booleans(), min_size=LENGTH, max_size=LENGTH).filter(any),
+    min_size=BATCHES,
+    max_size=BATCHES,
+).map(lambda rows: torch.tensor(rows).long())
 """Padding anywhere in a row, with one token at least."""
 few = settings(max_examples=25)
 
@@ -41,13 +43,18 @@ def random_states(seed: int, width: int = 8, count: int = 3, scale: float = 1.0)
 
 
 def random_logits(seed: int, masked: int = 6, pieces: int = 11) -> tuple[Tensor, Tensor]:
-    student, teacher = 3 * torch.randn(2, masked, pieces, generator=torch.Generator().manual_seed(seed))
+    student, teacher = 3 * torch.randn(
+        2, masked, pieces, generator=torch.Generator().manual_seed(seed)
+    )
     return student, teacher
 
 
 def random_attentions(seed: int, heads: int = 2, count: int = 2) -> list[Tensor]:
     draw = torch.Generator().manual_seed(seed)
-    return [torch.randn(BATCHES, heads, LENGTH, LENGTH, generator=draw).softmax(-1) for _ in range(count)]
+    return [
+        torch.randn(BATCHES, heads, LENGTH, LENGTH, generator=draw).softmax(-1)
+        for _ in range(count)
+    ]
 
 
 def doubles(tensor: Tensor) -> np.ndarray:
@@ -70,12 +77,15 @@ def rows_of(states: Tensor, mask: Tensor) -> list[np.ndarray]:
 
 def hidden_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> float:
     pairs = [
-        (np.concatenate(rows_of(s, mask)), np.concatenate(rows_of(t, mask))) for s, t in zip(student, teacher, strict=True)
+        (np.concatenate(rows_of(s, mask)), np.concatenate(rows_of(t, mask)))
+        for s, t in zip(student, teacher, strict=True)
     ]
     return float(np.mean([((s - t) ** 2).sum() / ((t - t.mean(0)) ** 2).sum() for s, t in pairs]))
 
 
-def relations_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor, heads: int) -> float:
+def relations_by_hand(
+    student: list[Tensor], teacher: list[Tensor], mask: Tensor, heads: int
+) -> float:
     def scores(tokens: np.ndarray) -> list[np.ndarray]:
         return [head @ head.T / np.sqrt(head.shape[1]) for head in np.split(tokens, heads, axis=1)]
 
@@ -89,9 +99,13 @@ def relations_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor
 
 
 def embedding_by_hand(student: Tensor, teacher: Tensor) -> float:
-    own, target = (doubles(v) / np.linalg.norm(doubles(v), axis=1, keepdims=True) for v in (student, teacher))
+    own, target = (
+        doubles(v) / np.linalg.norm(doubles(v), axis=1, keepdims=True) for v in (student, teacher)
+    )
     others = ~np.eye(len(own), dtype=bool)
-    ranked = [(v @ v.T / SIMILARITY_TEMPERATURE)[others].reshape(len(own), -1) for v in (target, own)]
+    ranked = [
+        (v @ v.T / SIMILARITY_TEMPERATURE)[others].reshape(len(own), -1) for v in (target, own)
+    ]
     return float((1 - (own * target).sum(1)).mean() + divergence(*ranked).mean())
 
 
@@ -99,16 +113,25 @@ def attention_by_hand(student: list[Tensor], teacher: list[Tensor], mask: Tensor
     layers = []
     for s, t in zip(student, teacher, strict=True):
         real = [kept.numpy() == 1 for kept in mask]
-        squares = [((doubles(a) - doubles(b)) ** 2)[:, kept][:, :, kept] for a, b, kept in zip(s, t, real, strict=True)]
-        layers.append(np.concatenate([square.mean((0, 2)) for square in squares]).mean())  # over heads and keys, then queries
+        squares = [
+            ((doubles(a) - doubles(b)) ** 2)[:, kept][:, :, kept]
+            for a, b, kept in zip(s, t, real, strict=True)
+        ]
+        layers.append(
+            np.concatenate([square.mean((0, 2)) for square in squares]).mean()
+        )  # over heads and keys, then queries
     return float(np.mean(layers))
 
 
 @few
 @given(seeds, masks.filter(lambda mask: mask.sum() > 1), st.sampled_from([0.1, 1.0, 30.0]))
-def test_hidden_loss_is_the_error_as_a_share_of_the_teachers_variance(seed: int, mask: Tensor, scale: float) -> None:
+def test_hidden_loss_is_the_error_as_a_share_of_the_teachers_variance(
+    seed: int, mask: Tensor, scale: float
+) -> None:
     student, teacher = random_states(seed), random_states(seed + 1, scale=scale)
-    assert hidden_loss(student, teacher, mask).item() == pytest.approx(hidden_by_hand(student, teacher, mask), **CLOSE)
+    assert hidden_loss(student, teacher, mask).item() == pytest.approx(
+        hidden_by_hand(student, teacher, mask), **CLOSE
+    )
 
 
 def test_hidden_loss_takes_the_variances_that_it_is_given() -> None:
@@ -118,7 +141,9 @@ def test_hidden_loss_takes_the_variances_that_it_is_given() -> None:
         for s, t in zip(student, teacher, strict=True)
     ]
     expected = np.mean(np.array(errors) / [2.0, 3.0, 5.0])
-    assert hidden_loss(student, teacher, MASK, [2.0, 3.0, 5.0]).item() == pytest.approx(expected, **CLOSE)
+    assert hidden_loss(student, teacher, MASK, [2.0, 3.0, 5.0]).item() == pytest.approx(
+        expected, **CLOSE
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1e2])
@@ -129,7 +154,9 @@ def test_hidden_loss_does_not_depend_on_the_scale_of_the_states(scale: float) ->
 
 
 @few
-@given(seeds, masks, st.sampled_from([1, 2, 4]), st.sampled_from([(8, 8), (8, 16), (16, 8), (4, 12)]))
+@given(
+    seeds, masks, st.sampled_from([1, 2, 4]), st.sampled_from([(8, 8), (8, 16), (16, 8), (4, 12)])
+)
 def test_relation_loss_is_the_divergence_of_the_relations_whatever_the_widths(
     seed: int, mask: Tensor, heads: int, widths: tuple[int, int]
 ) -> None:
@@ -140,16 +167,22 @@ def test_relation_loss_is_the_divergence_of_the_relations_whatever_the_widths(
 
 def test_relation_loss_diverges_from_the_teacher_to_the_student_and_not_the_other_way() -> None:
     one, other = random_states(0), random_states(1)
-    assert relation_loss(one, other, MASK, 2).item() != pytest.approx(relation_loss(other, one, MASK, 2).item(), rel=1e-3)
+    assert relation_loss(one, other, MASK, 2).item() != pytest.approx(
+        relation_loss(other, one, MASK, 2).item(), rel=1e-3
+    )
 
 
 @few
 @given(seeds, st.integers(3, 8))
-def test_embedding_loss_is_the_cosine_distance_and_the_divergence_of_the_similarities(seed: int, count: int) -> None:
+def test_embedding_loss_is_the_cosine_distance_and_the_divergence_of_the_similarities(
+    seed: int, count: int
+) -> None:
     draw = torch.Generator().manual_seed(seed)
     teacher = torch.randn(count, 8, generator=draw) + 3  # like E5's, all close together
     student = teacher + 0.3 * torch.randn(count, 8, generator=draw)
-    assert embedding_loss(student, teacher).item() == pytest.approx(embedding_by_hand(student, teacher), **CLOSE)
+    assert embedding_loss(student, teacher).item() == pytest.approx(
+        embedding_by_hand(student, teacher), **CLOSE
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -162,23 +195,32 @@ def test_embedding_loss_of_one_or_two_vectors_is_the_cosine_distance_alone(count
 
 def test_embedding_loss_does_not_see_the_length_of_the_vectors() -> None:
     student, teacher = random_states(0)[0][:, 0], random_states(1)[0][:, 0]
-    assert embedding_loss(student * 7, teacher / 7).item() == pytest.approx(embedding_loss(student, teacher).item(), rel=1e-4)
+    assert embedding_loss(student * 7, teacher / 7).item() == pytest.approx(
+        embedding_loss(student, teacher).item(), rel=1e-4
+    )
 
 
 @few
 @given(seeds, masks)
-def test_attention_loss_is_the_mean_squared_error_over_heads_and_real_tokens(seed: int, mask: Tensor) -> None:
+def test_attention_loss_is_the_mean_squared_error_over_heads_and_real_tokens(
+    seed: int, mask: Tensor
+) -> None:
     student, teacher = random_attentions(seed), random_attentions(seed + 1)
-    assert attention_loss(student, teacher, mask).item() == pytest.approx(attention_by_hand(student, teacher, mask), **CLOSE)
+    assert attention_loss(student, teacher, mask).item() == pytest.approx(
+        attention_by_hand(student, teacher, mask), **CLOSE
+    )
 
 
 def test_attention_loss_of_two_parts_adds_up_to_the_wholes_by_their_tokens() -> None:
     student, teacher = random_attentions(0), random_attentions(1)
     parts = [
-        attention_loss([s[rows] for s in student], [t[rows] for t in teacher], MASK[rows]).item() * MASK[rows].sum().item()
+        attention_loss([s[rows] for s in student], [t[rows] for t in teacher], MASK[rows]).item()
+        * MASK[rows].sum().item()
         for rows in (slice(0, 1), slice(1, 3))
     ]
-    assert attention_loss(student, teacher, MASK).item() == pytest.approx(sum(parts) / MASK.sum().item(), **CLOSE)
+    assert attention_loss(student, teacher, MASK).item() == pytest.approx(
+        sum(parts) / MASK.sum().item(), **CLOSE
+    )
 
 
 def test_attention_loss_ignores_infinite_scores_on_padding() -> None:
@@ -197,44 +239,71 @@ def test_attention_loss_ignores_infinite_scores_on_padding() -> None:
     ("student", "teacher", "message"),
     [
         ([], [], "attentions of 0 student layers"),
-        (random_attentions(0), random_attentions(1)[:1], "2 student layers can't be compared with those of 1"),
-        (random_attentions(0, heads=2), random_attentions(1, heads=4), "the student has 2 heads, the teacher 4"),
+        (
+            random_attentions(0),
+            random_attentions(1)[:1],
+            "2 student layers can't be compared with those of 1",
+        ),
+        (
+            random_attentions(0, heads=2),
+            random_attentions(1, heads=4),
+            "the student has 2 heads, the teacher 4",
+        ),
     ],
 )
-def test_attention_loss_refuses_what_cannot_be_compared(student: list[Tensor], teacher: list[Tensor], message: str) -> None:
+def test_attention_loss_refuses_what_cannot_be_compared(
+    student: list[Tensor], teacher: list[Tensor], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         attention_loss(student, teacher, MASK)
 
 
 @few
 @given(seeds, st.sampled_from([0.5, 1.0, 2.0, 8.0]))
-def test_logit_loss_is_the_divergence_at_the_temperature_times_its_square(seed: int, temperature: float) -> None:
+def test_logit_loss_is_the_divergence_at_the_temperature_times_its_square(
+    seed: int, temperature: float
+) -> None:
     student, teacher = random_logits(seed)
-    expected = divergence(doubles(teacher) / temperature, doubles(student) / temperature).mean() * temperature**2
-    assert logit_loss(student, teacher, kind="kl", temperature=temperature).item() == pytest.approx(expected, **CLOSE)
+    expected = (
+        divergence(doubles(teacher) / temperature, doubles(student) / temperature).mean()
+        * temperature**2
+    )
+    assert logit_loss(student, teacher, kind="kl", temperature=temperature).item() == pytest.approx(
+        expected, **CLOSE
+    )
 
 
 @few
 @given(seeds)
 def test_logit_loss_is_the_squared_error_of_centred_logits(seed: int) -> None:
     student, teacher = random_logits(seed)
-    own, target = (doubles(logits) - doubles(logits).mean(1, keepdims=True) for logits in (student, teacher))
+    own, target = (
+        doubles(logits) - doubles(logits).mean(1, keepdims=True) for logits in (student, teacher)
+    )
     expected = ((own - target) ** 2).mean()
-    assert logit_loss(student, teacher, kind="mse", temperature=2.0).item() == pytest.approx(expected, **CLOSE)
+    assert logit_loss(student, teacher, kind="mse", temperature=2.0).item() == pytest.approx(
+        expected, **CLOSE
+    )
 
 
 @pytest.mark.parametrize("kind", ["kl", "mse"])
 def test_a_constant_added_to_all_logits_of_a_position_changes_nothing(kind: Any) -> None:
     student, teacher = random_logits(0)
-    shifted = logit_loss(student + torch.arange(6.0)[:, None], teacher - 4, kind=kind, temperature=2.0)
-    assert shifted.item() == pytest.approx(logit_loss(student, teacher, kind=kind, temperature=2.0).item(), **CLOSE)
+    shifted = logit_loss(
+        student + torch.arange(6.0)[:, None], teacher - 4, kind=kind, temperature=2.0
+    )
+    assert shifted.item() == pytest.approx(
+        logit_loss(student, teacher, kind=kind, temperature=2.0).item(), **CLOSE
+    )
 
 
 def test_at_a_high_temperature_the_divergence_is_half_the_squared_error() -> None:
     student, teacher = (logits.double() for logits in random_logits(0))
     divergence_then = logit_loss(student, teacher, kind="kl", temperature=100.0).item()
     # Float32 keeps three digits of a divergence this small, and the limit is off by about 1/T.
-    assert divergence_then == pytest.approx(logit_loss(student, teacher, kind="mse", temperature=1.0).item() / 2, rel=0.03)
+    assert divergence_then == pytest.approx(
+        logit_loss(student, teacher, kind="mse", temperature=1.0).item() / 2, rel=0.03
+    )
 
 
 @few
@@ -255,7 +324,9 @@ def test_mlm_loss_is_the_cross_entropy_of_the_masked_pieces(seed: int) -> None:
     ],
     ids=["kl", "mse", "mlm"],
 )
-def test_where_nothing_is_masked_the_loss_is_zero_with_a_gradient(loss: Callable[[Tensor], Tensor]) -> None:
+def test_where_nothing_is_masked_the_loss_is_zero_with_a_gradient(
+    loss: Callable[[Tensor], Tensor],
+) -> None:
     weights = torch.ones(4, 11, requires_grad=True)
     value = loss(torch.zeros(0, 4) @ weights)
     value.backward()  # type: ignore[no-untyped-call]
@@ -268,9 +339,15 @@ STATES: dict[str, Callable[[list[Tensor], list[Tensor]], Tensor]] = {
     "hidden": lambda own, target: hidden_loss(own, target, MASK),
     "relations": lambda own, target: relation_loss(own, target, MASK, 2),
     "embedding": lambda own, target: embedding_loss(own[0][:, 0], target[0][:, 0]),
-    "attention": lambda own, target: attention_loss(_as_attentions(own), _as_attentions(target), MASK),
-    "kl": lambda own, target: logit_loss(own[0][MASK == 1], target[0][MASK == 1], kind="kl", temperature=2.0),
-    "mse": lambda own, target: logit_loss(own[0][MASK == 1], target[0][MASK == 1], kind="mse", temperature=2.0),
+    "attention": lambda own, target: attention_loss(
+        _as_attentions(own), _as_attentions(target), MASK
+    ),
+    "kl": lambda own, target: logit_loss(
+        own[0][MASK == 1], target[0][MASK == 1], kind="kl", temperature=2.0
+    ),
+    "mse": lambda own, target: logit_loss(
+        own[0][MASK == 1], target[0][MASK == 1], kind="mse", temperature=2.0
+    ),
     "mlm": lambda own, target: mlm_loss(own[0][MASK == 1], target[0][MASK == 1].argmax(-1)),
 }
 every_objective = pytest.mark.parametrize("name", STATES)
@@ -340,7 +417,9 @@ def test_a_projector_maps_each_layer_and_the_pooled_state_by_a_matrix_of_its_own
     mapped = [*own(states), own.map_pooled(states[-1])]
     matrices = [*own.layers, own.pooled]
     for found, layer, matrix in zip(mapped, [*states, states[-1]], matrices, strict=True):
-        assert found.detach().numpy() == pytest.approx(doubles(layer) @ doubles(matrix).T, rel=1e-4, abs=1e-5)
+        assert found.detach().numpy() == pytest.approx(
+            doubles(layer) @ doubles(matrix).T, rel=1e-4, abs=1e-5
+        )
     assert len({matrix[0, 0].item() for matrix in matrices}) == 4
 
 
@@ -349,7 +428,9 @@ def test_a_projector_begins_by_keeping_lengths_and_angles() -> None:
         assert (matrix.T @ matrix).detach().numpy() == pytest.approx(np.eye(8), abs=1e-5)
 
 
-def test_a_projector_is_the_same_for_the_same_seed_and_leaves_the_global_random_state_alone() -> None:
+def test_a_projector_is_the_same_for_the_same_seed_and_leaves_the_global_random_state_alone() -> (
+    None
+):
     before = torch.get_rng_state()
     one, same, other = projector(1), projector(1), projector(2)
     assert torch.equal(torch.get_rng_state(), before)
@@ -360,7 +441,9 @@ def test_a_projector_is_the_same_for_the_same_seed_and_leaves_the_global_random_
 def test_every_matrix_of_a_projector_learns() -> None:
     own, states = projector(), random_states(0)
     (sum(layer.sum() for layer in own(states)) + own.map_pooled(states[-1]).sum()).backward()
-    assert all(matrix.grad is not None and matrix.grad.abs().sum() > 0 for matrix in own.parameters())
+    assert all(
+        matrix.grad is not None and matrix.grad.abs().sum() > 0 for matrix in own.parameters()
+    )
 
 
 def test_states_of_equal_width_need_no_projector() -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from distill.distillation.train import DistillationResult, distil_student
-from distill.models import load_teacher
+from distill.distillation.train import distil_student
+from distill.models import load_with_tokenizer
 from distill.recipe import DistillationSection, TeacherSection
+from distill.report.results.distillation import DistillationResult
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
@@ -26,15 +27,28 @@ TEXTS = [" ".join(swedish_sentences(4, seed)) for seed in range(30)]
 
 @pytest.fixture
 def run_stage(tiny_teacher: Path, tmp_path: Path) -> Run:
-    def run_stage(name: str = "out", interruption: Interruption | None = None, texts: Any = TEXTS, **values: Any) -> Any:
-        teacher = load_teacher(str(tiny_teacher))
-        given = {"tokens": 3000, "batch_tokens": 200, "chunk_words": (3, 20), "precision": "float32", "validations": 2}
+    def run_stage(
+        name: str = "out",
+        interruption: Interruption | None = None,
+        texts: Any = TEXTS,
+        **values: Any,
+    ) -> Any:
+        teacher = load_with_tokenizer(str(tiny_teacher))
+        given = {
+            "tokens": 3000,
+            "batch_tokens": 200,
+            "chunk_words": (3, 20),
+            "precision": "float32",
+            "validations": 2,
+        }
         prefixes = {"query": "query: ", "passage": "passage: "}
         (tmp_path / name).mkdir(exist_ok=True)
         return distil_student(
             DistillationSection.model_validate({**given, **values}),
             teacher=teacher,
-            teacher_section=TeacherSection.model_validate({"model": str(tiny_teacher), "prefixes": prefixes}),
+            teacher_section=TeacherSection.model_validate(
+                {"model": str(tiny_teacher), "prefixes": prefixes}
+            ),
             student=keep_layers(teacher.model, [2, 4]),
             layers=[2, 4],
             texts=texts,
@@ -49,12 +63,18 @@ def run_stage(tiny_teacher: Path, tmp_path: Path) -> Run:
     return run_stage
 
 
-def test_a_stock_student_and_the_history_are_all_that_is_left(run_stage: Run, tmp_path: Path) -> None:
+def test_a_stock_student_and_the_history_are_all_that_is_left(
+    run_stage: Run, tmp_path: Path
+) -> None:
     result = run_stage()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["history.json", "model"]
-    model, tokenizer = (auto.from_pretrained(tmp_path / "out" / "model") for auto in (AutoModel, AutoTokenizer))
+    model, tokenizer = (
+        auto.from_pretrained(tmp_path / "out" / "model") for auto in (AutoModel, AutoTokenizer)
+    )
     assert model.config.num_hidden_layers == 2
-    assert torch.isfinite(model(**tokenizer("kung och ko", return_tensors="pt")).last_hidden_state).all()
+    assert torch.isfinite(
+        model(**tokenizer("kung och ko", return_tensors="pt")).last_hidden_state
+    ).all()
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["fidelity"] == result.fidelity
     assert history["losses"]
@@ -83,12 +103,21 @@ def test_cut_off_and_started_again_it_leaves_the_same_student_without_reading_th
 
     resumed = run_stage("stopped", texts=unread())
     assert resumed.resumed_from == 4
-    assert (resumed.tokens, resumed.final_loss, resumed.fidelity) == (whole.tokens, whole.final_loss, whole.fidelity)
-    one, other = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped"))
+    assert (resumed.tokens, resumed.final_loss, resumed.fidelity) == (
+        whole.tokens,
+        whole.final_loss,
+        whole.fidelity,
+    )
+    one, other = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("whole", "stopped")
+    )
     assert one == other
 
 
-def test_the_saved_student_names_no_attention_kernel_of_the_training(run_stage: Run, tmp_path: Path) -> None:
+def test_the_saved_student_names_no_attention_kernel_of_the_training(
+    run_stage: Run, tmp_path: Path
+) -> None:
     run_stage()
     assert "eager" not in (tmp_path / "out" / "model" / "config.json").read_text()
 
@@ -100,12 +129,18 @@ def test_the_saved_student_names_no_attention_kernel_of_the_training(run_stage: 
         ({"objectives": {"hidden": 1.0}, "chunk_words": (3, 20), "block_tokens": 16}, False),
         ({"objectives": {"embedding": 1.0}, "chunk_words": None, "block_tokens": 16}, False),
     ],
-    ids=["blocks by default", "chunks where the recipe says so", "chunks for the embedding objective"],
+    ids=[
+        "blocks by default",
+        "chunks where the recipe says so",
+        "chunks for the embedding objective",
+    ],
 )
 def test_text_is_packed_into_blocks_or_cut_into_chunks(
     run_stage: Run, tmp_path: Path, values: dict[str, Any], packed: bool
 ) -> None:
     with pytest.raises(Interrupted):
         run_stage(interruption=StopAfter(1), **values)
-    *lengths, _ = open_chunks(tmp_path / "out" / "train").lengths.tolist()  # the last block takes what is left
+    *lengths, _ = open_chunks(
+        tmp_path / "out" / "train"
+    ).lengths.tolist()  # the last block takes what is left
     assert (set(lengths) == {16}) == packed, lengths

@@ -11,21 +11,24 @@ from typing import Any
 import pytest
 
 from distill.evaluation.tasks import Row, TaskRows
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import EvaluationSection, RetrievalTask
 from distill.runtime.errors import Interrupted
 from distill.runtime.progress import Progress
 from tests.conftest import swedish_sentences
 
 FISH, SHIP = "fisk", "skepp"
-PAIRS = [{"q": q, "a": f"{q} {a}"} for q, a in zip(swedish_sentences(20, seed=1), swedish_sentences(20, seed=2), strict=True)]
+PAIRS = [
+    {"q": q, "a": f"{q} {a}"}
+    for q, a in zip(swedish_sentences(20, seed=1), swedish_sentences(20, seed=2), strict=True)
+]
 """Questions and answers that begin with them."""
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_teacher: Path) -> Teacher:
+def tiny(tiny_teacher: Path) -> LoadedModel:
     """The tiny teacher, which no test changes."""
-    return load_teacher(str(tiny_teacher))
+    return load_with_tokenizer(str(tiny_teacher))
 
 
 @pytest.fixture
@@ -52,7 +55,10 @@ def toy_records(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def toy_rows(train: int = 64, test: int = 32, seed: int = 0) -> TaskRows:
     """The same as rows in memory."""
-    rows = [Row(text=record["text"], label=record["label"]) for record in toy_records(train + 2 * test, seed)]
+    rows = [
+        Row(text=record["text"], label=record["label"])
+        for record in toy_records(train + 2 * test, seed)
+    ]
     return TaskRows(
         train=rows[:train],
         dev=rows[train : train + test],
@@ -65,7 +71,14 @@ def toy_rows(train: int = 64, test: int = 32, seed: int = 0) -> TaskRows:
 
 def quick_section(**changes: Any) -> EvaluationSection:
     """A protocol that tiny models go through in a moment."""
-    keys = {"seeds": 2, "learning_rates": [3e-3], "epochs": 4, "batch_size": 16, "max_length": 32, "precision": "float32"}
+    keys = {
+        "seeds": 2,
+        "learning_rates": [3e-3],
+        "epochs": 4,
+        "batch_size": 16,
+        "max_length": 32,
+        "precision": "float32",
+    }
     return EvaluationSection.model_validate({"models": ["teacher"], **keys, **changes})
 
 
@@ -76,7 +89,13 @@ def task(tmp_path: Path) -> Callable[..., RetrievalTask]:
     def make(rows: list[dict[str, Any]], name: str = "faq", **changes: Any) -> RetrievalTask:
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        keys = {"name": name, "kind": "retrieval", "source": {"path": str(path)}, "query": "q", "passage": "a"}
+        keys = {
+            "name": name,
+            "kind": "retrieval",
+            "source": {"path": str(path)},
+            "query": "q",
+            "passage": "a",
+        }
         return RetrievalTask.model_validate(keys | changes)
 
     return make

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, strategies as st
 from tokenizers import processors
 
-from distill.evaluation.encoding import IGNORED, encode_rows, pad, renumber, used_pieces, word_pieces
+from distill.evaluation.encoding import (
+    IGNORED,
+    encode_rows,
+    pad,
+    renumber,
+    used_pieces,
+    word_pieces,
+)
 from distill.evaluation.tasks import Row, TaskRows
-from distill.models import Teacher
+from distill.models import LoadedModel
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
@@ -23,7 +30,10 @@ def task_of(rows: list[Row]) -> TaskRows:
 
 def sentence_rows(count: int = 6) -> list[Row]:
     sentences = [tuple(sentence.split()) for sentence in swedish_sentences(count, seed=5)]
-    return [Row(words=words, label=tuple("NOUN" if len(word) > 4 else "O" for word in words)) for words in sentences]
+    return [
+        Row(words=words, label=tuple("NOUN" if len(word) > 4 else "O" for word in words))
+        for words in sentences
+    ]
 
 
 @pytest.mark.parametrize("family", BUILDERS)
@@ -48,16 +58,23 @@ def test_the_first_piece_of_a_word_carries_its_class_and_no_other(family: str) -
         assert list(one.places) == starts.tolist()
 
 
-def test_a_sentence_that_is_too_long_is_split_so_that_every_word_is_there_once(tiny: Teacher) -> None:
+def test_a_sentence_that_is_too_long_is_split_so_that_every_word_is_there_once(
+    tiny: LoadedModel,
+) -> None:
     rows = [Row(words=row.words * 5, label=row.label * 5) for row in sentence_rows(3)]
     encoded = encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST)
     assert encoded.cut == 3 and max(len(one.ids) for one in encoded.inputs) <= LONGEST
     for at, row in enumerate(rows):
-        words = [word for one, of in zip(encoded.inputs, encoded.row_of, strict=True) if of == at for word in one.words]
+        words = [
+            word
+            for one, of in zip(encoded.inputs, encoded.row_of, strict=True)
+            if of == at
+            for word in one.words
+        ]
         assert words == list(range(len(row.words)))
 
 
-def test_a_word_longer_than_any_input_keeps_its_beginning(tiny: Teacher) -> None:
+def test_a_word_longer_than_any_input_keeps_its_beginning(tiny: LoadedModel) -> None:
     rows = [Row(words=("fisk", "regering" * 40, "hav"), label=("a", "b", "a"))]
     encoded = encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST)
     assert encoded.cut == 1 and [word for one in encoded.inputs for word in one.words] == [0, 1, 2]
@@ -77,7 +94,11 @@ def test_the_inputs_of_drawn_rows_are_theirs_as_often_as_they_are_drawn(drawn: l
     encoded = encode_rows(rows, task_of(rows), tokenizer_of("unigram"), LONGEST)
     found = encoded.inputs_of(np.array(drawn))
     assert [i for one in found for i in one.ids] == [
-        i for row in drawn for one, of in zip(encoded.inputs, encoded.row_of, strict=True) if of == row for i in one.ids
+        i
+        for row in drawn
+        for one, of in zip(encoded.inputs, encoded.row_of, strict=True)
+        if of == row
+        for i in one.ids
     ]
 
 
@@ -87,28 +108,38 @@ def test_a_pair_is_encoded_as_one(family: str) -> None:
     tokenizer = tokenizer_of(family)
     one = encode_rows(rows, task_of(rows), tokenizer, 62).inputs[0]
     assert one.ids == tokenizer("fisken och havet", "ett skepp")["input_ids"]
-    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("fisken och havet", "ett skepp"))
+    first, second = (
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in ("fisken och havet", "ett skepp")
+    )
     assert len(one.ids) > len(first) + len(second)
 
 
-def test_texts_and_pairs_that_are_too_long_are_cut_off_and_counted(tiny: Teacher) -> None:
+def test_texts_and_pairs_that_are_too_long_are_cut_off_and_counted(tiny: LoadedModel) -> None:
     long, short = "fisk " * 100, "hav"
     for pair in (None, "skepp " * 100):
-        rows = [Row(text=long, text_pair=pair, label="a"), Row(text=short, text_pair=pair and "hav", label="b")]
+        rows = [
+            Row(text=long, text_pair=pair, label="a"),
+            Row(text=short, text_pair=pair and "hav", label="b"),
+        ]
         encoded = encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST)
         assert encoded.cut == 1
         assert len(encoded.inputs[0].ids) == LONGEST
 
 
-def test_numbers_are_scaled_to_between_0_and_1(tiny: Teacher) -> None:
+def test_numbers_are_scaled_to_between_0_and_1(tiny: LoadedModel) -> None:
     rows = [Row(text="a", text_pair="b", label=label) for label in (1.0, 2.0, 5.0)]
-    assert [one.target for one in encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST).inputs] == [0.0, 0.25, 1.0]
+    assert [
+        one.target for one in encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST).inputs
+    ] == [0.0, 0.25, 1.0]
 
 
-def test_padding_is_masked(tiny: Teacher) -> None:
+def test_padding_is_masked(tiny: LoadedModel) -> None:
     rows = [Row(text="fisk", label="a"), Row(text="fisken och havet är stora", label="b")]
     batch = pad(encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST).inputs, 1, of_words=False)
-    assert batch["mask"].sum(1).tolist() == [len(tiny.tokenizer(row.text)["input_ids"]) for row in rows]
+    assert batch["mask"].sum(1).tolist() == [
+        len(tiny.tokenizer(row.text)["input_ids"]) for row in rows
+    ]
     assert (batch["ids"][batch["mask"] == 0] == 1).all()
     assert batch["targets"].tolist() == [0.0, 1.0]
 
@@ -126,11 +157,13 @@ def test_a_pairs_types_say_which_token_is_of_which_text() -> None:
     assert one.types == [0] * end + [1] * (len(one.ids) - end) and end < len(one.ids)
 
 
-def test_pieces_are_renumbered_by_their_places_and_padding_stays(tiny: Teacher) -> None:
+def test_pieces_are_renumbered_by_their_places_and_padding_stays(tiny: LoadedModel) -> None:
     rows = [Row(text="fisk hav", label="a"), Row(text="skepp", label="b")]
     encoded = encode_rows(rows, task_of(rows), tiny.tokenizer, LONGEST)
     pieces = used_pieces([encoded], padding=1)
     found = renumber(encoded, pieces)
     assert pieces[:2].tolist() == [0, 1] and (np.diff(pieces) > 0).all()
-    assert [[int(pieces[i]) for i in one.ids] for one in found.inputs] == [one.ids for one in encoded.inputs]
+    assert [[int(pieces[i]) for i in one.ids] for one in found.inputs] == [
+        one.ids for one in encoded.inputs
+    ]
     assert 1 not in found.inputs[0].ids

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from distill.evaluation import evaluate as room, int8
-from distill.evaluation.evaluate import EvaluationResult
 from distill.evaluation.scratch import random_language_model
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
+from distill.report.results.evaluation import EvaluationResult
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.progress import Progress
 from distill.student.depth import untrained_copy
@@ -23,16 +23,16 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def teacher(tiny_teacher: Path) -> Teacher:
-    return load_teacher(str(tiny_teacher))
+def teacher(tiny_teacher: Path) -> LoadedModel:
+    return load_with_tokenizer(str(tiny_teacher))
 
 
 @pytest.fixture
-def evaluate(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResult]:
+def evaluate(teacher: LoadedModel, tmp_path: Path) -> Callable[..., EvaluationResult]:
     """The stage, with the teacher under every name but `untrained`."""
 
     def run(models: list[Any], tasks: list[RetrievalTask], **arguments: Any) -> EvaluationResult:
-        random = Teacher(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)
+        random = LoadedModel(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)
         return room.evaluate_models(
             EvaluationSection(models=models, tasks=tasks),
             load=lambda name: random if name == "untrained" else teacher,
@@ -49,7 +49,10 @@ def evaluate(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResult
 def test_retention_is_the_fraction_of_the_teachers_mean(
     task: Callable[..., RetrievalTask], evaluate: Callable[..., EvaluationResult]
 ) -> None:
-    scores = {(s.model, s.metric): s for s in evaluate(["teacher", "student", "untrained"], [task(PAIRS)]).scores}
+    scores = {
+        (s.model, s.metric): s
+        for s in evaluate(["teacher", "student", "untrained"], [task(PAIRS)]).scores
+    }
     for metric in ("mrr@10", "recall@1"):
         whole = scores["teacher", metric].mean
         assert scores["teacher", metric].retention == scores["student", metric].retention == 1.0
@@ -68,7 +71,12 @@ def test_the_teacher_is_measured_first_and_the_others_in_the_recipes_order(
     task: Callable[..., RetrievalTask], evaluate: Callable[..., EvaluationResult]
 ) -> None:
     result = evaluate(["untrained", "student", "teacher", "initial"], [task(PAIRS)])
-    assert list(dict.fromkeys(s.model for s in result.scores)) == ["teacher", "untrained", "student", "initial"]
+    assert list(dict.fromkeys(s.model for s in result.scores)) == [
+        "teacher",
+        "untrained",
+        "student",
+        "initial",
+    ]
     assert all(score.retention is not None for score in result.scores)
 
 
@@ -91,7 +99,11 @@ def test_scores_are_handed_on_as_they_come(
     task: Callable[..., RetrievalTask], evaluate: Callable[..., EvaluationResult]
 ) -> None:
     seen: list[tuple[str, str, int]] = []
-    evaluate(["student", "teacher"], [task(PAIRS)], on_scores=lambda model, name, own: seen.append((model, name, len(own))))
+    evaluate(
+        ["student", "teacher"],
+        [task(PAIRS)],
+        on_scores=lambda model, name, own: seen.append((model, name, len(own))),
+    )
     assert seen == [("teacher", "faq", 2), ("student", "faq", 2)]
 
 
@@ -100,11 +112,13 @@ def test_scores_json_holds_what_the_stage_returns(
 ) -> None:
     result = evaluate(["teacher"], [task(PAIRS)])
     written = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert [(row["metric"], row["mean"]) for row in written] == [(score.metric, score.mean) for score in result.scores]
+    assert [(row["metric"], row["mean"]) for row in written] == [
+        (score.metric, score.mean) for score in result.scores
+    ]
 
 
 def test_no_task_loads_no_model_and_gives_no_scores(tmp_path: Path) -> None:
-    def load(name: str) -> Teacher:
+    def load(name: str) -> LoadedModel:
         raise AssertionError(f"{name} was loaded for nothing")
 
     result = room.evaluate_models(
@@ -118,25 +132,50 @@ def test_no_task_loads_no_model_and_gives_no_scores(tmp_path: Path) -> None:
     assert result.scores == []
 
 
-TOY = {"kind": "classification", "name": "toy", "metrics": ["accuracy", "mcc"], "max_train": 40, "max_test": 20}
-QUICK = {"seeds": 2, "learning_rates": [1e-3, 3e-3], "epochs": 1, "batch_size": 16, "max_length": 48, "precision": "float32"}
+TOY = {
+    "kind": "classification",
+    "name": "toy",
+    "metrics": ["accuracy", "mcc"],
+    "max_train": 40,
+    "max_test": 20,
+}
+QUICK = {
+    "seeds": 2,
+    "learning_rates": [1e-3, 3e-3],
+    "epochs": 1,
+    "batch_size": 16,
+    "max_length": 48,
+    "precision": "float32",
+}
 
 
 @pytest.fixture
 def toy(write_rows: Callable[..., dict[str, str]]) -> dict[str, Any]:
     """A task of two classes as a recipe says it."""
-    return {**TOY, "train": write_rows(toy_records(80), "train"), "test": write_rows(toy_records(30, seed=1), "test")}
+    return {
+        **TOY,
+        "train": write_rows(toy_records(80), "train"),
+        "test": write_rows(toy_records(30, seed=1), "test"),
+    }
 
 
 @pytest.fixture
-def fine_tune(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResult]:
-    """The stage with a quick protocol; `untrained` has random weights, a path cannot be loaded, others are the teacher."""
+def fine_tune(teacher: LoadedModel, tmp_path: Path) -> Callable[..., EvaluationResult]:
+    """The stage with a quick protocol; `untrained` has random weights, a path cannot be loaded,
+    others are the teacher.
+    """
 
     def run(models: list[str], tasks: list[Any], **arguments: Any) -> EvaluationResult:
-        random = Teacher(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)
+        random = LoadedModel(model=untrained_copy(teacher.model, 1), tokenizer=teacher.tokenizer)
 
-        def load(name: str) -> Teacher:
-            return load_teacher(name) if "/" in name else random if name == "untrained" else teacher
+        def load(name: str) -> LoadedModel:
+            return (
+                load_with_tokenizer(name)
+                if "/" in name
+                else random
+                if name == "untrained"
+                else teacher
+            )
 
         output = arguments.pop("output", tmp_path / "evaluation")
         output.mkdir(exist_ok=True)
@@ -153,7 +192,9 @@ def fine_tune(teacher: Teacher, tmp_path: Path) -> Callable[..., EvaluationResul
     return run
 
 
-def test_fine_tuned_scores_are_paired_with_the_teachers(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
+def test_fine_tuned_scores_are_paired_with_the_teachers(
+    fine_tune: Callable[..., EvaluationResult], toy: Any
+) -> None:
     result = fine_tune(["student", "untrained", "teacher"], [toy])
     scores = {(score.model, score.metric): score for score in result.scores}
     assert next(iter(scores)) == ("teacher", "accuracy") and len(scores) == 6
@@ -177,14 +218,25 @@ def test_a_baseline_that_cannot_be_loaded_has_a_reason_and_the_others_go_on(
     scores = {(score.model, score.metric): score for score in result.scores}
     for metric in ("accuracy", "mcc"):
         score = scores[missing, metric]
-        assert (score.scores, score.mean, score.low, score.retention, score.difference) == ([], None, None, None, None)
+        assert (score.scores, score.mean, score.low, score.retention, score.difference) == (
+            [],
+            None,
+            None,
+            None,
+            None,
+        )
         assert score.reason is not None and score.reason.startswith(f"there is no folder {missing}")
         assert scores["teacher", metric].mean is not None
-    assert json.loads((tmp_path / "evaluation" / "scores.json").read_text(encoding="utf-8"))[2]["mean"] is None
+    assert (
+        json.loads((tmp_path / "evaluation" / "scores.json").read_text(encoding="utf-8"))[2]["mean"]
+        is None
+    )
 
 
-def test_a_model_of_the_run_that_cannot_be_loaded_is_an_error(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
-    def load(name: str) -> Teacher:
+def test_a_model_of_the_run_that_cannot_be_loaded_is_an_error(
+    fine_tune: Callable[..., EvaluationResult], toy: Any
+) -> None:
+    def load(name: str) -> LoadedModel:
         raise UserError("the student is not there")
 
     with pytest.raises(UserError, match="the student is not there"):
@@ -192,11 +244,19 @@ def test_a_model_of_the_run_that_cannot_be_loaded_is_an_error(fine_tune: Callabl
 
 
 def test_a_model_without_a_head_has_a_reason_under_masked_prediction(
-    fine_tune: Callable[..., EvaluationResult], teacher: Teacher, write_rows: Callable[..., dict[str, str]]
+    fine_tune: Callable[..., EvaluationResult],
+    teacher: LoadedModel,
+    write_rows: Callable[..., dict[str, str]],
 ) -> None:
-    task = {"kind": "masked", "name": "mlm", "source": write_rows([{"text": s} for s in swedish_sentences(20)])}
-    headed = Teacher(model=random_language_model(teacher.model, 0), tokenizer=teacher.tokenizer)
-    result = fine_tune(["teacher", "scratch"], [task], load=lambda name: headed if name == "scratch" else teacher)
+    task = {
+        "kind": "masked",
+        "name": "mlm",
+        "source": write_rows([{"text": s} for s in swedish_sentences(20)]),
+    }
+    headed = LoadedModel(model=random_language_model(teacher.model, 0), tokenizer=teacher.tokenizer)
+    result = fine_tune(
+        ["teacher", "scratch"], [task], load=lambda name: headed if name == "scratch" else teacher
+    )
     bare, measured = result.scores
     assert (bare.mean, bare.reason) == (None, "XLMRobertaModel has no masked-language-model head")
     assert measured.mean is not None and measured.low is not None and measured.low <= measured.mean
@@ -204,7 +264,10 @@ def test_a_model_without_a_head_has_a_reason_under_masked_prediction(
 
 
 def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
-    fine_tune: Callable[..., EvaluationResult], toy: Any, task: Callable[..., RetrievalTask], tmp_path: Path
+    fine_tune: Callable[..., EvaluationResult],
+    toy: Any,
+    task: Callable[..., RetrievalTask],
+    tmp_path: Path,
 ) -> None:
     tasks, models = [task(PAIRS).model_dump(exclude_none=True), toy], ["teacher", "untrained"]
     whole = fine_tune(models, tasks, output=tmp_path / "whole")
@@ -214,29 +277,48 @@ def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
     assert len(measured) == 2  # the retrieval and one fine-tune; the second was under way
     resumed = StopsAfter(101)
     assert fine_tune(models, tasks, progress=resumed) == whole
-    assert (resumed.begun, resumed.ended) == pytest.approx((25, 100)), "time left is told of what is missing"
+    assert (resumed.begun, resumed.ended) == pytest.approx((25, 100)), (
+        "time left is told of what is missing"
+    )
 
 
-def test_models_whose_measurements_are_all_there_are_not_loaded(fine_tune: Callable[..., EvaluationResult], toy: Any) -> None:
+def test_models_whose_measurements_are_all_there_are_not_loaded(
+    fine_tune: Callable[..., EvaluationResult], toy: Any
+) -> None:
     whole = fine_tune(["teacher", "untrained"], [toy])
 
-    def load(name: str) -> Teacher:
+    def load(name: str) -> LoadedModel:
         raise AssertionError(f"{name} was loaded for nothing")
 
     assert fine_tune(["teacher", "untrained"], [toy], load=load) == whole
 
 
 def test_the_student_in_int8_is_scored_in_the_students_own_fine_tunes(
-    fine_tune: Callable[..., EvaluationResult], toy: Any, task: Callable[..., RetrievalTask], tmp_path: Path
+    fine_tune: Callable[..., EvaluationResult],
+    toy: Any,
+    task: Callable[..., RetrievalTask],
+    tmp_path: Path,
 ) -> None:
     result = fine_tune(["student_int8", "student"], [toy, task(PAIRS).model_dump()])
-    lines = [json.loads(line) for line in (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "evaluation" / "measured.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    ]
     tuned = [line for line in lines if line["task"] == "toy"]
     assert {line["model"] for line in tuned} == {"student"} and len(tuned) == 3
-    small = next(score for score in result.scores if (score.model, score.metric) == ("student_int8", "accuracy"))
+    small = next(
+        score
+        for score in result.scores
+        if (score.model, score.metric) == ("student_int8", "accuracy")
+    )
     chosen = [line for line in tuned if line["learning_rate"] == small.learning_rate]
     assert small.scores == [line["int8"]["accuracy"] for line in chosen]
-    assert any((score.model, score.task) == ("student_int8", "faq") and score.mean for score in result.scores)
+    assert any(
+        (score.model, score.task) == ("student_int8", "faq") and score.mean
+        for score in result.scores
+    )
 
 
 def test_a_student_that_cannot_be_had_in_int8_has_a_reason(
@@ -246,6 +328,12 @@ def test_a_student_that_cannot_be_had_in_int8_has_a_reason(
         raise ConversionError("there is no ONNX for it")
 
     monkeypatch.setattr(int8, "write_onnx", refuse)
-    scores = {(score.model, score.metric): score for score in fine_tune(["student", "student_int8"], [toy]).scores}
+    scores = {
+        (score.model, score.metric): score
+        for score in fine_tune(["student", "student_int8"], [toy]).scores
+    }
     assert scores["student", "mcc"].mean is not None
-    assert scores["student_int8", "mcc"].mean is None and scores["student_int8", "mcc"].reason == "there is no ONNX for it"
+    assert (
+        scores["student_int8", "mcc"].mean is None
+        and scores["student_int8", "mcc"].reason == "there is no ONNX for it"
+    )

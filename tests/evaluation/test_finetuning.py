@@ -11,10 +11,18 @@ from transformers import PreTrainedModel
 
 from distill.evaluation import finetuning
 from distill.evaluation.encoding import Encoded, Input, encode_rows, renumber, used_pieces
-from distill.evaluation.finetuning import FineTuned, Outputs, Settings, epoch_batches, fine_tune, learning_rate_at, predict
+from distill.evaluation.finetuning import (
+    FineTuned,
+    Outputs,
+    Settings,
+    epoch_batches,
+    fine_tune,
+    learning_rate_at,
+    predict,
+)
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.tasks import Row, TaskRows
-from distill.models import Teacher
+from distill.models import LoadedModel
 from tests.evaluation.conftest import toy_rows
 
 TEXTS = Outputs(classes=2, pooling="mean")
@@ -22,7 +30,9 @@ TEXTS = Outputs(classes=2, pooling="mean")
 
 def whole_copy(model: PreTrainedModel) -> PreTrainedModel:
     """The encoder with every piece."""
-    return bare_copy(model, np.arange(model.config.vocab_size), longest=32, device=torch.device("cpu"))
+    return bare_copy(
+        model, np.arange(model.config.vocab_size), longest=32, device=torch.device("cpu")
+    )
 
 
 def settings(**changes: Any) -> Settings:
@@ -42,12 +52,18 @@ def settings(**changes: Any) -> Settings:
     return Settings(**keys | changes)
 
 
-def encoded(tiny: Teacher, count: int = 24) -> Encoded:
+def encoded(tiny: LoadedModel, count: int = 24) -> Encoded:
     rows = toy_rows(count, 8)
     return encode_rows(rows.train, rows, tiny.tokenizer, 32)
 
 
-def tune(tiny: Teacher, dev: list[float] | None = None, outputs: Outputs = TEXTS, seed: int = 0, **changes: Any) -> FineTuned:
+def tune(
+    tiny: LoadedModel,
+    dev: list[float] | None = None,
+    outputs: Outputs = TEXTS,
+    seed: int = 0,
+    **changes: Any,
+) -> FineTuned:
     """A fine-tune whose dev scores are given."""
     scores = iter(dev or [])
     train: list[Input] = changes.pop("train", None) or encoded(tiny).inputs
@@ -69,7 +85,9 @@ def weights(tuned: FineTuned) -> torch.Tensor:
 
 
 @given(st.integers(1, 200), st.integers(1, 20), st.integers(0, 1000))
-def test_an_epoch_has_every_row_once_in_batches_of_the_size(count: int, size: int, seed: int) -> None:
+def test_an_epoch_has_every_row_once_in_batches_of_the_size(
+    count: int, size: int, seed: int
+) -> None:
     lengths = np.random.default_rng(seed).integers(3, 50, size=count)
     batches = list(epoch_batches(lengths, size, np.random.default_rng(seed)))
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
@@ -85,12 +103,16 @@ def test_batches_hold_rows_of_like_length() -> None:
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     rates = [learning_rate_at(step, 100, 1.0, 0.1) for step in range(100)]
-    assert rates[:10] == sorted(rates[:10]) and rates[10] == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
+    assert (
+        rates[:10] == sorted(rates[:10])
+        and rates[10] == 1.0
+        and rates[10:] == sorted(rates[10:], reverse=True)
+    )
     assert 0 < rates[0] < 0.2 and 0 < rates[-1] < 0.02
     assert learning_rate_at(0, 1, 1.0, 0.0) == 1.0
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny: Teacher) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny: LoadedModel) -> None:
     torch.manual_seed(1)
     first = weights(tune(tiny, epochs=1))
     torch.manual_seed(2)
@@ -98,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny: Teac
     assert not torch.equal(first, weights(tune(tiny, epochs=1, seed=1)))
 
 
-def test_it_ends_as_it_was_best_on_dev(tiny: Teacher) -> None:
+def test_it_ends_as_it_was_best_on_dev(tiny: LoadedModel) -> None:
     best = tune(tiny, dev=[0.1, 0.9, 0.2, 0.3], epochs=4, patience=9)
     assert (best.dev, best.best_step, best.steps) == (0.9, 6, 12)
     stopped = tune(tiny, dev=[0.1, 0.9, 0.2, 0.3], epochs=4, patience=1)
@@ -106,24 +128,26 @@ def test_it_ends_as_it_was_best_on_dev(tiny: Teacher) -> None:
     assert torch.equal(weights(best), weights(stopped))
 
 
-def test_it_stops_after_as_many_evaluations_without_gain_as_patience_says(tiny: Teacher) -> None:
+def test_it_stops_after_as_many_evaluations_without_gain_as_patience_says(
+    tiny: LoadedModel,
+) -> None:
     assert tune(tiny, dev=[0.5, 0.5, 0.5, 0.9], epochs=9, patience=2).steps == 9
 
 
-def test_steps_and_evaluations_can_be_counted_in_steps(tiny: Teacher) -> None:
+def test_steps_and_evaluations_can_be_counted_in_steps(tiny: LoadedModel) -> None:
     found = tune(tiny, dev=[0.1, 0.2, 0.3], epochs=100, max_steps=5, evaluation_steps=2)
     assert (found.steps, found.best_step, found.dev) == (5, 5, 0.3)
 
 
 @pytest.mark.parametrize("changes", [{}, {"patience": 1, "epochs": 9}, {"max_steps": 1}])
-def test_progress_adds_up_to_one(tiny: Teacher, changes: dict[str, Any]) -> None:
+def test_progress_adds_up_to_one(tiny: LoadedModel, changes: dict[str, Any]) -> None:
     shares: list[float] = []
     tune(tiny, advance=shares.append, **changes)
     assert sum(shares) == pytest.approx(1.0)
 
 
 def test_a_loss_that_is_no_number_ends_it_before_the_weights_are_touched(
-    tiny: Teacher, monkeypatch: pytest.MonkeyPatch
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = finetuning._loss, []
 
@@ -137,12 +161,19 @@ def test_a_loss_that_is_no_number_ends_it_before_the_weights_are_touched(
     assert torch.isfinite(weights(found)).all()
 
 
-def test_a_fine_tune_of_the_pieces_that_occur_ends_as_one_of_the_whole_vocabulary(tiny: Teacher) -> None:
+def test_a_fine_tune_of_the_pieces_that_occur_ends_as_one_of_the_whole_vocabulary(
+    tiny: LoadedModel,
+) -> None:
     whole = encoded(tiny)
     pieces = used_pieces([whole], padding=1)
     assert len(pieces) < tiny.model.config.vocab_size / 2
     few = renumber(whole, pieces)
-    keys: dict[str, Any] = {"outputs": TEXTS, "settings": settings(epochs=3), "seed": 0, "padding": 1}
+    keys: dict[str, Any] = {
+        "outputs": TEXTS,
+        "settings": settings(epochs=3),
+        "seed": 0,
+        "padding": 1,
+    }
     rising = itertools.count()
     keys["measure_dev"] = lambda model: float(next(rising))
     one = fine_tune(whole_copy(tiny.model), whole.inputs, **keys)
@@ -154,31 +185,39 @@ def test_a_fine_tune_of_the_pieces_that_occur_ends_as_one_of_the_whole_vocabular
     torch.testing.assert_close(one.model.head.weight, other.model.head.weight, atol=1e-5, rtol=1e-4)
 
 
-def test_a_frozen_fine_tune_changes_nothing_below(tiny: Teacher) -> None:
+def test_a_frozen_fine_tune_changes_nothing_below(tiny: LoadedModel) -> None:
     tuned = tune(tiny, freeze_layers=3, epochs=1)
     before = dict(tiny.model.base_model.named_parameters())
-    changed = {name for name, p in tuned.model.encoder.named_parameters() if not torch.equal(p, before[name])}
+    changed = {
+        name
+        for name, p in tuned.model.encoder.named_parameters()
+        if not torch.equal(p, before[name])
+    }
     assert changed and all(name.startswith("encoder.layer.3.") for name in changed)
 
 
-def test_without_dropout_steps_are_the_encoders_own(tiny: Teacher) -> None:
+def test_without_dropout_steps_are_the_encoders_own(tiny: LoadedModel) -> None:
     def trained(dropout: bool, probability: float) -> torch.Tensor:
-        teacher = Teacher(model=whole_copy(tiny.model), tokenizer=tiny.tokenizer)
+        teacher = LoadedModel(model=whole_copy(tiny.model), tokenizer=tiny.tokenizer)
         for module in teacher.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = probability
         return weights(tune(teacher, dropout=dropout))
 
-    assert torch.equal(trained(False, 0.5), trained(False, 0.0)) and not torch.equal(trained(True, 0.5), trained(True, 0.0))
+    assert torch.equal(trained(False, 0.5), trained(False, 0.0)) and not torch.equal(
+        trained(True, 0.5), trained(True, 0.0)
+    )
 
 
-def test_predictions_are_in_the_order_of_the_rows_whatever_their_lengths(tiny: Teacher) -> None:
+def test_predictions_are_in_the_order_of_the_rows_whatever_their_lengths(tiny: LoadedModel) -> None:
     model = HeadedEncoder(whole_copy(tiny.model), 1, "mean").eval()
     rows, outputs = encoded(tiny, 12), Outputs(classes=0, pooling="mean")
     together = predict(model, rows, outputs=outputs, precision="float32", padding=1)
     for i, one in enumerate(rows.inputs):
         alone = Encoded(inputs=[one], row_of=[0], rows=1, cut=0)
-        assert predict(model, alone, outputs=outputs, precision="float32", padding=1)[0] == pytest.approx(together[i], abs=1e-5)
+        assert predict(model, alone, outputs=outputs, precision="float32", padding=1)[
+            0
+        ] == pytest.approx(together[i], abs=1e-5)
 
 
 def words_task() -> TaskRows:
@@ -188,14 +227,30 @@ def words_task() -> TaskRows:
     rows = []
     for _ in range(96):
         words = tuple(str(word) for word in draw.choice(known, size=6))
-        rows.append(Row(words=words, label=tuple("late" if word[0] > "k" else "early" for word in words)))
-    return TaskRows(train=rows[:64], dev=rows[64:], test=rows[64:], classes=("early", "late"), left_out={}, test_in_train=0)
+        rows.append(
+            Row(words=words, label=tuple("late" if word[0] > "k" else "early" for word in words))
+        )
+    return TaskRows(
+        train=rows[:64],
+        dev=rows[64:],
+        test=rows[64:],
+        classes=("early", "late"),
+        left_out={},
+        test_in_train=0,
+    )
 
 
-def test_words_are_learnt_and_answered_one_by_one(tiny: Teacher) -> None:
+def test_words_are_learnt_and_answered_one_by_one(tiny: LoadedModel) -> None:
     task, outputs = words_task(), Outputs(classes=2, pooling=None)
     train, dev = (encode_rows(rows, task, tiny.tokenizer, 20) for rows in (task.train, task.dev))
-    tuned = tune(tiny, train=train.inputs, outputs=outputs, learning_rate=3e-3, epochs=8, dev=[float(i) for i in range(8)])
+    tuned = tune(
+        tiny,
+        train=train.inputs,
+        outputs=outputs,
+        learning_rate=3e-3,
+        epochs=8,
+        dev=[float(i) for i in range(8)],
+    )
     found = predict(tuned.model, dev, outputs=outputs, precision="float32", padding=1)
     pairs = [
         (task.classes[answer[i]], name)
@@ -207,15 +262,27 @@ def test_words_are_learnt_and_answered_one_by_one(tiny: Teacher) -> None:
     assert np.mean([one == other for one, other in pairs]) > 0.95
 
 
-def test_a_number_is_learnt(tiny: Teacher) -> None:
+def test_a_number_is_learnt(tiny: LoadedModel) -> None:
     """How many of the words of the second text are fish, from 0 to 1."""
     draw = np.random.default_rng(0)
     shares = draw.integers(0, 4, size=160)
-    rows = [Row(text="hav", text_pair=" ".join(["fisk"] * n + ["skepp"] * (3 - n)), label=float(n)) for n in shares]
-    task = TaskRows(train=rows[:128], dev=rows[128:], test=rows[128:], classes=(), left_out={}, test_in_train=0)
+    rows = [
+        Row(text="hav", text_pair=" ".join(["fisk"] * n + ["skepp"] * (3 - n)), label=float(n))
+        for n in shares
+    ]
+    task = TaskRows(
+        train=rows[:128], dev=rows[128:], test=rows[128:], classes=(), left_out={}, test_in_train=0
+    )
     outputs = Outputs(classes=0, pooling="mean")
     train, dev = (encode_rows(split, task, tiny.tokenizer, 20) for split in (task.train, task.dev))
-    tuned = tune(tiny, train=train.inputs, outputs=outputs, learning_rate=3e-3, epochs=8, dev=[float(i) for i in range(8)])
+    tuned = tune(
+        tiny,
+        train=train.inputs,
+        outputs=outputs,
+        learning_rate=3e-3,
+        epochs=8,
+        dev=[float(i) for i in range(8)],
+    )
     found = [
         float(value)
         for value in predict(tuned.model, dev, outputs=outputs, precision="float32", padding=1)

@@ -8,7 +8,14 @@ from distill.evaluation.finished import Finished
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 
-ENTRY = {"model": "teacher", "task": "toy", "seed": 0, "learning_rate": 1e-4, "dev": 0.1 + 0.2, "precision": "bfloat16"}
+ENTRY = {
+    "model": "teacher",
+    "task": "toy",
+    "seed": 0,
+    "learning_rate": 1e-4,
+    "dev": 0.1 + 0.2,
+    "precision": "bfloat16",
+}
 
 
 def test_what_was_added_is_found_again_to_the_last_bit(tmp_path: Path) -> None:
@@ -16,7 +23,10 @@ def test_what_was_added_is_found_again_to_the_last_bit(tmp_path: Path) -> None:
     again = Finished(tmp_path / "measured.jsonl", Interruption())
     assert again.find("teacher", "toy", 0, 1e-4) == ENTRY
     assert (
-        again.find("teacher", "toy", 1, 1e-4) is again.find("student", "toy", 0, 1e-4) is again.find("teacher", "toy") is None
+        again.find("teacher", "toy", 1, 1e-4)
+        is again.find("student", "toy", 0, 1e-4)
+        is again.find("teacher", "toy")
+        is None
     )
     assert again.precision() == "bfloat16"
 
@@ -36,10 +46,14 @@ def test_only_what_was_measured_of_the_models_asked_for_is_counted(tmp_path: Pat
     finished = Finished(tmp_path / "measured.jsonl", Interruption())
     finished.add(ENTRY)
     finished.add(ENTRY | {"model": "student"})
-    assert [finished.count(models) for models in ([], ["student"], ["student", "teacher"], ["other"])] == [0, 1, 2, 0]
+    assert [
+        finished.count(models) for models in ([], ["student"], ["student", "teacher"], ["other"])
+    ] == [0, 1, 2, 0]
 
 
-def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_there(tmp_path: Path) -> None:
+def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_there(
+    tmp_path: Path,
+) -> None:
     interruption = Interruption()
     finished = Finished(tmp_path / "measured.jsonl", interruption)
     interruption.requested = True

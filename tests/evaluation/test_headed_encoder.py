@@ -16,7 +16,13 @@ from transformers import (
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy, freeze_layers
 from distill.runtime.errors import UserError
 
-SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 
 
 def bert(**changes: object) -> PreTrainedModel:
@@ -26,8 +32,12 @@ def bert(**changes: object) -> PreTrainedModel:
 
 ENCODERS = {
     "bert": bert,
-    "distilbert": lambda: DistilBertModel(DistilBertConfig(vocab_size=50, dim=16, n_layers=3, n_heads=2, hidden_dim=16)).eval(),
-    "modernbert": lambda: ModernBertModel(ModernBertConfig(**SIZES, pad_token_id=0, cls_token_id=1, sep_token_id=2)).eval(),
+    "distilbert": lambda: DistilBertModel(
+        DistilBertConfig(vocab_size=50, dim=16, n_layers=3, n_heads=2, hidden_dim=16)
+    ).eval(),
+    "modernbert": lambda: ModernBertModel(
+        ModernBertConfig(**SIZES, pad_token_id=0, cls_token_id=1, sep_token_id=2)
+    ).eval(),
 }
 IDS = torch.tensor([[1, 5, 6, 2, 0, 0], [1, 7, 8, 9, 10, 2]])
 MASK = (IDS != 0).long()
@@ -35,8 +45,12 @@ TYPES = torch.zeros_like(IDS)
 
 
 @pytest.mark.parametrize("family", ENCODERS)
-@pytest.mark.parametrize(("pooling", "shape"), [("mean", (2, 3)), ("cls", (2, 3)), (None, (2, 6, 3))])
-def test_a_head_answers_for_a_text_or_for_each_token(family: str, pooling: str | None, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("pooling", "shape"), [("mean", (2, 3)), ("cls", (2, 3)), (None, (2, 6, 3))]
+)
+def test_a_head_answers_for_a_text_or_for_each_token(
+    family: str, pooling: str | None, shape: tuple[int, ...]
+) -> None:
     model = HeadedEncoder(ENCODERS[family](), 3, pooling).eval()
     assert model(IDS, MASK, TYPES).shape == shape
 
@@ -46,7 +60,9 @@ def test_padding_does_not_change_the_answer(pooling: str | None) -> None:
     model = HeadedEncoder(bert(), 3, pooling).eval()
     alone = model(IDS[:1, :4], MASK[:1, :4], TYPES[:1, :4])
     together = model(IDS, MASK, TYPES)[:1]
-    torch.testing.assert_close(alone, together if pooling else together[:, :4], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        alone, together if pooling else together[:, :4], atol=1e-5, rtol=1e-4
+    )
 
 
 def test_types_reach_an_encoder_that_has_them_and_no_other() -> None:
@@ -73,10 +89,15 @@ def test_a_copy_of_the_pieces_that_occur_computes_the_same(family: str) -> None:
     copied = bare_copy(model, pieces, longest=32, device=torch.device("cpu"))
     model.set_attn_implementation(copied.config._attn_implementation)
     renumbered = torch.from_numpy(np.searchsorted(pieces, IDS.numpy()))
-    assert copied.get_input_embeddings().weight.shape == (len(pieces), 16) != model.get_input_embeddings().weight.shape
+    assert (
+        copied.get_input_embeddings().weight.shape
+        == (len(pieces), 16)
+        != model.get_input_embeddings().weight.shape
+    )
     with torch.inference_mode():
         states = [
-            one(input_ids=ids, attention_mask=MASK).last_hidden_state for one, ids in ((model, IDS), (copied, renumbered))
+            one(input_ids=ids, attention_mask=MASK).last_hidden_state
+            for one, ids in ((model, IDS), (copied, renumbered))
         ]
     assert torch.equal(*states)
 

@@ -6,21 +6,31 @@ from transformers import BertConfig, BertModel, PreTrainedModel
 
 from distill.evaluation.int8 import Int8Encoder
 
-SHAPE = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+SHAPE = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
 IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
 
 
 def bert(types: int) -> PreTrainedModel:
     torch.manual_seed(0)
-    return BertModel(BertConfig(**SHAPE, type_vocab_size=types, initializer_range=0.2), add_pooling_layer=False).eval()
+    return BertModel(
+        BertConfig(**SHAPE, type_vocab_size=types, initializer_range=0.2), add_pooling_layer=False
+    ).eval()
 
 
 def states(encoder: torch.nn.Module, types: torch.Tensor | None = None) -> torch.Tensor:
     """The last hidden states of what is no padding."""
     with torch.inference_mode():
         typed = {} if types is None else {"token_type_ids": types}
-        hidden: torch.Tensor = encoder(input_ids=IDS, attention_mask=MASK, **typed).last_hidden_state
+        hidden: torch.Tensor = encoder(
+            input_ids=IDS, attention_mask=MASK, **typed
+        ).last_hidden_state
     return hidden[MASK.bool()]
 
 
@@ -29,7 +39,9 @@ def test_it_answers_nearly_as_the_encoder_that_it_was_made_from(types: int) -> N
     encoder = bert(types)
     expected = states(encoder)
     found = states(Int8Encoder(encoder))
-    assert torch.nn.functional.cosine_similarity(found, expected).min() > 0.98 and not torch.equal(found, expected)
+    assert torch.nn.functional.cosine_similarity(found, expected).min() > 0.98 and not torch.equal(
+        found, expected
+    )
 
 
 def test_the_types_of_a_pair_reach_it() -> None:

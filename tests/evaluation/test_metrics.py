@@ -33,14 +33,19 @@ def rankings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 def naive_rank(similarities: list[float], answer: int) -> int:
-    better_or_equal = [i for i, value in enumerate(similarities) if i != answer and value >= similarities[answer]]
+    better_or_equal = [
+        i for i, value in enumerate(similarities) if i != answer and value >= similarities[answer]
+    ]
     return 1 + len(better_or_equal)
 
 
 @given(rankings())
 def test_ranks_are_those_of_a_naive_loop(ranking: tuple[np.ndarray, np.ndarray]) -> None:
     similarity, answers = ranking
-    expected = [naive_rank(row.tolist(), int(answer)) for row, answer in zip(similarity, answers, strict=True)]
+    expected = [
+        naive_rank(row.tolist(), int(answer))
+        for row, answer in zip(similarity, answers, strict=True)
+    ]
     assert ranks_of_answers(similarity, answers).tolist() == expected
 
 
@@ -61,7 +66,9 @@ def test_a_passage_as_similar_as_the_answer_counts_as_before_it() -> None:
 
 @pytest.mark.parametrize("hidden", [32, 384])
 @pytest.mark.parametrize("passages", [50, 501])
-def test_a_model_that_gives_every_text_one_vector_ranks_every_answer_last(hidden: int, passages: int) -> None:
+def test_a_model_that_gives_every_text_one_vector_ranks_every_answer_last(
+    hidden: int, passages: int
+) -> None:
     vector = np.random.default_rng(0).normal(size=hidden).astype(np.float32)
     vectors = np.tile(vector / np.linalg.norm(vector), (passages, 1))
     # As the stage computes it: a matrix product, whose edges round otherwise than its middle.
@@ -97,7 +104,9 @@ def test_a_majority_guess_gets_the_majoritys_score() -> None:
 
 
 @pytest.mark.parametrize("constant", [np.zeros(5), np.full(5, np.nan), np.full(5, np.inf)])
-def test_a_constant_prediction_and_one_that_is_no_number_correlate_with_nothing(constant: np.ndarray) -> None:
+def test_a_constant_prediction_and_one_that_is_no_number_correlate_with_nothing(
+    constant: np.ndarray,
+) -> None:
     gold = np.arange(5.0)
     assert pearson(gold, constant) == spearman(gold, constant) == 0.0
 
@@ -109,8 +118,12 @@ def test_correlations_are_those_of_hand_computed_ranks_and_values() -> None:
 
 
 def test_nominal_alpha_is_that_of_krippendorffs_worked_example() -> None:
-    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section A: two observers, ten units, alpha 0.095.
-    first, second = np.array([0, 1, 0, 0, 0, 0, 0, 0, 1, 0]), np.array([1, 1, 1, 0, 0, 1, 0, 0, 0, 0])
+    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section A: two observers, ten
+    # units, alpha 0.095.
+    first, second = (
+        np.array([0, 1, 0, 0, 0, 0, 0, 0, 1, 0]),
+        np.array([1, 1, 1, 0, 0, 1, 0, 0, 0, 0]),
+    )
     assert nominal_alpha(first, second) == pytest.approx(0.095, abs=5e-4)
 
 
@@ -124,17 +137,23 @@ def test_nominal_alpha_with_five_classes_is_that_of_krippendorffs_worked_example
     arrays(np.int64, 12, elements=st.integers(-3, 3)),
     arrays(np.int64, 12, elements=st.integers(-3, 3)),
 )
-def test_alphas_are_those_of_a_naive_loop_over_all_pairs(first: np.ndarray, second: np.ndarray) -> None:
+def test_alphas_are_those_of_a_naive_loop_over_all_pairs(
+    first: np.ndarray, second: np.ndarray
+) -> None:
     """Krippendorff 2011: one minus observed over expected disagreement, over pairs of values."""
     values = [*first.tolist(), *second.tolist()]
 
     def naive(difference: Callable[[float, float], float]) -> float:
         observed = np.mean([difference(a, b) for a, b in zip(first, second, strict=True)])
-        expected = np.mean([difference(a, b) for i, a in enumerate(values) for j, b in enumerate(values) if i != j])
+        expected = np.mean(
+            [difference(a, b) for i, a in enumerate(values) for j, b in enumerate(values) if i != j]
+        )
         return float(1 - observed / expected) if expected else 1.0
 
     assert nominal_alpha(first, second) == pytest.approx(naive(lambda a, b: float(a != b)))
-    assert interval_alpha(first.astype(float), second.astype(float)) == pytest.approx(naive(lambda a, b: float((a - b) ** 2)))
+    assert interval_alpha(first.astype(float), second.astype(float)) == pytest.approx(
+        naive(lambda a, b: float((a - b) ** 2))
+    )
 
 
 @given(arrays(np.float64, st.integers(2, 20), elements=st.integers(-5, 5)))
@@ -153,7 +172,8 @@ def test_alpha_counts_a_shift_that_correlation_does_not_see() -> None:
 
 def test_entity_f1_counts_whole_entities() -> None:
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
-    # PER is cut short, LOC is right, ORG is called LOC: one right of three found and of three there.
+    # PER is cut short, LOC is right, ORG is called LOC: one right of three found and of three
+    # there.
     predicted = [["B-PER", "O", "O", "B-LOC"], ["O", "B-LOC"]]
     assert entity_f1(gold, predicted) == pytest.approx(1 / 3)
 

@@ -9,7 +9,7 @@ import pytest
 
 from distill.evaluation import retrieval
 from distill.evaluation.retrieval import read_retrieval_rows, retrieval_values
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import RetrievalTask, TeacherSection
 from distill.runtime.errors import UserError
 from tests.evaluation.conftest import PAIRS
@@ -18,18 +18,25 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def teacher(tiny_teacher: Path) -> Teacher:
-    return load_teacher(str(tiny_teacher))
+def teacher(tiny_teacher: Path) -> LoadedModel:
+    return load_with_tokenizer(str(tiny_teacher))
 
 
 def test_equal_passages_count_as_one(task: Callable[..., RetrievalTask]) -> None:
-    rows = read_retrieval_rows(task([{"q": "a?", "a": "same"}, {"q": "b?", "a": "other"}, {"q": "c?", "a": " same "}]))
+    rows = read_retrieval_rows(
+        task([{"q": "a?", "a": "same"}, {"q": "b?", "a": "other"}, {"q": "c?", "a": " same "}])
+    )
     assert rows.passages == ["same", "other"]
     assert rows.answers.tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize("blank", [{"q": "", "a": "x"}, {"q": "x", "a": " \n"}, {"q": None, "a": "x"}, {"q": "x", "a": None}])
-def test_a_row_with_a_blank_is_skipped(task: Callable[..., RetrievalTask], blank: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "blank",
+    [{"q": "", "a": "x"}, {"q": "x", "a": " \n"}, {"q": None, "a": "x"}, {"q": "x", "a": None}],
+)
+def test_a_row_with_a_blank_is_skipped(
+    task: Callable[..., RetrievalTask], blank: dict[str, Any]
+) -> None:
     rows = read_retrieval_rows(task([{"q": "a?", "a": "A"}, blank, {"q": "b?", "a": "B"}]))
     assert (rows.queries, rows.passages) == (["a?", "b?"], ["A", "B"])
 
@@ -43,19 +50,25 @@ def test_a_row_with_a_blank_is_skipped(task: Callable[..., RetrievalTask], blank
     ],
     ids=["one row", "one whole row", "one passage"],
 )
-def test_fewer_than_two_passages_are_the_users_error(task: Callable[..., RetrievalTask], rows: Rows) -> None:
-    with pytest.raises(UserError, match=r"evaluation task faq: .*faq\.jsonl has 1 passages .*at least two"):
+def test_fewer_than_two_passages_are_the_users_error(
+    task: Callable[..., RetrievalTask], rows: Rows
+) -> None:
+    with pytest.raises(
+        UserError, match=r"evaluation task faq: .*faq\.jsonl has 1 passages .*at least two"
+    ):
         read_retrieval_rows(task(rows))
 
 
 @pytest.mark.parametrize("key", ["query", "passage"])
-def test_a_missing_column_is_the_users_error_that_names_those_there_are(task: Callable[..., RetrievalTask], key: str) -> None:
+def test_a_missing_column_is_the_users_error_that_names_those_there_are(
+    task: Callable[..., RetrievalTask], key: str
+) -> None:
     with pytest.raises(UserError, match=r"no column 'answer'.*its columns: a, q"):
         read_retrieval_rows(task(PAIRS, **{key: "answer"}))
 
 
 def test_prefixes_stand_in_front_of_queries_and_passages(
-    teacher: Teacher, task: Callable[..., RetrievalTask], monkeypatch: pytest.MonkeyPatch
+    teacher: LoadedModel, task: Callable[..., RetrievalTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded: list[list[str]] = []
 
@@ -65,15 +78,23 @@ def test_prefixes_stand_in_front_of_queries_and_passages(
 
     monkeypatch.setattr(retrieval, "embed", fake_embed)
     pairs = task([{"q": "a?", "a": "A"}, {"q": "b?", "a": "B"}])
-    section = TeacherSection.model_validate({"model": "m", "prefixes": {"query": "query: ", "passage": "passage: "}})
+    section = TeacherSection.model_validate(
+        {"model": "m", "prefixes": {"query": "query: ", "passage": "passage: "}}
+    )
     retrieval_values(teacher, read_retrieval_rows(pairs), pairs, section)
     assert embedded == [["query: a?", "query: b?"], ["passage: A", "passage: B"]]
 
 
-def test_prefixes_change_the_scores(teacher: Teacher, task: Callable[..., RetrievalTask]) -> None:
+def test_prefixes_change_the_scores(
+    teacher: LoadedModel, task: Callable[..., RetrievalTask]
+) -> None:
     pairs = task(PAIRS)
     rows = read_retrieval_rows(pairs)
     plain = TeacherSection(model="m")
-    prefixed = TeacherSection.model_validate({"model": "m", "prefixes": {"query": "1234 birds " * 3}})
-    values = [retrieval_values(teacher, rows, pairs, section)["mrr@10"] for section in (plain, prefixed)]
+    prefixed = TeacherSection.model_validate(
+        {"model": "m", "prefixes": {"query": "1234 birds " * 3}}
+    )
+    values = [
+        retrieval_values(teacher, rows, pairs, section)["mrr@10"] for section in (plain, prefixed)
+    ]
     assert not np.array_equal(*values)

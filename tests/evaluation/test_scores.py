@@ -17,7 +17,9 @@ from distill.evaluation.scores import (
 
 
 @given(arrays(np.float64, st.integers(2, 60), elements=st.floats(0, 1)), st.integers(0, 2**32 - 1))
-def test_the_interval_lies_within_the_values_and_its_ends_are_in_order(values: np.ndarray, seed: int) -> None:
+def test_the_interval_lies_within_the_values_and_its_ends_are_in_order(
+    values: np.ndarray, seed: int
+) -> None:
     low, high = bootstrap_interval(values, seed)
     assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
 
@@ -35,12 +37,19 @@ def test_the_interval_of_equal_values_is_their_value() -> None:
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     values = np.random.default_rng(0).random(100)
-    assert bootstrap_interval(values, 7) == bootstrap_interval(values, 7) != bootstrap_interval(values, 8)
+    assert (
+        bootstrap_interval(values, 7)
+        == bootstrap_interval(values, 7)
+        != bootstrap_interval(values, 8)
+    )
 
 
 def test_a_wider_level_gives_a_wider_interval() -> None:
     values = np.random.default_rng(0).random(100)
-    (low, high), (lower, higher) = bootstrap_interval(values, 0, level=0.8), bootstrap_interval(values, 0, level=0.99)
+    (low, high), (lower, higher) = (
+        bootstrap_interval(values, 0, level=0.8),
+        bootstrap_interval(values, 0, level=0.99),
+    )
     assert lower < low < high < higher
 
 
@@ -52,7 +61,8 @@ def test_the_interval_covers_the_true_mean_about_95_times_in_100() -> None:
     for seed in range(repetitions):
         low, high = bootstrap_interval(reciprocal_ranks(draw.integers(1, 21, size=120)), seed)
         covered += low <= truth <= high
-    # The percentile interval falls a little short of its level; three standard errors of a share of 0.94 are 0.05.
+    # The percentile interval falls a little short of its level; three standard errors of a share of
+    # 0.94 are 0.05.
     assert 0.89 <= covered / repetitions <= 0.99
 
 
@@ -65,28 +75,42 @@ def test_students_interval_is_that_of_the_tables() -> None:
 def test_one_seed_tells_no_interval() -> None:
     assert student_interval([0.5]) is None
     score = seed_score("student", "task", "accuracy", [0.5], [0.8], 1e-4)
-    assert (score.low, score.high, score.difference_low, score.reason) == (None, None, None, "one seed tells no spread")
+    assert (score.low, score.high, score.difference_low, score.reason) == (
+        None,
+        None,
+        None,
+        "one seed tells no spread",
+    )
     assert (score.mean, score.retention) == (0.5, 0.625)
     assert score.difference == pytest.approx(-0.3)
 
 
 def test_the_students_interval_covers_the_true_mean_about_95_times_in_100() -> None:
     draw = np.random.default_rng(0)
-    covered = [low <= 0.5 <= high for low, high in (student_interval(draw.normal(0.5, 0.1, 3)) or (0, 0) for _ in range(1000))]
+    covered = [
+        low <= 0.5 <= high
+        for low, high in (student_interval(draw.normal(0.5, 0.1, 3)) or (0, 0) for _ in range(1000))
+    ]
     assert 0.93 <= np.mean(covered) <= 0.97  # three standard errors are 0.02
 
 
 def test_the_difference_is_of_pairs_so_what_both_share_does_not_widen_it() -> None:
     teacher = [0.5, 0.7, 0.9]
-    score = seed_score("student", "task", "accuracy", [value - 0.1 for value in teacher], teacher, 1e-4)
+    score = seed_score(
+        "student", "task", "accuracy", [value - 0.1 for value in teacher], teacher, 1e-4
+    )
     assert score.low is not None and score.high is not None and score.high - score.low > 0.5
-    assert (score.difference, score.difference_low, score.difference_high) == pytest.approx((-0.1, -0.1, -0.1))
+    assert (score.difference, score.difference_low, score.difference_high) == pytest.approx(
+        (-0.1, -0.1, -0.1)
+    )
 
 
 def test_a_difference_over_queries_is_of_the_same_draws() -> None:
     teacher = np.random.default_rng(0).random(50)
     score = query_score("student", "faq", "mrr@10", teacher - 0.25, teacher, seed=0)
-    assert (score.difference, score.difference_low, score.difference_high) == pytest.approx((-0.25, -0.25, -0.25))
+    assert (score.difference, score.difference_low, score.difference_high) == pytest.approx(
+        (-0.25, -0.25, -0.25)
+    )
     assert score.low is not None and score.high is not None and score.high - score.low > 0.05
 
 
@@ -98,7 +122,11 @@ def test_a_share_counts_pieces_not_rows() -> None:
 
 @pytest.mark.parametrize(
     ("teacher", "reason"),
-    [(None, "the teacher was not evaluated"), (0.0, "the teacher scores 0"), (-0.1, "the teacher scores below 0")],
+    [
+        (None, "the teacher was not evaluated"),
+        (0.0, "the teacher scores 0"),
+        (-0.1, "the teacher scores below 0"),
+    ],
 )
 def test_there_is_no_retention_of_nothing(teacher: float | None, reason: str) -> None:
     assert retention_of(0.5, teacher) == (None, reason)

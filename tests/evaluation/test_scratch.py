@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from distill.evaluation.scratch import heldout_loss, masked_section, random_language_model, read_record, train_scratch
-from distill.models import Teacher, load_model
+from distill.evaluation.scratch import (
+    heldout_loss,
+    masked_section,
+    random_language_model,
+    read_record,
+    train_scratch,
+)
+from distill.models import LoadedModel, load_model
 from distill.recipe import DistillationSection
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
@@ -20,14 +26,21 @@ from distill.training.blocks import write_blocks
 from tests.conftest import swedish_sentences
 
 SECTION = DistillationSection.model_validate(
-    {"batch_tokens": 256, "block_tokens": 32, "learning_rate": 3e-3, "precision": "float32", "minutes": 1, "patience": 1}
+    {
+        "batch_tokens": 256,
+        "block_tokens": 32,
+        "learning_rate": 3e-3,
+        "precision": "float32",
+        "minutes": 1,
+        "patience": 1,
+    }
 )
-Train = Callable[..., Teacher]
+Train = Callable[..., LoadedModel]
 
 
 @pytest.fixture
-def train(tiny: Teacher, tmp_path: Path) -> Train:
-    def run(tokens: int = 2000, **changes: Any) -> Teacher:
+def train(tiny: LoadedModel, tmp_path: Path) -> Train:
+    def run(tokens: int = 2000, **changes: Any) -> LoadedModel:
         arguments: dict[str, Any] = {
             "learning_rates": [3e-3],
             "texts": swedish_sentences(200),
@@ -48,18 +61,22 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def test_it_is_the_students_architecture_with_random_weights_and_a_tied_head(tiny: Teacher) -> None:
+def test_it_is_the_students_architecture_with_random_weights_and_a_tied_head(
+    tiny: LoadedModel,
+) -> None:
     model = random_language_model(tiny.model, 0)
     assert type(model).__name__ == "XLMRobertaForMaskedLM"
     shapes = {name: p.shape for name, p in tiny.model.named_parameters() if "pooler" not in name}
     assert {name: p.shape for name, p in model.base_model.named_parameters()} == shapes
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert not torch.equal(model.get_input_embeddings().weight, tiny.model.get_input_embeddings().weight)
+    assert not torch.equal(
+        model.get_input_embeddings().weight, tiny.model.get_input_embeddings().weight
+    )
     assert torch.equal(weights(model), weights(random_language_model(tiny.model, 0)))
     assert not torch.equal(weights(model), weights(random_language_model(tiny.model, 1)))
 
 
-def test_it_learns_the_text_and_is_kept(train: Train, tiny: Teacher, tmp_path: Path) -> None:
+def test_it_learns_the_text_and_is_kept(train: Train, tiny: LoadedModel, tmp_path: Path) -> None:
     from distill.evaluation.masked import masked_hits
 
     def share(model: Any) -> float:
@@ -69,7 +86,10 @@ def test_it_learns_the_text_and_is_kept(train: Train, tiny: Teacher, tmp_path: P
 
     made = train(tokens=30_000)
     assert share(made.model) > share(random_language_model(tiny.model, 0)) + 0.05
-    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == ["model", "scratch.json"]
+    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == [
+        "model",
+        "scratch.json",
+    ]
     kept = train(texts=iter(()))  # nothing is read again
     assert torch.equal(weights(kept.model), weights(made.model))
     assert torch.equal(weights(load_model(tmp_path / "scratch" / "model")), weights(made.model))
@@ -108,7 +128,9 @@ def test_interrupted_it_goes_on_to_the_same_weights(train: Train, tmp_path: Path
     assert torch.equal(weights(train(texts=iter(())).model), weights(whole.model))
 
 
-def test_of_several_learning_rates_the_lowest_heldout_loss_is_kept(train: Train, tmp_path: Path) -> None:
+def test_of_several_learning_rates_the_lowest_heldout_loss_is_kept(
+    train: Train, tmp_path: Path
+) -> None:
     rates = [1e-6, 3e-3, 1e-5]
     made = train(tokens=20_000, learning_rates=rates)
     record = read_record(tmp_path / "scratch")
@@ -121,10 +143,16 @@ def test_of_several_learning_rates_the_lowest_heldout_loss_is_kept(train: Train,
     assert torch.equal(weights(made.model), weights(alone.model))
 
 
-def test_a_learning_rate_that_is_finished_is_not_trained_again(train: Train, tmp_path: Path) -> None:
+def test_a_learning_rate_that_is_finished_is_not_trained_again(
+    train: Train, tmp_path: Path
+) -> None:
     interruption = Interruption()
     with pytest.raises(Interrupted):
-        train(learning_rates=[3e-3, 1e-5], interruption=interruption, progress=StopsAfter(interruption, 900, nth=2))
+        train(
+            learning_rates=[3e-3, 1e-5],
+            interruption=interruption,
+            progress=StopsAfter(interruption, 900, nth=2),
+        )
     assert (tmp_path / "scratch" / "rate-0.003" / "loss.json").is_file()
     counting = Counts()
     train(learning_rates=[3e-3, 1e-5], texts=iter(()), progress=counting)
@@ -138,22 +166,28 @@ def test_without_heldout_text_the_first_learning_rate_is_kept(train: Train, tmp_
     }  # fmt: skip
 
 
-def test_the_heldout_loss_of_uniform_guesses_is_the_logarithm_of_the_vocabulary(tiny: Teacher, tmp_path: Path) -> None:
+def test_the_heldout_loss_of_uniform_guesses_is_the_logarithm_of_the_vocabulary(
+    tiny: LoadedModel, tmp_path: Path
+) -> None:
     model = random_language_model(tiny.model, 0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
     heldout = write_blocks(swedish_sentences(20), tiny.tokenizer, tmp_path, block_tokens=32)
     masking = Masking.of(tiny.tokenizer, masked_section(SECTION), model.config.vocab_size, 0)
-    assert heldout_loss(model.eval(), heldout, masking) == pytest.approx(math.log(model.config.vocab_size), rel=1e-5)
+    assert heldout_loss(model.eval(), heldout, masking) == pytest.approx(
+        math.log(model.config.vocab_size), rel=1e-5
+    )
 
 
 def test_nothing_trained_has_no_record(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
 
 
-def test_a_vocabulary_without_a_mask_cannot_be_learnt_from_nothing(train: Train, tiny: Teacher) -> None:
+def test_a_vocabulary_without_a_mask_cannot_be_learnt_from_nothing(
+    train: Train, tiny: LoadedModel
+) -> None:
     tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.mask_token = None
     with pytest.raises(ValueError, match="no mask token"):
-        train(student=Teacher(model=tiny.model, tokenizer=tokenizer))
+        train(student=LoadedModel(model=tiny.model, tokenizer=tokenizer))

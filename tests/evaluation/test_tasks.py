@@ -12,7 +12,15 @@ from pydantic import TypeAdapter
 
 from distill.evaluation.retrieval import read_retrieval_rows
 from distill.evaluation.scoring import measure
-from distill.evaluation.tasks import Row, TaskRows, cap_rows, carve_dev, class_name, is_iob2, read_task
+from distill.evaluation.tasks import (
+    Row,
+    TaskRows,
+    cap_rows,
+    carve_dev,
+    class_name,
+    is_iob2,
+    read_task,
+)
 from distill.recipe import FineTunedTask, MaskedTask, RetrievalTask
 from distill.recipe.reading import load_recipe
 from distill.recipe.tasks import TaskByKind
@@ -23,20 +31,32 @@ Write = Callable[..., dict[str, str]]
 Read = Callable[..., TaskRows]
 CLASSES = [{"text": f"text {i}", "label": label} for i, label in enumerate("abab")]
 NUMBERS = [{"text1": f"a {i}", "text2": f"b {i}", "label": i / 2} for i in range(4)]
-WORDS = [{"tokens": ["Anna", "bor", "här"], "tags": ["B-PER", "O", "O"]}, {"tokens": ["Ja"], "tags": ["O"]}]
+WORDS = [
+    {"tokens": ["Anna", "bor", "här"], "tags": ["B-PER", "O", "O"]},
+    {"tokens": ["Ja"], "tags": ["O"]},
+]
 
 
 def task_of(**keys: Any) -> Any:
-    return TypeAdapter(TaskByKind).validate_python({"name": "task", "kind": "classification", **keys})
+    return TypeAdapter(TaskByKind).validate_python(
+        {"name": "task", "kind": "classification", **keys}
+    )
 
 
 @pytest.fixture
 def read(write_rows: Write) -> Read:
     """Reads a task whose splits are the rows given."""
 
-    def run(train: list[Any], test: list[Any], dev: list[Any] | None = None, seed: int = 0, **keys: Any) -> TaskRows:
+    def run(
+        train: list[Any], test: list[Any], dev: list[Any] | None = None, seed: int = 0, **keys: Any
+    ) -> TaskRows:
         splits = {"train": write_rows(train, "train"), "test": write_rows(test, "test")}
-        return read_task(task_of(**splits, **({"dev": write_rows(dev, "dev")} if dev is not None else {}), **keys), seed)
+        return read_task(
+            task_of(
+                **splits, **({"dev": write_rows(dev, "dev")} if dev is not None else {}), **keys
+            ),
+            seed,
+        )
 
     return run
 
@@ -49,7 +69,16 @@ def test_classes_are_those_of_the_training_rows_in_order(read: Read) -> None:
 
 @pytest.mark.parametrize(
     ("value", "name"),
-    [(3.0, "3"), (3, "3"), (2.5, "2.5"), ("x", "x"), (None, None), ("", None), (float("nan"), None), (0, "0")],
+    [
+        (3.0, "3"),
+        (3, "3"),
+        (2.5, "2.5"),
+        ("x", "x"),
+        (None, None),
+        ("", None),
+        (float("nan"), None),
+        (0, "0"),
+    ],
 )
 def test_a_label_is_one_class_however_it_is_written(value: object, name: str | None) -> None:
     assert class_name(value) == name
@@ -110,21 +139,57 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         r"no column 'klass' in train.jsonl, row 1; its columns: label, text",
     ),
     ({"train": CLASSES, "test": CLASSES, "text": "txt"}, "no column 'txt'"),
-    ({"train": CLASSES, "test": [{"text": "x", "label": "c"}]}, "task task: test has classes that the training rows lack.*c"),
-    ({"train": CLASSES, "test": CLASSES, "dev": [{"text": "x", "label": "d"}]}, "dev has classes that the training rows lack"),
-    ({"train": CLASSES[:1] * 5, "test": CLASSES[:1]}, "the training rows have one class, a; two or more are needed"),
+    (
+        {"train": CLASSES, "test": [{"text": "x", "label": "c"}]},
+        "task task: test has classes that the training rows lack.*c",
+    ),
+    (
+        {"train": CLASSES, "test": CLASSES, "dev": [{"text": "x", "label": "d"}]},
+        "dev has classes that the training rows lack",
+    ),
+    (
+        {"train": CLASSES[:1] * 5, "test": CLASSES[:1]},
+        "the training rows have one class, a; two or more are needed",
+    ),
     ({"train": [], "test": CLASSES}, "train.jsonl: it is empty"),
-    ({"train": CLASSES, "test": [{"text": "x", "label": None}]}, "no row of test .* has a label that counts"),
-    ({"train": CLASSES, "test": CLASSES, "labels": ["x"]}, "no row of train .* has a label that counts"),
-    ({"kind": "similarity", "train": NUMBERS, "test": [NUMBERS[0] | {"label": "much"}]}, "wants numbers; 'label' holds 'much'"),
-    ({"kind": "similarity", "train": NUMBERS[:1] * 3, "test": NUMBERS}, "all have one number in 'label'"),
+    (
+        {"train": CLASSES, "test": [{"text": "x", "label": None}]},
+        "no row of test .* has a label that counts",
+    ),
+    (
+        {"train": CLASSES, "test": CLASSES, "labels": ["x"]},
+        "no row of train .* has a label that counts",
+    ),
+    (
+        {"kind": "similarity", "train": NUMBERS, "test": [NUMBERS[0] | {"label": "much"}]},
+        "wants numbers; 'label' holds 'much'",
+    ),
+    (
+        {"kind": "similarity", "train": NUMBERS[:1] * 3, "test": NUMBERS},
+        "all have one number in 'label'",
+    ),
     (
         {"kind": "tokens", "train": WORDS, "test": [WORDS[0] | {"tags": ["O"]}]},
         "as long of their classes in 'tags'; found 3 and 1",
     ),
-    ({"kind": "tokens", "train": WORDS, "test": [WORDS[0] | {"tags": "O O O"}]}, "should have a list of words in 'tokens'"),
-    ({"kind": "tokens", "train": WORDS, "test": [WORDS[1] | {"tags": [None]}]}, "has a word without a class in 'tags'"),
-    ({"kind": "tokens", "train": WORDS, "test": WORDS, "labels": {"O": "X"}, "metrics": ["entity_f1"]}, "IOB2 .*; found X"),
+    (
+        {"kind": "tokens", "train": WORDS, "test": [WORDS[0] | {"tags": "O O O"}]},
+        "should have a list of words in 'tokens'",
+    ),
+    (
+        {"kind": "tokens", "train": WORDS, "test": [WORDS[1] | {"tags": [None]}]},
+        "has a word without a class in 'tags'",
+    ),
+    (
+        {
+            "kind": "tokens",
+            "train": WORDS,
+            "test": WORDS,
+            "labels": {"O": "X"},
+            "metrics": ["entity_f1"],
+        },
+        "IOB2 .*; found X",
+    ),
 ]
 
 
@@ -136,7 +201,9 @@ def test_a_mistake_is_one_sentence_about_it(read: Read, keys: dict[str, Any], to
 
 
 @given(st.integers(2, 200), st.floats(0.01, 0.99), st.integers(0, 2**32 - 1))
-def test_dev_is_carved_from_train_without_overlap_and_none_is_lost(count: int, share: float, seed: int) -> None:
+def test_dev_is_carved_from_train_without_overlap_and_none_is_lost(
+    count: int, share: float, seed: int
+) -> None:
     rows = [Row(text=str(i), label="a") for i in range(count)]
     train, dev = carve_dev(rows, share, np.random.default_rng(seed))
     assert sorted(train + dev, key=lambda row: int(row.text)) == rows
@@ -164,28 +231,42 @@ def test_a_cap_keeps_at_most_so_many_of_the_rows(rows: list[int], most: int) -> 
     assert set(kept) <= set(rows)
 
 
-@pytest.mark.parametrize(("names", "is_one"), [(["O", "B-PER", "I-PER"], True), (["NOUN"], False), (["B-"], False)])
+@pytest.mark.parametrize(
+    ("names", "is_one"), [(["O", "B-PER", "I-PER"], True), (["NOUN"], False), (["B-"], False)]
+)
 def test_iob2_is_told_by_its_prefixes(names: list[str], is_one: bool) -> None:
     assert is_iob2(names) == is_one
 
 
-@pytest.mark.skipif("DISTILL_DATA" not in os.environ, reason="DISTILL_DATA does not name the folder of the labelled sets")
+@pytest.mark.skipif(
+    "DISTILL_DATA" not in os.environ,
+    reason="DISTILL_DATA does not name the folder of the labelled sets",
+)
 def test_a_bag_of_words_scores_on_interpellations_what_others_measured() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
     folder = Path(os.environ["DISTILL_DATA"]) / "sv" / "tasks" / "riksdag_interpellations"
-    splits = {split: {"path": str(folder / f"{split}.jsonl.gz")} for split in ("train", "dev", "test")}
+    splits = {
+        split: {"path": str(folder / f"{split}.jsonl.gz")} for split in ("train", "dev", "test")
+    }
     task: FineTunedTask = task_of(**splits, text="text_masked", label="area")
     rows = read_task(task, seed=0)
     assert rows.left_out["test"] > 0 and len(rows.classes) == 12
     vectors = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    model = LinearSVC().fit(vectors.fit_transform([row.text for row in rows.train]), [row.label for row in rows.train])
-    predictions = [str(name) for name in model.predict(vectors.transform([row.text for row in rows.test]))]
+    model = LinearSVC().fit(
+        vectors.fit_transform([row.text for row in rows.train]), [row.label for row in rows.train]
+    )
+    predictions = [
+        str(name) for name in model.predict(vectors.transform([row.text for row in rows.test]))
+    ]
     assert measure(task, rows.test, predictions)["macro_f1"] == pytest.approx(0.77, abs=0.02)
 
 
-@pytest.mark.skipif("DISTILL_DATA" not in os.environ, reason="DISTILL_DATA does not name the folder of the labelled sets")
+@pytest.mark.skipif(
+    "DISTILL_DATA" not in os.environ,
+    reason="DISTILL_DATA does not name the folder of the labelled sets",
+)
 @pytest.mark.parametrize("name", ["swedish-small", "swedish-riksdag"])
 def test_the_tasks_of_recipes_that_ship_have_rows(name: str) -> None:
     section = load_recipe(name).recipe.evaluation
@@ -198,9 +279,16 @@ def test_the_tasks_of_recipes_that_ship_have_rows(name: str) -> None:
         else:
             assert not isinstance(task, MaskedTask)
             counts[task.name] = read_task(task, seed=0).counts
-    assert len(counts) >= len(section.tasks) - 1 and all(found["test"] >= 200 for found in counts.values())
+    assert len(counts) >= len(section.tasks) - 1 and all(
+        found["test"] >= 200 for found in counts.values()
+    )
     assert counts["area"]["classes"] == 12 and counts["area"]["left_out"]["test"] > 0
     if name == "swedish-riksdag":
         assert counts["party"]["classes"] == 8 and counts["acceptability"]["classes"] == 2
-        # The entities' set has no dev rows of its own: a tenth of its 6,885 training rows stands in.
-        assert (counts["ner"]["train"], counts["ner"]["dev"], counts["ner"]["classes"]) == (6197, 688, 9)
+        # The entities' set has no dev rows of its own: a tenth of its 6,885 training rows stands
+        # in.
+        assert (counts["ner"]["train"], counts["ner"]["dev"], counts["ner"]["classes"]) == (
+            6197,
+            688,
+            9,
+        )

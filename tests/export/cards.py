@@ -15,7 +15,11 @@ from distill.export.metadata import Contents
 from tests.report.examples import example_report
 
 WHOLE = Contents(
-    files=frozenset({"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_int8.onnx"}), head=True, positions=512
+    files=frozenset(
+        {"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_int8.onnx"}
+    ),
+    head=True,
+    positions=512,
 )
 """A folder with everything that a card can tell of."""
 HOSTILE = [
@@ -41,7 +45,12 @@ HOSTILE = [
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-def card_of(report: dict[str, Any], given: str | None = None, contents: Contents = WHOLE, name: str | None = None) -> str:
+def card_of(
+    report: dict[str, Any],
+    given: str | None = None,
+    contents: Contents = WHOLE,
+    name: str | None = None,
+) -> str:
     return render_card(report, card_licence(report, given), contents, name)
 
 
@@ -55,21 +64,31 @@ def front_matter(card: str) -> dict[str, Any]:
 def tokens(card: str) -> list[Token]:
     """The card's text, taken apart as the Hub does: HTML counts, and tables are read."""
     body = card.split("\n---\n", 1)[1]
-    blocks = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").parse(body)
+    blocks = (
+        MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").parse(body)
+    )
     return [token for block in blocks for token in (block, *(block.children or []))]
 
 
 def snippets(card: str) -> dict[str, str]:
     """The card's code blocks, by the module that their first import names."""
-    blocks = [token.content for token in tokens(card) if token.type == "fence" and token.info == "python"]
+    blocks = [
+        token.content for token in tokens(card) if token.type == "fence" and token.info == "python"
+    ]
     found = {re.split(r"\W+", block)[1]: block for block in blocks}
     assert len(found) == len(blocks)
     return found
 
 
 def skeleton(card: str) -> list[str]:
-    """What the card's text is made of, without its words: headings, tables, cells, links and what they lead to."""
-    return [f"{token.type} {token.attrGet('href') or ''}" for token in tokens(card) if token.type not in ("text", "softbreak")]
+    """What the card's text is made of, without its words: headings, tables, cells, links and what
+    they lead to.
+    """
+    return [
+        f"{token.type} {token.attrGet('href') or ''}"
+        for token in tokens(card)
+        if token.type not in ("text", "softbreak")
+    ]
 
 
 def hostile_report(text: str) -> dict[str, Any]:
@@ -77,16 +96,26 @@ def hostile_report(text: str) -> dict[str, Any]:
     report = example_report()
     recipe = report["recipe"]
     recipe["name"] = text
-    recipe["teacher"] |= {"model": text, "licence": text, "prefixes": {"query": text, "passage": text}}
+    recipe["teacher"] |= {
+        "model": text,
+        "licence": text,
+        "prefixes": {"query": text, "passage": text},
+    }
     recipe["student"]["model"] = text
     recipe["corpus"]["sources"][0] |= {"hub": text, "licence": text}
-    recipe["evaluation"]["tasks"][0] |= {"name": text, "source": {"hub": text, "config": text, "split": text, "revision": text}}
+    recipe["evaluation"]["tasks"][0] |= {
+        "name": text,
+        "source": {"hub": text, "config": text, "split": text, "revision": text},
+    }
     report["corpus"]["sources"][0] |= {"name": text, "location": text, "licence": text}
     report["vocabulary"]["sources"] = [
-        {"name": text, "weight": 1.0, "heldout_sentences": 1, "heldout_identical": share} for share in (0.5, 0.9)
+        {"name": text, "weight": 1.0, "heldout_sentences": 1, "heldout_identical": share}
+        for share in (0.5, 0.9)
     ]
     report["machine"]["processor"] = text
-    report["evaluation"] += [report["evaluation"][0] | {"model": text, "mean": None, "reason": text}]
+    report["evaluation"] += [
+        report["evaluation"][0] | {"model": text, "mean": None, "reason": text}
+    ]
     for row in report["evaluation"]:
         row["task"] = text
     for row in report["evaluation"][8:10]:

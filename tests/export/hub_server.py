@@ -1,6 +1,8 @@
-"""A model hub on this machine: as much of the Hub's HTTP calls as pushing and pulling a model takes, over loopback.
+"""A model hub on this machine: as much of the Hub's HTTP calls as pushing and pulling a model
+takes, over loopback.
 
-What the real one would refuse is refused with its statuses and headers. Git, storage and accounts are dictionaries.
+What the real one would refuse is refused with its statuses and headers. Git, storage and accounts
+are dictionaries.
 """
 
 from __future__ import annotations
@@ -44,7 +46,11 @@ class Repository:
         return oid
 
     def resolve(self, revision: str) -> str | None:
-        return self.branches.get(revision) or self.tags.get(revision) or (revision if revision in self.commits else None)
+        return (
+            self.branches.get(revision)
+            or self.tags.get(revision)
+            or (revision if revision in self.commits else None)
+        )
 
     def files(self, revision: str = "main") -> Files:
         """The files without what the Hub itself puts there."""
@@ -70,7 +76,9 @@ class Hub:
     """Large files by SHA-256."""
     calls: list[Call] = field(default_factory=list)
     fault: Callable[[str, str], int | None] = lambda method, path: None
-    """For a method and a path a status to answer with instead, if any; 0 cuts the connection amid what is sent."""
+    """For a method and a path a status to answer with instead, if any; 0 cuts the connection amid
+    what is sent.
+    """
 
     def add(self, name: str, files: Files, *, private: bool = False) -> Repository:
         repository = self.repositories[name] = Repository(private=private)
@@ -118,7 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _handle(self) -> None:
-        fault, length = self.hub.fault(self.command, self.path), int(self.headers.get("Content-Length") or 0)
+        fault, length = (
+            self.hub.fault(self.command, self.path),
+            int(self.headers.get("Content-Length") or 0),
+        )
         body = self.rfile.read(length // 2 if fault == 0 else length)
         self.hub.calls.append(Call(self.command, self.path, body))
         if fault == 0:
@@ -129,7 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
                 raise RefusedError(fault, "something is wrong here")
             self._answer(body)
         except RefusedError as refused:
-            headers = {"X-Error-Message": refused.message} | ({"X-Error-Code": refused.code} if refused.code else {})
+            headers = {"X-Error-Message": refused.message} | (
+                {"X-Error-Code": refused.code} if refused.code else {}
+            )
             self._send(refused.status, {"error": refused.message}, headers)
 
     do_GET = do_HEAD = do_POST = do_PUT = _handle  # noqa: N815
@@ -182,7 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
         if account is None:
             raise RefusedError(401, "Invalid username or password.")
         if account.role == "read" or owner not in (account.name, *account.organisations):
-            raise RefusedError(403, f'You don\'t have the rights to create a model under the namespace "{owner}"')
+            raise RefusedError(
+                403, f'You don\'t have the rights to create a model under the namespace "{owner}"'
+            )
 
     def _create(self, asked: dict[str, Any]) -> None:
         owner = asked["organization"]
@@ -217,7 +232,10 @@ class _Handler(BaseHTTPRequestHandler):
         if rest == ["refs"]:
             kinds = {"branches": repository.branches, "tags": repository.tags}
             refs = {
-                kind: [{"name": ref, "ref": f"refs/{kind}/{ref}", "targetCommit": oid} for ref, oid in found.items()]
+                kind: [
+                    {"name": ref, "ref": f"refs/{kind}/{ref}", "targetCommit": oid}
+                    for ref, oid in found.items()
+                ]
                 for kind, found in kinds.items()
             }
             self._send(200, {**refs, "converts": []})
@@ -225,16 +243,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._tree(repository.commits[self._commit_of(repository, rest[1])], "/".join(rest[2:]))
         elif not rest or rest[0] == "revision":
             commit = self._commit_of(repository, rest[1] if rest else "main")
-            siblings = [{"rfilename": path, "size": len(content)} for path, content in repository.commits[commit].items()]
-            self._send(200, {"id": name, "sha": commit, "private": repository.private, "siblings": siblings})
+            siblings = [
+                {"rfilename": path, "size": len(content)}
+                for path, content in repository.commits[commit].items()
+            ]
+            self._send(
+                200,
+                {"id": name, "sha": commit, "private": repository.private, "siblings": siblings},
+            )
         else:
             raise RefusedError(404, f"no such address: {'/'.join(rest)}")
 
     def _tree(self, files: Files, folder: str) -> None:
-        below = {path: content for path, content in files.items() if not folder or path.startswith(f"{folder}/")}
+        below = {
+            path: content
+            for path, content in files.items()
+            if not folder or path.startswith(f"{folder}/")
+        }
         if folder and not below:
             raise RefusedError(404, f"{folder} does not exist", "EntryNotFound")
-        rows = [{"type": "file", "path": path, "size": len(found), "oid": blob_id(found)} for path, found in below.items()]
+        rows = [
+            {"type": "file", "path": path, "size": len(found), "oid": blob_id(found)}
+            for path, found in below.items()
+        ]
         self._send(200, rows)
 
     def _change(self, repository: Repository, name: str, rest: list[str], body: bytes) -> None:
@@ -260,8 +291,17 @@ class _Handler(BaseHTTPRequestHandler):
             repository.tags[tag] = self._commit_of(repository, revision)
             self._send(200, {})
         elif kind == "commit":
-            oid = self._commit(repository, revision, [json.loads(line) for line in body.splitlines()])
-            self._send(200, {"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/{name}/commit/{oid}"})
+            oid = self._commit(
+                repository, revision, [json.loads(line) for line in body.splitlines()]
+            )
+            self._send(
+                200,
+                {
+                    "success": True,
+                    "commitOid": oid,
+                    "commitUrl": f"{self.hub.url}/{name}/commit/{oid}",
+                },
+            )
         else:
             raise RefusedError(404, f"no such address: {kind}")
 
@@ -288,7 +328,9 @@ class _Handler(BaseHTTPRequestHandler):
         objects = []
         for one in asked["objects"]:
             address = {"upload": {"href": f"{self.hub.url}/storage/{one['oid']}?signature=hidden"}}
-            objects.append({**one, **({} if one["oid"] in self.hub.stored else {"actions": address})})
+            objects.append(
+                {**one, **({} if one["oid"] in self.hub.stored else {"actions": address})}
+            )
         self._send(200, {"transfer": "basic", "objects": objects})
 
     def _store(self, oid: str, body: bytes) -> None:
@@ -304,6 +346,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit}
         if content is None:
             raise RefusedError(404, f"{path} does not exist", "EntryNotFound")
-        headers |= {"ETag": f'"{remote_id(path, content)}"', "X-Linked-Size": str(len(content)), "Accept-Ranges": "bytes"}
+        headers |= {
+            "ETag": f'"{remote_id(path, content)}"',
+            "X-Linked-Size": str(len(content)),
+            "Accept-Ranges": "bytes",
+        }
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
         self._send(206 if start else 200, content[start:], headers)

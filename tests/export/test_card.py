@@ -15,7 +15,17 @@ from hypothesis import example, given, settings, strategies as st
 
 from distill.export.card import card_licence, render_licence
 from distill.export.metadata import Contents
-from tests.export.cards import HOSTILE, TEXTS, WHOLE, card_of, front_matter, hostile_report, skeleton, snippets, tokens
+from tests.export.cards import (
+    HOSTILE,
+    TEXTS,
+    WHOLE,
+    card_of,
+    front_matter,
+    hostile_report,
+    skeleton,
+    snippets,
+    tokens,
+)
 from tests.report.examples import example_report, measurement
 
 every_hostile = pytest.mark.parametrize("text", HOSTILE)
@@ -63,7 +73,10 @@ def test_a_local_teacher_is_neither_linked_nor_the_base_model() -> None:
         ),
         ({"model": "/home/somebody/small"}, "the student began as small,"),
         ({"config": {"hidden_size": 32}, "weights": "random"}, "which began with random weights,"),
-        ({"config": {"hidden_size": 32}}, "which began with as much of the teacher's weights as fits,"),
+        (
+            {"config": {"hidden_size": 32}},
+            "which began with as much of the teacher's weights as fits,",
+        ),
     ],
 )
 def test_the_card_says_how_the_student_began(student: dict[str, Any], sentence: str) -> None:
@@ -89,7 +102,9 @@ def test_a_student_that_began_as_another_model_has_an_ingredient_of_unknown_lice
         ("mit", "cc-by-nd-4.0", None, "because cc-by-nd-4.0 does not let adaptations be shared"),
     ],
 )  # fmt: skip
-def test_the_card_says_which_licence_and_why(teacher: str, text: str | None, chosen: str | None, sentence: str) -> None:
+def test_the_card_says_which_licence_and_why(
+    teacher: str, text: str | None, chosen: str | None, sentence: str
+) -> None:
     report = example_report()
     report["recipe"]["teacher"]["licence"] = teacher
     report["corpus"]["sources"][0]["licence"] = text
@@ -97,7 +112,9 @@ def test_the_card_says_which_licence_and_why(teacher: str, text: str | None, cho
 
 
 @pytest.mark.parametrize("chosen", [None, "my-own"])
-def test_a_licence_that_the_hub_does_not_know_gets_a_file_that_explains_it(chosen: str | None) -> None:
+def test_a_licence_that_the_hub_does_not_know_gets_a_file_that_explains_it(
+    chosen: str | None,
+) -> None:
     report = example_report()
     report["corpus"]["sources"][0]["licence"] = None
     text = render_licence(report, card_licence(report, chosen))
@@ -121,7 +138,9 @@ def test_a_licence_that_the_hub_knows_needs_no_file() -> None:
         ),
     ],
 )
-def test_the_card_says_which_prefixes_to_use(prefixes: dict[str, str], sentence: str | None) -> None:
+def test_the_card_says_which_prefixes_to_use(
+    prefixes: dict[str, str], sentence: str | None
+) -> None:
     card = card_of(example_report(teacher={"model": "organisation/teacher", "prefixes": prefixes}))
     assert (sentence in card) if sentence else ("Put " not in card)
 
@@ -136,7 +155,9 @@ def test_the_card_says_which_prefixes_to_use(prefixes: dict[str, str], sentence:
         (WHOLE, {"torch", "transformers", "sentence_transformers", "onnxruntime"}),
     ],
 )
-def test_the_card_shows_the_ways_in_which_the_folder_loads_and_no_other(contents: Contents, modules: set[str]) -> None:
+def test_the_card_shows_the_ways_in_which_the_folder_loads_and_no_other(
+    contents: Contents, modules: set[str]
+) -> None:
     assert snippets(card_of(example_report(), contents=contents)).keys() == modules
 
 
@@ -149,7 +170,9 @@ def test_weights_beside_the_onnx_file_are_fetched_too() -> None:
 def test_code_names_the_repository_where_it_is_known() -> None:
     report = example_report()
     assert 'name = "tiny"' in snippets(card_of(report))["torch"]
-    assert 'name = "organisation/tiny"' in snippets(card_of(report, name="organisation/tiny"))["torch"]
+    assert (
+        'name = "organisation/tiny"' in snippets(card_of(report, name="organisation/tiny"))["torch"]
+    )
     report["recipe"]["export"]["push"] = "organisation/pushed"
     assert 'name = "organisation/pushed"' in snippets(card_of(report))["torch"]
 
@@ -157,20 +180,37 @@ def test_code_names_the_repository_where_it_is_known() -> None:
 def test_scores_stand_beside_the_teachers_with_intervals_and_retention() -> None:
     rows = rows_of(card_of(example_report()))
     assert ["faq", "mrr@10", "0.800 (0.750 to 0.850)", "0.648 (0.608 to 0.689)", "81.0%"] in rows
-    assert ["faq", "mrr@10", "0.720 (0.675 to 0.765)", "0.583 (0.547 to 0.620)", "0.525 (0.492 to 0.558)"] in rows
+    assert [
+        "faq",
+        "mrr@10",
+        "0.720 (0.675 to 0.765)",
+        "0.583 (0.547 to 0.620)",
+        "0.525 (0.492 to 0.558)",
+    ] in rows
 
 
 def test_scores_in_int8_stand_beside_the_students() -> None:
     report = example_report()
-    report["evaluation"].append(report["evaluation"][0] | {"model": "student_int8", "mean": 0.64, "low": None, "high": None})
-    assert ["faq", "mrr@10", "0.800 (0.750 to 0.850)", "0.648 (0.608 to 0.689)", "81.0%", "0.640"] in rows_of(card_of(report))
+    report["evaluation"].append(
+        report["evaluation"][0] | {"model": "student_int8", "mean": 0.64, "low": None, "high": None}
+    )
+    assert [
+        "faq",
+        "mrr@10",
+        "0.800 (0.750 to 0.850)",
+        "0.648 (0.608 to 0.689)",
+        "81.0%",
+        "0.640",
+    ] in rows_of(card_of(report))
 
 
 def test_a_score_that_was_not_measured_says_why() -> None:
     report = example_report()
     nothing = dict.fromkeys(("mean", "low", "high", "retention"))
     report["evaluation"].append(
-        report["evaluation"][0] | nothing | {"model": "student", "task": "mlm", "metric": "accuracy", "reason": "no head there"}
+        report["evaluation"][0]
+        | nothing
+        | {"model": "student", "task": "mlm", "metric": "accuracy", "reason": "no head there"}
     )
     card = card_of(report)
     assert ["mlm", "accuracy", "–", "–", "–"] in rows_of(card)
@@ -182,9 +222,7 @@ def test_the_card_names_the_task_that_lost_most() -> None:
     first = next(score for score in report["evaluation"] if score["model"] == "student")
     lost = {"retention": 0.5, "difference": -0.25, "difference_low": -0.3, "difference_high": -0.2}
     report["evaluation"].append(first | {"task": "acceptability", "metric": "mcc"} | lost)
-    sentence = (
-        "**It lost most on acceptability:** mcc is 50.0% of the teacher's, a difference of −0.250 (95% interval −0.300 to "
-    )
+    sentence = "**It lost most on acceptability:** mcc is 50.0% of the teacher's, a difference of −0.250 (95% interval −0.300 to "
     assert sentence in card_of(report)
 
 
@@ -206,49 +244,75 @@ def test_a_time_that_was_not_measured_says_why() -> None:
 @pytest.mark.parametrize(("median", "slower"), [(7.5, True), (5.0, False)])
 def test_int8_that_is_slower_than_float32_is_called_so(median: float, slower: bool) -> None:
     report = example_report()
-    report["benchmark"].append(measurement("student_int8", runtime="onnx", precision="int8", median_ms=median))
+    report["benchmark"].append(
+        measurement("student_int8", runtime="onnx", precision="int8", median_ms=median)
+    )
     card = card_of(report)
-    assert ("**In int8 it is slower there** than in float32 at batch 1 × 32 tokens: 7.5 against 6.0 ms." in card) is slower
+    assert (
+        "**In int8 it is slower there** than in float32 at batch 1 × 32 tokens: 7.5 against 6.0 ms."
+        in card
+    ) is slower
 
 
 def test_no_value_is_left_unfilled() -> None:
-    words = " ".join(token.content for token in tokens(card_of(example_report())) if token.type == "text")
+    words = " ".join(
+        token.content for token in tokens(card_of(example_report())) if token.type == "text"
+    )
     assert not re.search(r"None|nan\b|\{\{|\{%|undefined", words)
 
 
 @every_hostile
 def test_a_hostile_text_changes_words_alone(text: str) -> None:
-    plain, hostile = skeleton(card_of(hostile_report("plain"), "mit")), skeleton(card_of(hostile_report(text), "mit"))
+    plain, hostile = (
+        skeleton(card_of(hostile_report("plain"), "mit")),
+        skeleton(card_of(hostile_report(text), "mit")),
+    )
     assert hostile == plain
 
 
 @given(TEXTS)
 @settings(max_examples=20, deadline=None)
 def test_any_text_changes_words_alone(text: str) -> None:
-    # Of nothing, emphasis would have nothing to stand on; with a space, it is no name on the Hub, to which a link belongs.
+    # Of nothing, emphasis would have nothing to stand on; with a space, it is no name on the Hub,
+    # to which a link belongs.
     report = hostile_report(f"a, {text}")
     assert skeleton(card_of(report, "mit")) == skeleton(card_of(hostile_report("plain"), "mit"))
 
 
 @every_hostile
 def test_a_hostile_text_brings_no_html(text: str) -> None:
-    assert not [token.content for token in tokens(card_of(hostile_report(text))) if token.type.startswith("html")]
+    assert not [
+        token.content
+        for token in tokens(card_of(hostile_report(text)))
+        if token.type.startswith("html")
+    ]
 
 
 @every_hostile
 def test_a_hostile_text_leaves_the_metadata_as_it_is(text: str) -> None:
-    data, plain = front_matter(card_of(hostile_report(text))), front_matter(card_of(hostile_report("plain")))
+    data, plain = (
+        front_matter(card_of(hostile_report(text))),
+        front_matter(card_of(hostile_report("plain"))),
+    )
     assert data.keys() == plain.keys()
-    assert (data["license"], data["language"], data["tags"]) == (plain["license"], plain["language"], plain["tags"])
+    assert (data["license"], data["language"], data["tags"]) == (
+        plain["license"],
+        plain["language"],
+        plain["tags"],
+    )
     assert "\n" not in data["model-index"][0]["name"]
 
 
 @every_hostile
 def test_a_hostile_text_stays_a_string_in_the_code(text: str) -> None:
     for code in snippets(card_of(hostile_report(text), name=text)).values():
-        strings = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+        strings = [
+            node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)
+        ]
         assert text in strings
-    assert snippets(card_of(hostile_report(text))).keys() == snippets(card_of(example_report())).keys()
+    assert (
+        snippets(card_of(hostile_report(text))).keys() == snippets(card_of(example_report())).keys()
+    )
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True))
@@ -258,7 +322,9 @@ def test_a_hostile_text_stays_a_string_in_the_code(text: str) -> None:
 @example("0x1F")
 @example("2026-01-01")
 @settings(max_examples=20, deadline=None)
-def test_any_name_that_a_recipe_may_have_can_be_read_back_from_the_cards_metadata(text: str) -> None:
+def test_any_name_that_a_recipe_may_have_can_be_read_back_from_the_cards_metadata(
+    text: str,
+) -> None:
     report = example_report()
     report["recipe"]["name"] = text
     metadata = re.match(r"---\n(.*?)\n---\n", card_of(report), flags=re.DOTALL)
@@ -300,16 +366,22 @@ def metadata_problem(data: dict[str, Any]) -> str:
         for name in ("type", "name"):
             if not isinstance(result["dataset"].get(name), str):
                 return f'"dataset.{name}" is required'
-        if not all(isinstance(metric["value"], float) and metric["type"] for metric in result["metrics"]):
+        if not all(
+            isinstance(metric["value"], float) and metric["type"] for metric in result["metrics"]
+        ):
             return '"metrics" need type and value'
     return ""
 
 
 @pytest.mark.parametrize("text", [None, *HOSTILE])
-def test_the_card_passes_the_hubs_validation(validating_hub: list[dict[str, Any]], text: str | None) -> None:
+def test_the_card_passes_the_hubs_validation(
+    validating_hub: list[dict[str, Any]], text: str | None
+) -> None:
     card = card_of(example_report() if text is None else hostile_report(text))
     ModelCard(card).validate()
-    assert [(sent["path"], sent["repoType"]) for sent in validating_hub] == [("/api/validate-yaml", "model")]
+    assert [(sent["path"], sent["repoType"]) for sent in validating_hub] == [
+        ("/api/validate-yaml", "model")
+    ]
 
 
 def test_a_card_that_the_hub_refuses_does_not_pass(validating_hub: list[dict[str, Any]]) -> None:

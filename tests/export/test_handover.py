@@ -11,12 +11,11 @@ import onnx
 import pytest
 
 from distill.export import handover, runtimes
-from distill.export.handover import ExportResult, _warnings, export_student
-from distill.export.proof import Proof
-from distill.export.runtimes import Runtimes
-from distill.models import Teacher
+from distill.export.handover import _warnings, export_student
+from distill.models import LoadedModel
 from distill.onnx.conversion import ConversionError
 from distill.recipe import ExportSection, TeacherSection
+from distill.report.results.export import ExportProof, ExportResult, Runtimes
 from tests.conftest import swedish_sentences
 from tests.export.conftest import SECRET
 
@@ -25,10 +24,21 @@ RECIPE = f"name: tiny  # the user's own words\ncorpus: {{sources: [{{path: /home
 STOCK = {
     "README.md", "config.json", "model.safetensors", "recipe.yaml", "report.json", "tokenizer.json", "tokenizer_config.json",
 }  # fmt: skip
-FOR_SENTENCES = {"1_Pooling/config.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"}
+FOR_SENTENCES = {
+    "1_Pooling/config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+    "sentence_bert_config.json",
+}
 
 
-def exported(student: Teacher, report: dict[str, Any], output: Path, pooling: str = "mean", **section: Any) -> ExportResult:
+def exported(
+    student: LoadedModel,
+    report: dict[str, Any],
+    output: Path,
+    pooling: str = "mean",
+    **section: Any,
+) -> ExportResult:
     return export_student(
         ExportSection(**{"onnx": False} | section),
         student=student,
@@ -48,12 +58,14 @@ def files_in(folder: Path) -> set[str]:
 @pytest.fixture
 def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saves the fresh process where a test is of something else."""
-    proof = Proof(sentences=0, onnx_max_abs_difference=None, int8_cosine=None, int8_time=None)
+    proof = ExportProof(sentences=0, onnx_max_abs_difference=None, int8_cosine=None, int8_time=None)
     monkeypatch.setattr(handover, "prove", lambda *arguments, **options: proof)
 
 
 @pytest.fixture(scope="module")
-def folder(student: Teacher, local_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    student: LoadedModel, local_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """An exported student, in the user's folder."""
     output = tmp_path_factory.mktemp(SECRET)
     (output / "fingerprint").write_text("0123")
@@ -70,7 +82,11 @@ def test_the_folder_holds_what_its_report_lists_and_nothing_else(folder: Path) -
 
 def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
     part = json.loads((folder / "report.json").read_text())["export"]
-    assert (part["path"], part["pushed_to"], part["reason"]) == (".", None, "pushing was not asked for")
+    assert (part["path"], part["pushed_to"], part["reason"]) == (
+        ".",
+        None,
+        "pushing was not asked for",
+    )
 
 
 def test_the_report_tells_how_near_the_files_are_to_the_student(folder: Path) -> None:
@@ -81,7 +97,7 @@ def test_the_report_tells_how_near_the_files_are_to_the_student(folder: Path) ->
 
 @pytest.mark.usefixtures("unproven")
 def test_the_card_and_the_list_name_the_file_that_explains_an_unsettled_licence(
-    student: Teacher, local_report: dict[str, Any], tmp_path: Path
+    student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
 ) -> None:
     report = copy.deepcopy(local_report)
     report["recipe"]["teacher"]["licence"] = None
@@ -97,18 +113,28 @@ def test_the_card_tells_of_what_the_folder_holds(folder: Path) -> None:
 
 
 def test_a_browser_loads_the_int8_file_unless_told_otherwise(folder: Path) -> None:
-    assert json.loads((folder / "config.json").read_text())["transformers.js_config"] == {"dtype": "int8"}
+    assert json.loads((folder / "config.json").read_text())["transformers.js_config"] == {
+        "dtype": "int8"
+    }
 
 
-def test_without_onnx_the_folder_is_for_torch_alone(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
+def test_without_onnx_the_folder_is_for_torch_alone(
+    student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
+) -> None:
     result = exported(student, local_report, tmp_path)
     assert set(result.files) == files_in(tmp_path) == STOCK | FOR_SENTENCES
-    assert result.runtimes.float32_reason == "onnx was not asked for" and result.proof.onnx_max_abs_difference is None
-    assert result.warnings == [] and "transformers.js_config" not in (tmp_path / "config.json").read_text()
+    assert (
+        result.runtimes.float32_reason == "onnx was not asked for"
+        and result.proof.onnx_max_abs_difference is None
+    )
+    assert (
+        result.warnings == []
+        and "transformers.js_config" not in (tmp_path / "config.json").read_text()
+    )
 
 
 def test_a_student_with_a_head_gives_its_logits_in_every_runtime(
-    masked_student: Teacher, local_report: dict[str, Any], tmp_path: Path
+    masked_student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
 ) -> None:
     result = exported(masked_student, local_report, tmp_path, onnx=True)
     assert set(result.files) == STOCK | {"onnx/model.onnx", "onnx/model_int8.onnx"}
@@ -119,7 +145,10 @@ def test_a_student_with_a_head_gives_its_logits_in_every_runtime(
 
 @pytest.mark.usefixtures("unproven")
 def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export(
-    student: Teacher, local_report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    student: LoadedModel,
+    local_report: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise ConversionError("FickleModel cannot be converted to ONNX: it changes its mind")
@@ -127,7 +156,9 @@ def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export
     monkeypatch.setattr(runtimes, "write_onnx", refuse)
     result = exported(student, local_report, tmp_path, onnx=True)
     assert set(result.files) == STOCK | FOR_SENTENCES
-    assert result.warnings == ["onnx/model.onnx was left out: FickleModel cannot be converted to ONNX: it changes its mind"]
+    assert result.warnings == [
+        "onnx/model.onnx was left out: FickleModel cannot be converted to ONNX: it changes its mind"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,22 +166,42 @@ def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export
     [
         (Runtimes(), 0.8, None),
         (Runtimes(), 1.25, "onnx/model_int8.onnx takes 1.25 times as long as float32 on this CPU"),
-        (Runtimes(int8_reason="it is far off"), None, "onnx/model_int8.onnx was left out: it is far off"),
+        (
+            Runtimes(int8_reason="it is far off"),
+            None,
+            "onnx/model_int8.onnx was left out: it is far off",
+        ),
         (Runtimes(left_whole=2), 1.0, "2 matrix products of onnx/model_int8.onnx stay in float32"),
     ],
 )
-def test_the_user_hears_what_int8_costs(made: Runtimes, seconds: float | None, warning: str | None) -> None:
-    proof = Proof(sentences=1, onnx_max_abs_difference=0.0, int8_cosine=1.0, int8_time=seconds)
+def test_the_user_hears_what_int8_costs(
+    made: Runtimes, seconds: float | None, warning: str | None
+) -> None:
+    proof = ExportProof(
+        sentences=1, onnx_max_abs_difference=0.0, int8_cosine=1.0, int8_time=seconds
+    )
     warnings = _warnings(ExportSection(), made, proof)
     assert len(warnings) == (warning is not None) and (warning or "") in "".join(warnings)
 
 
-def test_no_file_of_the_folder_names_a_folder_or_a_name_of_the_user(folder: Path, tiny_teacher: Path) -> None:
-    private = [SECRET, str(tiny_teacher), f"{Path.home()}/", str(folder), str(Path.cwd()), "site-packages", '.py"']
+def test_no_file_of_the_folder_names_a_folder_or_a_name_of_the_user(
+    folder: Path, tiny_teacher: Path
+) -> None:
+    private = [
+        SECRET,
+        str(tiny_teacher),
+        f"{Path.home()}/",
+        str(folder),
+        str(Path.cwd()),
+        "site-packages",
+        '.py"',
+    ]
     for path in folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert [text for text in private if text.encode() in content] == [], path.name
-        assert not re.search(rf"[/\\]{re.escape(getpass.getuser())}[/\\]".encode(), content), path.name
+        assert not re.search(rf"[/\\]{re.escape(getpass.getuser())}[/\\]".encode(), content), (
+            path.name
+        )
 
 
 def test_the_users_recipe_is_handed_over_in_the_users_words_without_folders(folder: Path) -> None:
@@ -158,5 +209,7 @@ def test_the_users_recipe_is_handed_over_in_the_users_words_without_folders(fold
 
 
 @pytest.mark.usefixtures("unproven")
-def test_the_recipes_licence_goes_before_the_strictest(student: Teacher, local_report: dict[str, Any], tmp_path: Path) -> None:
+def test_the_recipes_licence_goes_before_the_strictest(
+    student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
+) -> None:
     assert exported(student, local_report, tmp_path, licence="gpl-3.0").licence == "gpl-3.0"

@@ -29,16 +29,22 @@ def client(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", files)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # what this hub does not speak
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_DISABLE_XET", True
+    )  # what this hub does not speak
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     monkeypatch.setenv("HF_TOKEN", "hf_member")
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """`export(recipe="danish")`: the folder of an export; `files` come besides those that all have."""
+    """`export(recipe="danish")`: the folder of an export; `files` come besides those that all
+    have.
+    """
 
-    def write(recipe: str = "danish", teacher: str = "org/teacher", name: str = "export", **files: bytes) -> Path:
+    def write(
+        recipe: str = "danish", teacher: str = "org/teacher", name: str = "export", **files: bytes
+    ) -> Path:
         folder = tmp_path / name
         content = {
             "README.md": b"---\nlanguage: da\n---\n",
@@ -58,16 +64,24 @@ def export(tmp_path: Path) -> Callable[..., Path]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_the_first_push_makes_the_repository_with_every_file_in_one_commit_and_a_tag(hub: Hub, export: Any) -> None:
+def test_the_first_push_makes_the_repository_with_every_file_in_one_commit_and_a_tag(
+    hub: Hub, export: Any
+) -> None:
     folder = export()
     pushed = push(folder, "group/danish")
     repository = hub.repositories["group/danish"]
     assert repository.files() == contents(folder)
     assert repository.messages == ["initial commit", f"danish, by distill {__version__}"]
-    assert repository.tags == {FIRST: pushed.commit} and repository.branches == {"main": pushed.commit}
+    assert repository.tags == {FIRST: pushed.commit} and repository.branches == {
+        "main": pushed.commit
+    }
     assert not repository.private
     assert (pushed.url, pushed.tag, pushed.created) == (f"{hub.url}/group/danish", FIRST, True)
 
@@ -96,11 +110,15 @@ def test_the_same_push_again_sends_and_commits_nothing(hub: Hub, export: Any) ->
     first, calls = push(folder, "group/danish"), len(hub.calls)
     again = push(folder, "group/danish")
     assert (again.commit, again.tag, again.created) == (first.commit, FIRST, False)
-    assert [call for call in hub.calls[calls:] if call.method == "PUT" or "/commit/" in call.path] == []
+    assert [
+        call for call in hub.calls[calls:] if call.method == "PUT" or "/commit/" in call.path
+    ] == []
     assert hub.repositories["group/danish"].tags == {FIRST: first.commit}
 
 
-def test_a_changed_model_gets_a_tag_of_its_own_and_leaves_the_first_one_where_it_was(hub: Hub, export: Any) -> None:
+def test_a_changed_model_gets_a_tag_of_its_own_and_leaves_the_first_one_where_it_was(
+    hub: Hub, export: Any
+) -> None:
     first = push(export(), "group/danish")
     second = push(export(**{"config.json": b'{"layers": 2}'}), "group/danish")
     assert second.tag == SECOND
@@ -108,10 +126,14 @@ def test_a_changed_model_gets_a_tag_of_its_own_and_leaves_the_first_one_where_it
     assert len(hub.asked("PUT")) == 2  # weights and ONNX, the first time alone
 
 
-def test_what_the_model_no_longer_has_goes_and_what_others_put_there_stays(hub: Hub, export: Any) -> None:
+def test_what_the_model_no_longer_has_goes_and_what_others_put_there_stays(
+    hub: Hub, export: Any
+) -> None:
     push(export(**{"extra.json": b"{}"}), "group/danish")
     repository = hub.repositories["group/danish"]
-    repository.commit("main", {**repository.commits[repository.branches["main"]], "demo.png": b"png"}, "a picture")
+    repository.commit(
+        "main", {**repository.commits[repository.branches["main"]], "demo.png": b"png"}, "a picture"
+    )
     pushed = push(export(name="later"), "group/danish")
     assert pushed.removed == ["extra.json"]
     assert set(repository.files()) == {*contents(export(name="later")), "demo.png"}
@@ -136,31 +158,44 @@ def test_a_branch_can_be_the_first_thing_that_a_repository_has(hub: Hub, export:
 
 def test_a_tag_is_no_branch(hub: Hub, export: Any) -> None:
     push(export(), "group/danish")
-    with pytest.raises(UserError, match=rf"--revision {FIRST}: is a tag of group/danish; name a branch"):
+    with pytest.raises(
+        UserError, match=rf"--revision {FIRST}: is a tag of group/danish; name a branch"
+    ):
         push(export(), "group/danish", revision=FIRST)
 
 
 OTHERS = {
     "weights without a report": {"pytorch_model.bin": b"other"},
-    "a report of something else": {"pytorch_model.bin": b"other", "report.json": b'{"accuracy": 1}'},
+    "a report of something else": {
+        "pytorch_model.bin": b"other",
+        "report.json": b'{"accuracy": 1}',
+    },
     "a report that cannot be read": {"pytorch_model.bin": b"other", "report.json": b"\xff{"},
 }
 
 
 @pytest.mark.parametrize("files", OTHERS.values(), ids=OTHERS)
-def test_a_repository_with_a_model_of_somebody_else_is_refused(hub: Hub, export: Any, files: dict[str, bytes]) -> None:
+def test_a_repository_with_a_model_of_somebody_else_is_refused(
+    hub: Hub, export: Any, files: dict[str, bytes]
+) -> None:
     repository = hub.add("group/danish", files)
-    with pytest.raises(UserError, match="group/danish: it holds another model: one that distill did not push"):
+    with pytest.raises(
+        UserError, match="group/danish: it holds another model: one that distill did not push"
+    ):
         push(export(), "group/danish")
     assert repository.files() == files
     assert [call for call in hub.calls if call.method != "GET"] == hub.asked("HEAD")
 
 
 @pytest.mark.parametrize("other", [{"recipe": "finnish"}, {"teacher": "org/other"}])
-def test_a_repository_with_another_recipes_model_is_refused(hub: Hub, export: Any, other: dict[str, str]) -> None:
+def test_a_repository_with_another_recipes_model_is_refused(
+    hub: Hub, export: Any, other: dict[str, str]
+) -> None:
     push(export(), "group/danish")
     before = hub.repositories["group/danish"].files()
-    with pytest.raises(UserError, match=r"it holds another model: \('danish', 'da', 'org/teacher'\), where this is"):
+    with pytest.raises(
+        UserError, match=r"it holds another model: \('danish', 'da', 'org/teacher'\), where this is"
+    ):
         push(export(name="other", **other), "group/danish")
     assert hub.repositories["group/danish"].files() == before
 
@@ -187,7 +222,14 @@ def test_a_dry_run_only_reads(hub: Hub, export: Any, there: bool) -> None:
     planned = push(folder, "group/danish", dry_run=True)
     assert {call.method for call in hub.calls} <= {"GET", "HEAD"}
     sizes = {name: len(content) for name, content in contents(folder).items()}
-    assert planned == Pushed(url=f"{hub.url}/group/danish", commit=None, tag=FIRST, created=not there, sizes=sizes, removed=[])
+    assert planned == Pushed(
+        url=f"{hub.url}/group/danish",
+        commit=None,
+        tag=FIRST,
+        created=not there,
+        sizes=sizes,
+        removed=[],
+    )
 
 
 def test_a_dry_run_refuses_what_a_push_would(hub: Hub, export: Any) -> None:
@@ -203,10 +245,15 @@ def test_a_connection_that_drops_amid_a_file_is_taken_up_again(hub: Hub, export:
     assert hub.repositories["group/danish"].files() == contents(folder)
 
 
-def test_a_push_that_lost_its_connection_goes_on_with_what_the_server_has_not(hub: Hub, export: Any) -> None:
+def test_a_push_that_lost_its_connection_goes_on_with_what_the_server_has_not(
+    hub: Hub, export: Any
+) -> None:
     folder, lost = export(), hashlib.sha256(WEIGHTS[::-1]).hexdigest()
     hub.fault = lambda method, path: 0 if f"/storage/{lost}" in path else None
-    with pytest.raises(UserError, match=f"No connection to {hub.url} .*; once there is one, the same command goes on"):
+    with pytest.raises(
+        UserError,
+        match=f"No connection to {hub.url} .*; once there is one, the same command goes on",
+    ):
         push(folder, "group/danish")
     assert hub.repositories["group/danish"].files() == {}
     hub.fault = lambda method, path: None
@@ -222,7 +269,10 @@ def test_a_tag_that_could_not_be_set_is_set_by_the_same_push(hub: Hub, export: A
         push(export(), "group/danish")
     hub.fault = lambda method, path: None
     pushed = push(export(), "group/danish")
-    assert hub.repositories["group/danish"].messages == ["initial commit", f"danish, by distill {__version__}"]
+    assert hub.repositories["group/danish"].messages == [
+        "initial commit",
+        f"danish, by distill {__version__}",
+    ]
     assert hub.repositories["group/danish"].tags == {FIRST: pushed.commit}
 
 
@@ -240,12 +290,24 @@ def test_a_repository_that_changes_meanwhile_is_left_as_it_became(hub: Hub, expo
 
 
 REFUSED = {
-    "a token of another owner": ("hf_stranger", "group/danish", "this token has no right to write there"),
+    "a token of another owner": (
+        "hf_stranger",
+        "group/danish",
+        "this token has no right to write there",
+    ),
     "a token that reads": ("hf_reader", "group/danish", "the token of reader can only read"),
     "a token that nobody knows": ("hf_unknown", "group/danish", "does not know the token"),
     "a token with a blank": ("hf_a b", "group/danish", "has characters that no token has"),
-    "a private repository of others": ("hf_stranger", "group/hidden", "this token has no right to write there"),
-    "somebody's public repository": ("hf_stranger", "group/public", "this token has no right to write there"),
+    "a private repository of others": (
+        "hf_stranger",
+        "group/hidden",
+        "this token has no right to write there",
+    ),
+    "somebody's public repository": (
+        "hf_stranger",
+        "group/public",
+        "this token has no right to write there",
+    ),
     "no owner": ("hf_member", "danish", "--push danish: should be ORG/NAME"),
     "an address": ("hf_member", "https://hub/group/danish", "should be ORG/NAME"),
     "a name of blanks": ("hf_member", "group/da nish", "should be ORG/NAME"),
@@ -261,7 +323,9 @@ def test_a_push_that_cannot_be_is_one_sentence_and_leaves_nothing(
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UserError) as error:
         push(export(), name)
-    assert said in str(error.value) and "\n" not in str(error.value) and token not in str(error.value)
+    assert (
+        said in str(error.value) and "\n" not in str(error.value) and token not in str(error.value)
+    )
     assert set(hub.repositories) == {"group/hidden", "group/public"}
     assert [repository.files() for repository in hub.repositories.values()] == [{}, {}]
     assert hub.stored == {}
@@ -279,12 +343,17 @@ def test_every_refusal_of_the_server_is_a_sentence(hub: Hub, export: Any, status
 def test_an_export_that_lacks_a_file_is_not_pushed(hub: Hub, export: Any) -> None:
     folder = export()
     (folder / "config.json").unlink()
-    with pytest.raises(UserError, match=r"is no whole export \(config.json\); python -m distill export"):
+    with pytest.raises(
+        UserError, match=r"is no whole export \(config.json\); python -m distill export"
+    ):
         push(folder, "group/danish")
     assert hub.calls == []
 
 
-@pytest.mark.parametrize(("status", "said"), [(403, "this token has no right"), (404, "HF_HUB_DISABLE_XET=1 does without Xet")])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(403, "this token has no right"), (404, "HF_HUB_DISABLE_XET=1 does without Xet")],
+)
 def test_what_xet_is_refused_is_told_as_a_refusal(
     hub: Hub, export: Any, monkeypatch: pytest.MonkeyPatch, status: int, said: str
 ) -> None:
@@ -298,7 +367,10 @@ def test_what_xet_is_refused_is_told_as_a_refusal(
 
 def test_what_is_nobodys_mistake_is_not_explained_away() -> None:
     assert explain(AssertionError("a bug"), "a/b", "https://hub") is None
-    assert explain(FileNotFoundError(2, "no such file", "model.safetensors"), "a/b", "https://hub") is None
+    assert (
+        explain(FileNotFoundError(2, "no such file", "model.safetensors"), "a/b", "https://hub")
+        is None
+    )
 
 
 @pytest.mark.parametrize("name", ["main", "v1", "try/1.0", "a-b_c.d", "1"])
@@ -306,7 +378,10 @@ def test_branches_have_names(name: str) -> None:
     check_branch(name)
 
 
-@pytest.mark.parametrize("name", ["", "/a", "a/", "a..b", "a b", "-a", "a.lock", "refs/pr/1", "a//b", "a.", "å", "a\n", "a~1"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "/a", "a/", "a..b", "a b", "-a", "a.lock", "refs/pr/1", "a//b", "a.", "å", "a\n", "a~1"],
+)
 def test_other_names_are_no_branches(name: str) -> None:
     with pytest.raises(UserError, match="--revision"):
         check_branch(name)

@@ -39,7 +39,9 @@ def test_the_strictest_of_the_licences(licences: list[str | None], strictest: st
 
 
 @given(st.lists(st.sampled_from([*_BY_STRICTNESS, "my-own", None]), min_size=1), st.randoms())
-def test_the_order_of_the_licences_does_not_matter(licences: list[str | None], random: object) -> None:
+def test_the_order_of_the_licences_does_not_matter(
+    licences: list[str | None], random: object
+) -> None:
     shuffled = sorted(licences, key=lambda licence: random.random())  # type: ignore[attr-defined]
     assert strictest_licence(shuffled) == strictest_licence(licences)
 
@@ -68,12 +70,17 @@ def test_there_is_a_reason_exactly_where_no_licence_follows(licences: list[str |
         ("cc-by-4.0", {"license": "cc-by-4.0"}),
         ("Apache 2.0", {"license": "apache-2.0"}),
         ("gemma", {"license": "gemma"}),
-        ("My Own, v1", {"license": "other", "license_name": "my-own-v1", "license_link": "LICENSE.md"}),
+        (
+            "My Own, v1",
+            {"license": "other", "license_name": "my-own-v1", "license_link": "LICENSE.md"},
+        ),
         ("<b>\n---", {"license": "other", "license_name": "b", "license_link": "LICENSE.md"}),
         ("许可证", {"license": "other", "license_name": "unsettled", "license_link": "LICENSE.md"}),
         (None, {"license": "other", "license_name": "unsettled", "license_link": "LICENSE.md"}),
         ("other", {"license": "other", "license_name": "unsettled", "license_link": "LICENSE.md"}),
     ],
 )
-def test_the_metadata_names_a_licence_that_the_hub_takes(licence: str | None, metadata: dict[str, str]) -> None:
+def test_the_metadata_names_a_licence_that_the_hub_takes(
+    licence: str | None, metadata: dict[str, str]
+) -> None:
     assert licence_metadata(licence) == metadata

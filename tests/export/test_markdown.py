@@ -39,7 +39,9 @@ def test_escaped_text_is_shown_as_it_is(text: str) -> None:
     blocks = MarkdownIt("commonmark").enable("table").parse(f"x {escape_markdown(text)}")
     (inline,) = (block for block in blocks if block.type == "inline")
     assert {token.type for token in inline.children or []} <= {"text", "text_special"}
-    assert "".join(token.content for token in inline.children or []) == f"x {one_line(text)}".rstrip()
+    assert (
+        "".join(token.content for token in inline.children or []) == f"x {one_line(text)}".rstrip()
+    )
 
 
 @given(TEXTS)

@@ -22,13 +22,23 @@ def strings(value: Any) -> list[str]:
 
 
 def test_no_string_of_a_published_report_is_an_absolute_path(local_report: dict[str, Any]) -> None:
-    assert [text for text in strings(without_folders(local_report)) if Path(text).is_absolute() or SECRET in text] == []
+    assert [
+        text
+        for text in strings(without_folders(local_report))
+        if Path(text).is_absolute() or SECRET in text
+    ] == []
 
 
-def test_a_published_report_keeps_the_last_names_of_local_files(local_report: dict[str, Any]) -> None:
+def test_a_published_report_keeps_the_last_names_of_local_files(
+    local_report: dict[str, Any],
+) -> None:
     published = without_folders(local_report)
     assert published["teacher"]["name"] == published["recipe"]["teacher"]["model"] == "mine"
-    assert published["recipe"]["corpus"]["sources"][0]["path"] == published["corpus"]["sources"][0]["location"] == "*.jsonl"
+    assert (
+        published["recipe"]["corpus"]["sources"][0]["path"]
+        == published["corpus"]["sources"][0]["location"]
+        == "*.jsonl"
+    )
     assert published["recipe"]["evaluation"]["tasks"][0]["source"]["path"] == "faq.jsonl"
 
 
@@ -44,10 +54,15 @@ def test_publishing_leaves_the_runs_own_report_as_it_was(local_report: dict[str,
     assert json.dumps(local_report) == before
 
 
-def test_a_published_report_names_a_local_baseline_without_its_folder(local_report: dict[str, Any]) -> None:
+def test_a_published_report_names_a_local_baseline_without_its_folder(
+    local_report: dict[str, Any],
+) -> None:
     folder, report = f"/home/{SECRET}/models/baseline", copy.deepcopy(local_report)
     report["recipe"]["evaluation"]["models"] += [folder, "org/baseline"]
-    report["evaluation"] += [report["evaluation"][0] | {"model": folder, "reason": f"there is no folder {folder}; say a/b"}]
+    report["evaluation"] += [
+        report["evaluation"][0]
+        | {"model": folder, "reason": f"there is no folder {folder}; say a/b"}
+    ]
     published = without_folders(report)
     assert published["recipe"]["evaluation"]["models"][-2:] == ["baseline", "org/baseline"]
     assert published["evaluation"][-1]["model"] == "baseline"
@@ -62,7 +77,11 @@ def test_a_published_report_names_a_local_model_of_the_benchmark_and_of_the_stud
     report["recipe"]["student"]["model"] = f"~/{SECRET}/small"
     report["benchmark"][0]["model"] = f"/srv/{SECRET}/other"
     published = without_folders(report)
-    assert published["recipe"]["benchmark"]["models"][-1] == published["benchmark"][0]["model"] == "other"
+    assert (
+        published["recipe"]["benchmark"]["models"][-1]
+        == published["benchmark"][0]["model"]
+        == "other"
+    )
     assert published["recipe"]["student"]["model"] == "small"
 
 
@@ -82,7 +101,9 @@ def test_a_recipe_tells_of_a_folder_of_the_users_only_its_last_name(
     local_report: dict[str, Any], line: str, published: str
 ) -> None:
     report = copy.deepcopy(local_report)
-    report["recipe"]["corpus"]["sources"][0]["path"] = "/home/jane doe/text/**/a.txt"  # its blank ends no path
+    report["recipe"]["corpus"]["sources"][0]["path"] = (
+        "/home/jane doe/text/**/a.txt"  # its blank ends no path
+    )
     assert public_recipe(line, report) == published
 
 
@@ -97,13 +118,18 @@ def test_a_recipe_tells_of_a_folder_of_the_users_only_its_last_name(
         'prefixes: {query: "query: ", passage: "passage: "}',
     ],
 )
-def test_the_rest_of_a_recipe_stays_the_users_own_words(local_report: dict[str, Any], line: str) -> None:
+def test_the_rest_of_a_recipe_stays_the_users_own_words(
+    local_report: dict[str, Any], line: str
+) -> None:
     assert public_recipe(line, local_report) == line
 
 
 @given(
-    st.lists(st.text("abc_-é1", min_size=1), min_size=2), st.sampled_from(['"{}"', "'{}'", "[{}]", " {}", "={}", "{{a: {}}}"])
+    st.lists(st.text("abc_-é1", min_size=1), min_size=2),
+    st.sampled_from(['"{}"', "'{}'", "[{}]", " {}", "={}", "{{a: {}}}"]),
 )
-def test_no_folder_of_an_absolute_path_is_left(local_report: dict[str, Any], parts: list[str], around: str) -> None:
+def test_no_folder_of_an_absolute_path_is_left(
+    local_report: dict[str, Any], parts: list[str], around: str
+) -> None:
     text = around.format("/" + "/".join(parts))
     assert public_recipe(text, local_report) == around.format(parts[-1])

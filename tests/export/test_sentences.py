@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from distill.export.sentences import write_sentence_files
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.pooling import pool
 from distill.models.saving import save_model
 from distill.recipe import TeacherSection
@@ -19,8 +19,8 @@ PREFIXES = {"query": "query: ", "passage": "passage: "}
 
 
 @pytest.fixture(scope="module")
-def teacher(tiny_teacher: Path) -> Teacher:
-    return load_teacher(str(tiny_teacher))
+def teacher(tiny_teacher: Path) -> LoadedModel:
+    return load_with_tokenizer(str(tiny_teacher))
 
 
 def section(**changes: Any) -> TeacherSection:
@@ -28,17 +28,29 @@ def section(**changes: Any) -> TeacherSection:
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_sentence_transformers_gives_the_vectors_that_pooling_gives(teacher: Teacher, tmp_path: Path, pooling: str) -> None:
+def test_sentence_transformers_gives_the_vectors_that_pooling_gives(
+    teacher: LoadedModel, tmp_path: Path, pooling: str
+) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
     save_model(teacher.model, teacher.tokenizer, tmp_path)
     write_sentence_files(section(pooling=pooling, prefixes=PREFIXES), tmp_path, width=32, length=60)
-    model = sentence_transformers.SentenceTransformer(str(tmp_path), local_files_only=True, device="cpu")
-    for encode, prefix in ((model.encode_query, "query: "), (model.encode_document, "passage: "), (model.encode, "")):
+    model = sentence_transformers.SentenceTransformer(
+        str(tmp_path), local_files_only=True, device="cpu"
+    )
+    for encode, prefix in (
+        (model.encode_query, "query: "),
+        (model.encode_document, "passage: "),
+        (model.encode, ""),
+    ):
         for sentence in SENTENCES:
             batch = teacher.tokenizer(prefix + sentence, return_tensors="pt")
             with torch.inference_mode():
-                expected = pool(teacher.model(**batch).last_hidden_state, batch["attention_mask"], pooling)[0]
-            torch.testing.assert_close(torch.from_numpy(encode(sentence)), expected, atol=1e-5, rtol=0)
+                expected = pool(
+                    teacher.model(**batch).last_hidden_state, batch["attention_mask"], pooling
+                )[0]
+            torch.testing.assert_close(
+                torch.from_numpy(encode(sentence)), expected, atol=1e-5, rtol=0
+            )
 
 
 def test_prompts_are_known_by_the_names_that_callers_use(tmp_path: Path) -> None:
@@ -52,7 +64,11 @@ def test_each_module_stands_where_its_list_says(tmp_path: Path) -> None:
     modules = json.loads((tmp_path / "modules.json").read_text())
     assert [(module["idx"], module["path"]) for module in modules] == [(0, ""), (1, "1_Pooling")]
     pooling = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())
-    assert (pooling["word_embedding_dimension"], pooling["pooling_mode_mean_tokens"], pooling["pooling_mode_cls_token"]) == (
+    assert (
+        pooling["word_embedding_dimension"],
+        pooling["pooling_mode_mean_tokens"],
+        pooling["pooling_mode_cls_token"],
+    ) == (
         32,
         True,
         False,

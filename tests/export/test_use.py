@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from distill.export.metadata import Contents
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.pooling import pool
 from distill.models.saving import save_model
 from distill.onnx.conversion import write_onnx
@@ -24,30 +24,38 @@ TEXTS = ["fråga: A first text.", "svar: A second text."]
 
 
 @pytest.fixture(scope="module")
-def student(tiny_teacher: Path) -> Teacher:
-    teacher = load_teacher(str(tiny_teacher))
-    return Teacher(model=keep_layers(teacher.model, [2, 4]), tokenizer=teacher.tokenizer)
+def student(tiny_teacher: Path) -> LoadedModel:
+    teacher = load_with_tokenizer(str(tiny_teacher))
+    return LoadedModel(model=keep_layers(teacher.model, [2, 4]), tokenizer=teacher.tokenizer)
 
 
 @pytest.fixture(scope="module")
-def folder(student: Teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(student: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("export")
     save_model(student.model, student.tokenizer, output)
     write_onnx(student.model, output / FLOAT32)
     return output
 
 
-def run_code(module: str, folder: Path, pooling: str = "mean", head: bool = False) -> dict[str, Any]:
+def run_code(
+    module: str, folder: Path, pooling: str = "mean", head: bool = False
+) -> dict[str, Any]:
     """What the card's code for `module` leaves behind."""
-    teacher = {"model": "organisation/teacher", "pooling": pooling, "prefixes": {"query": "fråga: ", "passage": "svar: "}}
+    teacher = {
+        "model": "organisation/teacher",
+        "pooling": pooling,
+        "prefixes": {"query": "fråga: ", "passage": "svar: "},
+    }
     contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head)
-    code = snippets(card_of(example_report(teacher=teacher), contents=contents, name=str(folder)))[module]
+    code = snippets(card_of(example_report(teacher=teacher), contents=contents, name=str(folder)))[
+        module
+    ]
     names: dict[str, Any] = {}
     exec(code, names)
     return names
 
 
-def vectors_of(student: Teacher, pooling: str = "mean") -> torch.Tensor:
+def vectors_of(student: LoadedModel, pooling: str = "mean") -> torch.Tensor:
     """One text at a time, without padding."""
     found = []
     with torch.inference_mode():
@@ -60,19 +68,27 @@ def vectors_of(student: Teacher, pooling: str = "mean") -> torch.Tensor:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("module", ["torch", "onnxruntime"])
-def test_the_code_gives_the_students_vectors(student: Teacher, folder: Path, module: str, pooling: str) -> None:
+def test_the_code_gives_the_students_vectors(
+    student: LoadedModel, folder: Path, module: str, pooling: str
+) -> None:
     vectors = torch.as_tensor(run_code(module, folder, pooling)["vectors"])
     torch.testing.assert_close(vectors, vectors_of(student, pooling), atol=1e-5, rtol=0)
 
 
-def test_the_code_says_how_alike_two_texts_are(student: Teacher, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_says_how_alike_two_texts_are(
+    student: LoadedModel, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_code("torch", folder)
     first, second = vectors_of(student)
     (shown,) = re.findall(r"tensor\(\[(.+)\]\)", capsys.readouterr().out)
-    assert float(shown) == pytest.approx(float(torch.cosine_similarity(first, second, dim=0)), abs=1e-4)
+    assert float(shown) == pytest.approx(
+        float(torch.cosine_similarity(first, second, dim=0)), abs=1e-4
+    )
 
 
-def test_the_code_for_masked_pieces_fills_them_in(student: Teacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_for_masked_pieces_fills_them_in(
+    student: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = AutoModelForMaskedLM.from_config(student.model.config)
     save_model(model, student.tokenizer, tmp_path)
     run_code("transformers", tmp_path, head=True)
@@ -80,7 +96,11 @@ def test_the_code_for_masked_pieces_fills_them_in(student: Teacher, tmp_path: Pa
     assert shown.count("'sequence': ") == 5 and "'token_str': " in shown
 
 
-def test_the_code_for_sentence_transformers_gives_the_students_vectors(student: Teacher, folder: Path) -> None:
-    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed here")
+def test_the_code_for_sentence_transformers_gives_the_students_vectors(
+    student: LoadedModel, folder: Path
+) -> None:
+    pytest.importorskip(
+        "sentence_transformers", reason="sentence-transformers is not installed here"
+    )
     vectors = torch.as_tensor(run_code("sentence_transformers", folder)["vectors"])
     torch.testing.assert_close(vectors, vectors_of(student), atol=1e-5, rtol=0)

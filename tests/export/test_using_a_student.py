@@ -20,12 +20,16 @@ from transformers import (
 )
 
 from distill.export.handover import export_student
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import ExportSection, TeacherSection
 from tests.conftest import ROOT, swedish_sentences
 from tests.report.examples import example_report
 
-BLOCKS = re.findall(r"## (.+?)\n|```python\n(.*?)```", (ROOT / "docs" / "using-a-student.md").read_text(encoding="utf-8"), re.S)
+BLOCKS = re.findall(
+    r"## (.+?)\n|```python\n(.*?)```",
+    (ROOT / "docs" / "using-a-student.md").read_text(encoding="utf-8"),
+    re.S,
+)
 
 
 def snippets() -> list[tuple[str, str]]:
@@ -38,14 +42,16 @@ def snippets() -> list[tuple[str, str]]:
     return found
 
 
-def export(student: Teacher, folder: Path) -> Path:
+def export(student: LoadedModel, folder: Path) -> Path:
     """An exported student where the guide looks for it; the folder above."""
     output = folder / "runs" / "swedish" / "export"
     output.mkdir(parents=True)
     export_student(
         ExportSection(),
         student=student,
-        teacher_section=TeacherSection(model="a/b", prefixes={"query": "query: ", "passage": "passage: "}),  # type: ignore[arg-type]
+        teacher_section=TeacherSection(
+            model="a/b", prefixes={"query": "query: ", "passage": "passage: "}
+        ),  # type: ignore[arg-type]
         report=example_report(),
         recipe_text="name: tiny\n",
         sentences=swedish_sentences(3),
@@ -58,14 +64,21 @@ def export(student: Teacher, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def places(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Path]:
     """Gives the folder above an exported student, without or with a masked-language-model head."""
-    teacher = load_teacher(str(tiny_teacher))
+    teacher = load_with_tokenizer(str(tiny_teacher))
     made: dict[bool, Path] = {}
 
     def place(head: bool) -> Path:
         if head not in made:
             torch.manual_seed(0)
-            model = AutoModelForMaskedLM.from_config(teacher.model.config).eval() if head else teacher.model
-            made[head] = export(Teacher(model=model, tokenizer=teacher.tokenizer), tmp_path_factory.mktemp("place"))
+            model = (
+                AutoModelForMaskedLM.from_config(teacher.model.config).eval()
+                if head
+                else teacher.model
+            )
+            made[head] = export(
+                LoadedModel(model=model, tokenizer=teacher.tokenizer),
+                tmp_path_factory.mktemp("place"),
+            )
         return made[head]
 
     return place
@@ -80,7 +93,9 @@ def test_the_guide_has_python_under_each_of_its_python_headings() -> None:
     ]
 
 
-def test_the_snippets_agree_with_one_another(places: Callable[[bool], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snippets_agree_with_one_another(
+    places: Callable[[bool], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch_code, fill_code, sentence_code, onnx_code = (code for _, code in snippets())
     stock: dict[str, Any] = {}
     filled: dict[str, Any] = {}
@@ -103,12 +118,21 @@ def test_the_snippets_agree_with_one_another(places: Callable[[bool], Path], mon
 
 
 @pytest.mark.parametrize(
-    "auto", [AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModelForQuestionAnswering]
+    "auto",
+    [
+        AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
+        AutoModelForQuestionAnswering,
+    ],
 )
 @pytest.mark.parametrize("head", [False, True])
-def test_the_folder_gives_what_euroeval_asks_of_a_local_model(places: Callable[[bool], Path], auto: Any, head: bool) -> None:
+def test_the_folder_gives_what_euroeval_asks_of_a_local_model(
+    places: Callable[[bool], Path], auto: Any, head: bool
+) -> None:
     folder = places(head) / "runs" / "swedish" / "export"
-    config = AutoConfig.from_pretrained(folder, num_labels=2, id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
+    config = AutoConfig.from_pretrained(
+        folder, num_labels=2, id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1}
+    )
     model = auto.from_pretrained(folder, config=config).eval()
     tokenizer = AutoTokenizer.from_pretrained(
         folder, use_fast=True, padding_side="right", truncation_side="right", add_prefix_space=True

@@ -1,4 +1,6 @@
-"""What the tests of figures and page share: a small inspection as `distill.inspection.writing` has it."""
+"""What the tests of figures and page share: a small inspection as `distill.inspection.writing` has
+it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from distill.inspection.measures import LanguageFigures, LayerFigures
 from distill.inspection.projection import Projection
+from distill.report.results.inspection import LanguageFigures, LayerFigures
 
 LANGUAGES = ("en", "sv", "zh")
 HOSTILE = "</script><script>alert(1)</script>\u2028\"'&<b> \\u003c"
-TEXTS = (("A cat.", "A <u>dog</u>.", HOSTILE), ("En katt.", "En hund.", "Å & ö."), ("一只猫。", "一只狗。", "鸟"))
+TEXTS = (
+    ("A cat.", "A <u>dog</u>.", HOSTILE),
+    ("En katt.", "En hund.", "Å & ö."),
+    ("一只猫。", "一只狗。", "鸟"),
+)
 
 
-def example(models: tuple[tuple[str, int], ...] = (("teacher", 4), ("student", 2))) -> tuple[dict[str, Any], Projection]:
+def example(
+    models: tuple[tuple[str, int], ...] = (("teacher", 4), ("student", 2)),
+) -> tuple[dict[str, Any], Projection]:
     """Figures and maps of models, each with so many layers above its embeddings."""
     draw = np.random.default_rng(0)
     depth = models[0][1] + 1
@@ -27,14 +35,22 @@ def example(models: tuple[tuple[str, int], ...] = (("teacher", 4), ("student", 2
         "models": [
             {
                 "model": name,
-                "layers": [asdict(layer_figures(layer, (layer + 1) / (layers + 1))) for layer in range(layers + 1)],
+                "layers": [
+                    asdict(layer_figures(layer, (layer + 1) / (layers + 1)))
+                    for layer in range(layers + 1)
+                ],
                 "languages": [asdict(language_figures(code)) for code in LANGUAGES],
-                "cka": [[1 - abs(i / (layers + 1) - j / depth) for j in range(depth)] for i in range(layers + 1)],
+                "cka": [
+                    [1 - abs(i / (layers + 1) - j / depth) for j in range(depth)]
+                    for i in range(layers + 1)
+                ],
             }
             for name, layers in models
         ],
     }
-    points = {name: draw.normal(size=(layers + 1, 3, 3, 2)).astype(np.float32) for name, layers in models}
+    points = {
+        name: draw.normal(size=(layers + 1, 3, 3, 2)).astype(np.float32) for name, layers in models
+    }
     return content, Projection(languages=LANGUAGES, ids=("1", "2", "3"), texts=TEXTS, points=points)
 
 

@@ -14,7 +14,9 @@ def rows(seed: int, count: int = 60, width: int = 8) -> np.ndarray:
 
 
 @given(seed=SEEDS, scale=st.floats(1e-6, 1e6), shift=st.floats(-10, 10))
-def test_a_layer_turned_scaled_and_moved_is_the_same_layer(seed: int, scale: float, shift: float) -> None:
+def test_a_layer_turned_scaled_and_moved_is_the_same_layer(
+    seed: int, scale: float, shift: float
+) -> None:
     one = rows(seed)
     turn = np.linalg.qr(rows(seed + 1, 8, 8))[0]
     found = cka_map(one[None], (scale * one @ turn + shift * scale)[None])
@@ -30,7 +32,10 @@ def test_it_is_symmetric_and_at_most_one(seed: int) -> None:
 
 
 def test_unrelated_layers_are_unlike_even_where_dimensions_outnumber_rows() -> None:
-    found = [cka_map(rows(seed, 40, 300)[None], rows(1000 + seed, 40, 300)[None])[0, 0] for seed in range(20)]
+    found = [
+        cka_map(rows(seed, 40, 300)[None], rows(1000 + seed, 40, 300)[None])[0, 0]
+        for seed in range(20)
+    ]
     assert abs(np.mean(found)) < 0.05
 
 

@@ -4,13 +4,21 @@ from itertools import combinations
 
 import pytest
 
-from distill.inspection.languages import FAMILIES, by_family, colours, family_of, language_name, spread_over_families
+from distill.inspection.languages import (
+    FAMILIES,
+    by_family,
+    colours,
+    family_of,
+    language_name,
+    spread_over_families,
+)
 
 STUDY = ["en", "fr", "es", "de", "el", "bg", "ru", "tr", "ar", "vi", "th", "zh", "hi", "sw", "ur"]
 
 
 @pytest.mark.parametrize(
-    ("code", "family"), [("sv", "Germanic"), ("pt-BR", "Romance"), ("zh_Hans", "East and South Asia"), ("xx", "other")]
+    ("code", "family"),
+    [("sv", "Germanic"), ("pt-BR", "Romance"), ("zh_Hans", "East and South Asia"), ("xx", "other")],
 )
 def test_a_language_has_its_family(code: str, family: str) -> None:
     assert family_of(code) == family
@@ -22,13 +30,23 @@ def test_no_language_has_two_families() -> None:
 
 
 def test_names_are_those_of_a_reader() -> None:
-    assert [language_name(code) for code in ("sv", "pt-BR", "xx")] == ["Swedish", "Portuguese", "xx"]
+    assert [language_name(code) for code in ("sv", "pt-BR", "xx")] == [
+        "Swedish",
+        "Portuguese",
+        "xx",
+    ]
 
 
 def test_every_language_has_a_colour_of_its_own() -> None:
     found = colours([*STUDY, "sv", "da", "no", "is", "fi", "xx"])
-    rgb = {code: tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5)) for code, colour in found.items()}
-    closest = min(sum(abs(a - b) for a, b in zip(rgb[one], rgb[other], strict=True)) for one, other in combinations(rgb, 2))
+    rgb = {
+        code: tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+        for code, colour in found.items()
+    }
+    closest = min(
+        sum(abs(a - b) for a, b in zip(rgb[one], rgb[other], strict=True))
+        for one, other in combinations(rgb, 2)
+    )
     assert closest > 20
 
 

@@ -8,28 +8,34 @@ import pytest
 import torch
 
 from distill.inspection.layer_states import kept_vectors, layer_vectors, states_name
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from tests.conftest import swedish_sentences
 
 TEXTS = [*swedish_sentences(12), "och", " ".join(swedish_sentences(30))]
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_teacher: Path) -> Teacher:
-    return load_teacher(str(tiny_teacher))
+def tiny(tiny_teacher: Path) -> LoadedModel:
+    return load_with_tokenizer(str(tiny_teacher))
 
 
-def vectors(model: Teacher, texts: list[str] = TEXTS, **changes: Any) -> np.ndarray:
+def vectors(model: LoadedModel, texts: list[str] = TEXTS, **changes: Any) -> np.ndarray:
     settings = {"pooling": "mean", "longest": 60, "precision": "float32"} | changes
     return layer_vectors(model.model, model.tokenizer, texts, **settings)
 
 
-def test_every_layer_and_the_embeddings_have_a_vector_of_each_text(tiny: Teacher) -> None:
-    assert vectors(tiny).shape == (tiny.model.config.num_hidden_layers + 1, len(TEXTS), tiny.model.config.hidden_size)
+def test_every_layer_and_the_embeddings_have_a_vector_of_each_text(tiny: LoadedModel) -> None:
+    assert vectors(tiny).shape == (
+        tiny.model.config.num_hidden_layers + 1,
+        len(TEXTS),
+        tiny.model.config.hidden_size,
+    )
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_text_among_others_has_the_vector_that_it_has_alone(tiny: Teacher, pooling: str) -> None:
+def test_a_text_among_others_has_the_vector_that_it_has_alone(
+    tiny: LoadedModel, pooling: str
+) -> None:
     together = vectors(tiny, pooling=pooling)
     for at, text in enumerate(TEXTS):
         ids = tiny.tokenizer([text], truncation=True, max_length=60, return_tensors="pt")
@@ -40,20 +46,22 @@ def test_a_text_among_others_has_the_vector_that_it_has_alone(tiny: Teacher, poo
         assert together[:, at] == pytest.approx(expected.numpy(), abs=1e-5)
 
 
-def test_long_texts_are_cut_off(tiny: Teacher) -> None:
+def test_long_texts_are_cut_off(tiny: LoadedModel) -> None:
     long = " ".join(swedish_sentences(100))
     found = vectors(tiny, [long, long + " och det"])
     assert (found[:, 0] == found[:, 1]).all()
 
 
-def test_progress_counts_every_text(tiny: Teacher) -> None:
+def test_progress_counts_every_text(tiny: LoadedModel) -> None:
     counted: list[float] = []
     vectors(tiny, advance=counted.append)
     assert sum(counted) == len(TEXTS)
 
 
 def test_states_are_computed_once_and_kept(tmp_path: Path) -> None:
-    made = kept_vectors(tmp_path / "states" / "a.npz", lambda: np.arange(6, dtype=np.float32).reshape(1, 2, 3))
+    made = kept_vectors(
+        tmp_path / "states" / "a.npz", lambda: np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    )
     again = kept_vectors(tmp_path / "states" / "a.npz", lambda: pytest.fail("computed again"))
     assert (made == again).all() and again.dtype == np.float32
 

@@ -8,7 +8,9 @@ from distill.inspection.unknown import Spelling
 
 
 def layers() -> np.ndarray:
-    """Three languages of 20 sentences: a layer that knows languages alone, and one that knows meanings alone."""
+    """Three languages of 20 sentences: a layer that knows languages alone, and one that knows
+    meanings alone.
+    """
     draw = np.random.default_rng(0)
     language = np.eye(3, 16)[:, None] * 20 + draw.normal(size=(3, 20, 16))
     meaning = draw.normal(size=(1, 20, 16)) + 0.01 * draw.normal(size=(3, 20, 16))
@@ -19,7 +21,11 @@ def test_a_layer_of_languages_and_one_of_meanings_are_told_apart() -> None:
     (first, second), _ = measure_layers(layers(), 3, seed=0)
     assert (first.layer, second.layer) == (0, 1)
     assert first.language_accuracy == 1 and first.neighbour_language == 1 and first.retrieval < 0.2
-    assert second.retrieval == 1 and second.neighbour_translation == 1 and second.language_accuracy < 0.6
+    assert (
+        second.retrieval == 1
+        and second.neighbour_translation == 1
+        and second.language_accuracy < 0.6
+    )
 
 
 def test_progress_adds_up_to_one() -> None:
@@ -35,11 +41,18 @@ def test_a_languages_figures_are_those_of_the_last_layer_with_the_kept_one_apart
     found = measure_languages(["sv", "fi", "zh"], [spelling] * 3, matrices, "sv")
     assert [row.language for row in found] == ["sv", "fi", "zh"]
     assert [row.retrieval_kept for row in found] == [None, pytest.approx(0.6), pytest.approx(0.2)]
-    assert [row.retrieval for row in found] == [pytest.approx(0.4), pytest.approx(0.45), pytest.approx(0.25)]
+    assert [row.retrieval for row in found] == [
+        pytest.approx(0.4),
+        pytest.approx(0.45),
+        pytest.approx(0.25),
+    ]
     assert found[0].unknown_pieces == 0.25
 
 
 def test_without_a_kept_language_nothing_is_said_of_it() -> None:
     _, matrices = measure_layers(layers(), 3, seed=0)
     spelling = Spelling(unknown_pieces=0, unknown_characters=0, pieces_a_sentence=1)
-    assert {row.retrieval_kept for row in measure_languages(["a", "b", "c"], [spelling] * 3, matrices, None)} == {None}
+    assert {
+        row.retrieval_kept
+        for row in measure_languages(["a", "b", "c"], [spelling] * 3, matrices, None)
+    } == {None}

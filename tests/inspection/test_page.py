@@ -44,10 +44,17 @@ def test_every_sentence_is_there_in_every_language_to_the_letter() -> None:
 
 def test_every_layer_of_every_model_has_a_place_for_each_sentence_within_the_frame() -> None:
     models = json.loads(SEEN.scripts[0])["models"]
-    assert [len(model["places"]) for model in models] == [5, 3] == [len(model["figures"]) for model in models]
+    assert (
+        [len(model["places"]) for model in models]
+        == [5, 3]
+        == [len(model["figures"]) for model in models]
+    )
     for layer in (layer for model in models for layer in model["places"]):
         assert [len(of_language) for of_language in layer] == [3, 3, 3]
-        assert max(abs(value) for of_language in layer for point in of_language for value in point) == 1000
+        assert (
+            max(abs(value) for of_language in layer for point in of_language for value in point)
+            == 1000
+        )
 
 
 def test_sentences_cannot_become_markup() -> None:
@@ -61,7 +68,12 @@ def test_names_of_models_cannot_become_markup() -> None:
 
 
 def test_it_needs_no_network() -> None:
-    linked = [value for _, attributes in SEEN.found for key, value in attributes.items() if key in ("src", "href")]
+    linked = [
+        value
+        for _, attributes in SEEN.found
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    ]
     assert linked == []
     assert set(re.findall(r"https?://[^\"' ]+", PAGE)) == {"http://www.w3.org/2000/svg"}
 
@@ -71,6 +83,9 @@ def test_languages_sentences_and_models_can_be_chosen() -> None:
     assert {a["data-language"] for a in buttons if "data-language" in a} == {"0", "1", "2"}
     assert {a["data-sentence"] for a in buttons if "data-sentence" in a} == {"0", "1", "2"}
     assert (
-        sum(tag == "input" and "value" in attributes and attributes["type"] == "checkbox" for tag, attributes in SEEN.found)
+        sum(
+            tag == "input" and "value" in attributes and attributes["type"] == "checkbox"
+            for tag, attributes in SEEN.found
+        )
         == 2
     )

@@ -5,7 +5,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from distill.inspection.plots import MARKS, cka_plot, clusters_by_language, layers_plot, projection_plot
+from distill.inspection.plots import (
+    MARKS,
+    cka_plot,
+    clusters_by_language,
+    layers_plot,
+    projection_plot,
+)
 from distill.inspection.wording import short_name
 from distill.report.canvas import to_svg
 from tests.inspection.examples import example
@@ -24,14 +30,25 @@ def words(figure: Figure) -> str:
 def test_curves_have_every_model_and_say_what_is_best() -> None:
     figure = layers_plot(CONTENT["models"], 3, 3)
     assert figure.get_suptitle() == "teacher finds 100% of translations in layer 4, its last"
-    assert [len(axes.get_lines()) for axes in figure.axes] == [3, 3, 2, 2, 3, 2]  # the third is chance
+    assert [len(axes.get_lines()) for axes in figure.axes] == [
+        3,
+        3,
+        2,
+        2,
+        3,
+        2,
+    ]  # the third is chance
     assert "student" in words(figure)
 
 
 def test_a_best_layer_in_the_middle_is_held_against_the_last() -> None:
     content, _ = example()
     content["models"][0]["layers"][2]["retrieval"] = 1.5
-    assert layers_plot(content["models"], 3, 3).get_suptitle().endswith("in layer 2 of 4, 100% in the last")
+    assert (
+        layers_plot(content["models"], 3, 3)
+        .get_suptitle()
+        .endswith("in layer 2 of 4, 100% in the last")
+    )
 
 
 def test_the_likeliest_layer_of_each_row_is_framed() -> None:

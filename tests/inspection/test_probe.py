@@ -17,11 +17,15 @@ def test_a_direction_for_each_language_is_found() -> None:
 
 
 def test_without_any_trace_of_the_language_it_is_at_chance() -> None:
-    assert np.mean([language_accuracy(drawn(seed)) for seed in range(20)]) == pytest.approx(1 / 4, abs=0.03)
+    assert np.mean([language_accuracy(drawn(seed)) for seed in range(20)]) == pytest.approx(
+        1 / 4, abs=0.03
+    )
 
 
 def test_a_sentence_is_not_known_by_its_translations() -> None:
-    """Were translations spread over the folds, what marks a sentence alone would pass for its language."""
+    """Were translations spread over the folds, what marks a sentence alone would pass for its
+    language.
+    """
     sentences = np.repeat(drawn(1, languages=1, sentences=40, width=400), 4, axis=0)
     assert language_accuracy(sentences) <= 1 / 4 + 1e-9
 

@@ -11,14 +11,18 @@ from distill.inspection.projection import project_layers
 def clusters(layers: int = 2) -> np.ndarray:
     """Four groups of ten rows, far from each other."""
     draw = np.random.default_rng(0)
-    return (np.repeat(np.eye(4, 12), 10, axis=0) * 10 + draw.normal(size=(layers, 40, 12))).astype(np.float32)
+    return (np.repeat(np.eye(4, 12), 10, axis=0) * 10 + draw.normal(size=(layers, 40, 12))).astype(
+        np.float32
+    )
 
 
 def test_groups_stay_groups() -> None:
     found = project_layers(clusters(), seed=0)
     assert found.shape == (2, 40, 2) and found.dtype == np.float32
     groups = found[1].reshape(4, 10, 2)
-    apart = np.linalg.norm(groups.mean(axis=1)[:, None] - groups.mean(axis=1)[None], axis=-1)[~np.eye(4, dtype=bool)].min()
+    apart = np.linalg.norm(groups.mean(axis=1)[:, None] - groups.mean(axis=1)[None], axis=-1)[
+        ~np.eye(4, dtype=bool)
+    ].min()
     assert apart > 2 * np.linalg.norm(groups - groups.mean(axis=1, keepdims=True), axis=-1).mean()
 
 
@@ -43,7 +47,9 @@ def test_a_map_is_turned_to_lie_as_the_one_before() -> None:
 def test_few_points_are_drawn_without_a_warning(rows: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = project_layers(np.random.default_rng(0).normal(size=(1, rows, 8)).astype(np.float32), seed=0)
+        found = project_layers(
+            np.random.default_rng(0).normal(size=(1, rows, 8)).astype(np.float32), seed=0
+        )
     assert found.shape == (1, rows, 2) and np.isfinite(found).all()
 
 

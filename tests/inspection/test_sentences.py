@@ -62,29 +62,51 @@ def folder_a_language(folder: Path) -> Path:
         folder_a_language,
     ],
 )
-def test_sentences_stand_at_the_place_of_their_translations(tmp_path: Path, made: Callable[[Path], Path]) -> None:
+def test_sentences_stand_at_the_place_of_their_translations(
+    tmp_path: Path, made: Callable[[Path], Path]
+) -> None:
     found = read_parallel(made(tmp_path))
     assert sorted(found.languages) == ["en", "fi", "sv"] and sorted(found.ids) == list("012345")
-    assert [[*of_language] for of_language in found.texts] == [[f"{code} {i}" for i in found.ids] for code in found.languages]
+    assert [[*of_language] for of_language in found.texts] == [
+        [f"{code} {i}" for i in found.ids] for code in found.languages
+    ]
     assert found.rows("query: ")[: len(found.ids)] == [f"query: {text}" for text in found.texts[0]]
 
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     rows = [{"key": row["id"], "lang": row["language"], "sentence": row["text"]} for row in ROWS]
-    found = read_parallel(write(tmp_path / "a.jsonl", rows), id_column="key", text_column="sentence", language_column="lang")
+    found = read_parallel(
+        write(tmp_path / "a.jsonl", rows),
+        id_column="key",
+        text_column="sentence",
+        language_column="lang",
+    )
     assert len(found.ids) == 6
 
 
 def test_numbers_serve_as_ids(tmp_path: Path) -> None:
-    assert read_parallel(write(tmp_path / "a.jsonl", [{**row, "id": int(row["id"])} for row in ROWS])).ids[0] == "0"
+    assert (
+        read_parallel(
+            write(tmp_path / "a.jsonl", [{**row, "id": int(row["id"])} for row in ROWS])
+        ).ids[0]
+        == "0"
+    )
 
 
 def test_languages_come_as_they_are_asked_for(tmp_path: Path) -> None:
-    assert read_parallel(file_a_language(tmp_path), languages=["sv", "en"]).languages == ("sv", "en")
+    assert read_parallel(file_a_language(tmp_path), languages=["sv", "en"]).languages == (
+        "sv",
+        "en",
+    )
 
 
-def test_a_sentence_that_a_language_lacks_or_leaves_empty_is_left_out_of_all(tmp_path: Path) -> None:
-    rows = [{**row, "text": " " if row["id"] == "2" and row["language"] == "fi" else row["text"]} for row in ROWS[:-1]]
+def test_a_sentence_that_a_language_lacks_or_leaves_empty_is_left_out_of_all(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {**row, "text": " " if row["id"] == "2" and row["language"] == "fi" else row["text"]}
+        for row in ROWS[:-1]
+    ]
     found = read_parallel(write(tmp_path / "a.jsonl", rows))
     assert found.ids == ("0", "1", "3", "4") and {len(texts) for texts in found.texts} == {4}
 
@@ -146,11 +168,15 @@ def test_a_folder_of_which_it_is_not_clear_which_file_is_meant_is_said(tmp_path:
 def test_the_kept_language_must_be_there(tmp_path: Path) -> None:
     section = InspectionSection(sentences=str(write(tmp_path / "a.jsonl", ROWS)))
     assert len(read_sentences(section, "sv", 0).ids) == 6
-    with pytest.raises(UserError, match=r"inspection.kept: .* has no da, .* its languages: en, sv, fi"):
+    with pytest.raises(
+        UserError, match=r"inspection.kept: .* has no da, .* its languages: en, sv, fi"
+    ):
         read_sentences(section, "da", 0)
 
 
-def test_a_description_changes_with_the_files_of_the_languages_that_are_read(tmp_path: Path) -> None:
+def test_a_description_changes_with_the_files_of_the_languages_that_are_read(
+    tmp_path: Path,
+) -> None:
     folder = folder_a_language(tmp_path)
     before = describe_sentences(folder), describe_sentences(folder, ["en", "sv"])
     write(folder / "fi" / "test.jsonl.gz", ROWS[:2])
@@ -158,9 +184,14 @@ def test_a_description_changes_with_the_files_of_the_languages_that_are_read(tmp
     assert before[0] != after[0] and before[1] == after[1]
 
 
-def test_more_than_memory_holds_is_refused_with_what_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_memory_holds_is_refused_with_what_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("distill.inspection.sentences.MOST_VECTORS", 15)
     section = InspectionSection(sentences=str(write(tmp_path / "a.jsonl", ROWS)))
-    with pytest.raises(UserError, match=r"6 sentences in 3 languages are more than 15 vectors.*max_sentences: 5, or"):
+    with pytest.raises(
+        UserError,
+        match=r"6 sentences in 3 languages are more than 15 vectors.*max_sentences: 5, or",
+    ):
         read_sentences(section, None, 0)
     assert len(read_sentences(section.model_copy(update={"max_sentences": 5}), None, 0).ids) == 5

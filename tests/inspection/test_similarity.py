@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from distill.inspection.similarity import anisotropy, centred_by_language, cosines, neighbour_shares, translation_accuracy
+from distill.inspection.similarity import (
+    anisotropy,
+    centred_by_language,
+    cosines,
+    neighbour_shares,
+    translation_accuracy,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -42,7 +48,8 @@ def test_one_vector_for_everything_finds_nothing() -> None:
 
 
 def test_both_directions_are_measured() -> None:
-    # In the second language one sentence is where two of the first are: from the first both find it, back it finds one.
+    # In the second language one sentence is where two of the first are: from the first both find
+    # it, back it finds one.
     first = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     second = np.array([[1, 0, 0], [0.1, 1, 0], [1, 0, 0.2]], np.float32)
     accuracy = translation_accuracy(cosines(np.stack([first, second])))
@@ -51,7 +58,9 @@ def test_both_directions_are_measured() -> None:
 
 @given(seed=SEEDS)
 def test_centring_takes_out_what_a_language_adds_to_all_its_sentences(seed: int) -> None:
-    planted = same_in_all(seed) + 50 * np.random.default_rng(seed).normal(size=(3, 1, 16)).astype(np.float32)
+    planted = same_in_all(seed) + 50 * np.random.default_rng(seed).normal(size=(3, 1, 16)).astype(
+        np.float32
+    )
     assert (off_diagonal(translation_accuracy(cosines(centred_by_language(planted)))) == 1).all()
     assert np.nanmean(translation_accuracy(cosines(planted))) < 1
 
@@ -73,6 +82,8 @@ def test_the_nearest_vector_is_a_translation_where_meanings_are_together() -> No
 
 
 def test_anisotropy_is_0_of_directions_spread_evenly_and_1_of_one() -> None:
-    assert anisotropy(cosines(np.concatenate([np.eye(8), -np.eye(8)]).reshape(2, 8, 8))) == pytest.approx(-1 / 15)
+    assert anisotropy(
+        cosines(np.concatenate([np.eye(8), -np.eye(8)]).reshape(2, 8, 8))
+    ) == pytest.approx(-1 / 15)
     assert anisotropy(cosines(drawn(languages=4, sentences=100))) == pytest.approx(0, abs=0.01)
     assert anisotropy(cosines(np.ones((2, 8, 4)))) == pytest.approx(1)

@@ -12,8 +12,19 @@ def test_tables_name_models_layers_and_languages() -> None:
 
 
 def test_a_model_has_files_of_its_own() -> None:
-    assert file_names(["a/b/model", "c/b/model", "../x y", "..."]) == ["b-model", "b-model-2", "x-y", "model"]
+    assert file_names(["a/b/model", "c/b/model", "../x y", "..."]) == [
+        "b-model",
+        "b-model-2",
+        "x-y",
+        "model",
+    ]
 
 
 def test_every_model_has_its_maps_and_its_likeness() -> None:
-    assert set(draw_figures(*example())) == {"layers", "projection-teacher", "cka-teacher", "projection-student", "cka-student"}
+    assert set(draw_figures(*example())) == {
+        "layers",
+        "projection-teacher",
+        "cka-teacher",
+        "projection-student",
+        "cka-student",
+    }

@@ -28,8 +28,20 @@ from transformers import (
 from distill.models.heads import language_head, piece_bytes
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
-SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": 50}
-EDGES = {"pad_token_id": 1, "cls_token_id": 2, "sep_token_id": 2, "eos_token_id": 2, "bos_token_id": 2}
+SIZES = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 32,
+    "vocab_size": 50,
+}
+EDGES = {
+    "pad_token_id": 1,
+    "cls_token_id": 2,
+    "sep_token_id": 2,
+    "eos_token_id": 2,
+    "bos_token_id": 2,
+}
 CONFIGS: dict[str, PreTrainedConfig] = {
     "xlm-roberta": XLMRobertaConfig(**SIZES),
     "roberta": RobertaConfig(**SIZES),
@@ -51,7 +63,9 @@ MASK = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
 def model_of(family: str, auto: Any) -> Any:
     torch.manual_seed(0)
     model = auto.from_config(CONFIGS[family]).eval()
-    with torch.no_grad():  # biases and norms too, which begin at 0 and 1 and so would hide that one is left out
+    with (
+        torch.no_grad()
+    ):  # biases and norms too, which begin at 0 and 1 and so would hide that one is left out
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     return model
@@ -66,7 +80,9 @@ def test_the_head_at_some_positions_gives_the_models_own_logits_there(family: st
         hidden = model.base_model(input_ids=IDS, attention_mask=MASK)[0]
         found = language_head(model)(hidden[chosen])
     assert found.shape == (5, 50)
-    torch.testing.assert_close(found, expected)  # a matrix product over fewer rows may round otherwise
+    torch.testing.assert_close(
+        found, expected
+    )  # a matrix product over fewer rows may round otherwise
 
 
 def test_the_head_of_a_bert_with_both_of_its_heads_is_that_of_the_language_model() -> None:
@@ -77,16 +93,22 @@ def test_the_head_of_a_bert_with_both_of_its_heads_is_that_of_the_language_model
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("family", ["xlm-roberta", "bert", "distilbert", "modernbert", "deberta-v2"])
+@pytest.mark.parametrize(
+    "family", ["xlm-roberta", "bert", "distilbert", "modernbert", "deberta-v2"]
+)
 @pytest.mark.parametrize("auto", [AutoModel, AutoModelForSequenceClassification])
 def test_a_model_without_a_head_is_refused_by_name(family: str, auto: Any) -> None:
     model = model_of(family, auto)
-    with pytest.raises(ValueError, match=f"^{type(model).__name__} has no masked-language-model head$"):
+    with pytest.raises(
+        ValueError, match=f"^{type(model).__name__} has no masked-language-model head$"
+    ):
         language_head(model)
 
 
 def test_a_decoders_head_is_none() -> None:
-    model = AutoModelForCausalLM.from_config(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=50))
+    model = AutoModelForCausalLM.from_config(
+        GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=50)
+    )
     with pytest.raises(ValueError, match="GPT2LMHeadModel has no masked-language-model head"):
         language_head(model)
 
@@ -104,7 +126,9 @@ OTHERS = ["Straße, кошка 🐟", "\t1234  ﬁsk\n", "日本"]  # spelled in
 SPELLED = [family for family in BUILDERS if "byte" in family and not family.startswith("unigram")]
 
 
-@pytest.mark.parametrize(("family", "text"), [(f, SWEDISH) for f in BUILDERS] + [(f, t) for f in SPELLED for t in OTHERS])
+@pytest.mark.parametrize(
+    ("family", "text"), [(f, SWEDISH) for f in BUILDERS] + [(f, t) for f in SPELLED for t in OTHERS]
+)
 def test_the_pieces_of_a_text_stand_for_all_its_bytes(family: str, text: str) -> None:
     tokenizer = tokenizer_of(family)
     ids = tokenizer.encode(text, add_special_tokens=False)

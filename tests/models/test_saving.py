@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
-from distill.models import load_teacher
+from distill.models import load_with_tokenizer
 from distill.models.saving import save_model
 
 TEXT = "kung och fisk i en stad med skepp och en hamn"
@@ -18,9 +18,18 @@ TEXT = "kung och fisk i en stad med skepp och en hamn"
 
 @pytest.fixture
 def saved(tiny_teacher: Path, tmp_path: Path) -> Path:
-    """The folder of a tokenizer that was called with padding and truncation before it was saved, and its model."""
-    teacher = load_teacher(str(tiny_teacher))
-    teacher.tokenizer([TEXT, "ko"], padding="max_length", truncation=True, max_length=8, stride=2, pad_to_multiple_of=8)
+    """The folder of a tokenizer that was called with padding and truncation before it was saved,
+    and its model.
+    """
+    teacher = load_with_tokenizer(str(tiny_teacher))
+    teacher.tokenizer(
+        [TEXT, "ko"],
+        padding="max_length",
+        truncation=True,
+        max_length=8,
+        stride=2,
+        pad_to_multiple_of=8,
+    )
     save_model(teacher.model, teacher.tokenizer, tmp_path / "saved")
     return tmp_path / "saved"
 
@@ -35,15 +44,20 @@ def test_a_stock_folder_is_written(saved: Path) -> None:
 
 
 def test_model_and_tokenizer_come_back_as_they_were(saved: Path, tiny_teacher: Path) -> None:
-    teacher = load_teacher(str(tiny_teacher))
+    teacher = load_with_tokenizer(str(tiny_teacher))
     model, tokenizer = AutoModel.from_pretrained(saved), AutoTokenizer.from_pretrained(saved)
-    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in teacher.model.state_dict().items())
+    assert all(
+        torch.equal(tensor, model.state_dict()[name])
+        for name, tensor in teacher.model.state_dict().items()
+    )
     assert tokenizer(TEXT)["input_ids"] == teacher.tokenizer(TEXT)["input_ids"]
     assert tokenizer.get_vocab() == teacher.tokenizer.get_vocab()
     assert tokenizer.model_max_length == teacher.tokenizer.model_max_length
 
 
-def test_the_last_calls_truncation_and_padding_are_not_in_the_files(saved: Path, tiny_teacher: Path) -> None:
+def test_the_last_calls_truncation_and_padding_are_not_in_the_files(
+    saved: Path, tiny_teacher: Path
+) -> None:
     definition = read_json(saved / "tokenizer.json")
     assert definition["truncation"] is None and definition["padding"] is None
     expected = Tokenizer.from_file(str(tiny_teacher / "tokenizer.json")).encode(TEXT).ids
@@ -51,8 +65,13 @@ def test_the_last_calls_truncation_and_padding_are_not_in_the_files(saved: Path,
     assert len(expected) > 8
 
 
-def test_nothing_about_this_machine_or_the_last_call_is_in_the_configuration(saved: Path, tiny_teacher: Path) -> None:
-    text = "".join((saved / name).read_text(encoding="utf-8") for name in ("tokenizer_config.json", "config.json"))
+def test_nothing_about_this_machine_or_the_last_call_is_in_the_configuration(
+    saved: Path, tiny_teacher: Path
+) -> None:
+    text = "".join(
+        (saved / name).read_text(encoding="utf-8")
+        for name in ("tokenizer_config.json", "config.json")
+    )
     assert str(tiny_teacher) not in text
     config = read_json(saved / "tokenizer_config.json")
     assert not config.keys() & {
@@ -68,7 +87,9 @@ def test_nothing_about_this_machine_or_the_last_call_is_in_the_configuration(sav
 
 
 def test_the_tokenizers_class_is_one_that_every_version_knows(saved: Path) -> None:
-    assert read_json(saved / "tokenizer_config.json")["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert (
+        read_json(saved / "tokenizer_config.json")["tokenizer_class"] == "PreTrainedTokenizerFast"
+    )
     assert (
         PreTrainedTokenizerFast.from_pretrained(saved)(TEXT)["input_ids"]
         == AutoTokenizer.from_pretrained(saved)(TEXT)["input_ids"]

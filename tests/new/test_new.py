@@ -25,7 +25,9 @@ def test_a_new_recipe_validates_here_and_in_an_editor(code: str, tmp_path: Path)
     path = write_recipe(code, tmp_path / "new.yaml")
     recipe = load_recipe(str(path)).recipe
     assert recipe.language == find_language(code).code and recipe.name == "new"
-    errors = Draft202012Validator(recipe_schema()).iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))
+    errors = Draft202012Validator(recipe_schema()).iter_errors(
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+    )
     assert [error.message for error in errors] == []
 
 
@@ -49,7 +51,9 @@ def test_a_new_recipe_validates_here_and_in_an_editor(code: str, tmp_path: Path)
         ("sv-Latn", "sv", "swe_Latn"),
     ],
 )
-def test_a_language_goes_by_code_or_name_and_is_found_in_fineweb(given: str, code: str, fineweb: str) -> None:
+def test_a_language_goes_by_code_or_name_and_is_found_in_fineweb(
+    given: str, code: str, fineweb: str
+) -> None:
     found = find_language(given)
     assert (found.code, found.fineweb) == (code, fineweb)
 
@@ -67,7 +71,10 @@ def test_the_nearest_name_is_proposed() -> None:
 
 def test_a_language_that_xlm_r_did_not_learn_has_another_teacher() -> None:
     texts = {code: recipe_text(find_language(code), "new", "schema.json") for code in ("sv", "mt")}
-    assert "model: FacebookAI/xlm-roberta-base" in texts["sv"] and "model: jhu-clsp/mmBERT-base" in texts["mt"]
+    assert (
+        "model: FacebookAI/xlm-roberta-base" in texts["sv"]
+        and "model: jhu-clsp/mmBERT-base" in texts["mt"]
+    )
 
 
 def test_what_is_known_of_a_language_in_its_usual_script_is_not_offered_in_another() -> None:
@@ -78,7 +85,13 @@ def test_what_is_known_of_a_language_in_its_usual_script_is_not_offered_in_anoth
 
 
 @pytest.mark.parametrize(
-    ("code", "name"), [("sv", "swedish"), ("nb", "norwegian-bokmal"), ("zh", "chinese"), ("sr-Latn", "serbian-latin")]
+    ("code", "name"),
+    [
+        ("sv", "swedish"),
+        ("nb", "norwegian-bokmal"),
+        ("zh", "chinese"),
+        ("sr-Latn", "serbian-latin"),
+    ],
 )
 def test_a_recipe_is_named_as_files_are(code: str, name: str) -> None:
     assert recipe_name(find_language(code)) == name
@@ -93,7 +106,14 @@ def test_a_recipe_that_ships_is_what_is_written_for_its_language(name: str) -> N
 def test_the_command_writes_a_recipe_once_and_says_what_to_do_next(tmp_path: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         command = distill_command("new", "danish")
-        return subprocess.run(command, cwd=tmp_path, env=distill_environment(), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=distill_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     first = run()
     assert first.returncode == 0 and "recipe danish.yaml --dry-run" in first.stdout
@@ -101,10 +121,19 @@ def test_the_command_writes_a_recipe_once_and_says_what_to_do_next(tmp_path: Pat
     schema = re.fullmatch(r"# yaml-language-server: \$schema=(.*)", header)
     assert schema and (tmp_path / schema[1]).is_file()
     again = run()
-    assert again.returncode == 2 and "danish.yaml is there already" in again.stderr and "Traceback" not in again.stderr
+    assert (
+        again.returncode == 2
+        and "danish.yaml is there already" in again.stderr
+        and "Traceback" not in again.stderr
+    )
 
 
-@pytest.mark.parametrize(("output", "message"), [("a.txt", "should be a file's name"), ("no/b.yaml", "there is no folder")])
-def test_a_place_that_a_recipe_cannot_have_is_the_users_error(output: str, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("a.txt", "should be a file's name"), ("no/b.yaml", "there is no folder")],
+)
+def test_a_place_that_a_recipe_cannot_have_is_the_users_error(
+    output: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=message):
         write_recipe("sv", tmp_path / output)

@@ -29,7 +29,12 @@ from distill.onnx.layout import INPUTS, OUTPUT
 from distill.onnx.quantisation import write_int8
 
 VOCABULARY, POSITIONS, PADDING = 200, 64, 1
-SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 2}
+SIZES = {
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+}
 COMMON = {"vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS, "pad_token_id": PADDING}
 ENDS = {"bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
 CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
@@ -37,7 +42,9 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
     "xlm-roberta": lambda: XLMRobertaConfig(**SIZES, **COMMON),
     "distilbert": lambda: DistilBertConfig(dim=32, n_heads=4, hidden_dim=64, n_layers=2, **COMMON),
     # One layer attends globally and one to near tokens, so that both masks are converted.
-    "modernbert": lambda: ModernBertConfig(**SIZES, **COMMON, **ENDS, local_attention=8, global_attn_every_n_layers=2),
+    "modernbert": lambda: ModernBertConfig(
+        **SIZES, **COMMON, **ENDS, local_attention=8, global_attn_every_n_layers=2
+    ),
 }
 
 
@@ -50,12 +57,16 @@ def batch_of(shape: tuple[int, int], lengths: list[int]) -> dict[str, np.ndarray
 
 @torch.inference_mode()
 def states_of(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
-    hidden: np.ndarray = model.base_model(**{name: torch.from_numpy(array) for name, array in batch.items()})[0].numpy()
+    hidden: np.ndarray = model.base_model(
+        **{name: torch.from_numpy(array) for name, array in batch.items()}
+    )[0].numpy()
     return hidden
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
-def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+def converted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Path]:
     """A random model of each architecture, and its file."""
     torch.manual_seed(0)
     model = AutoModel.from_config(CONFIGS[request.param]()).eval()
@@ -65,7 +76,9 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize(
-    ("shape", "lengths"), [((1, 5), [5]), ((3, 21), [21, 9, 1]), ((2, POSITIONS - 2), [POSITIONS - 2, 40])], ids=str
+    ("shape", "lengths"),
+    [((1, 5), [5]), ((3, 21), [21, 9, 1]), ((2, POSITIONS - 2), [POSITIONS - 2, 40])],
+    ids=str,
 )
 def test_the_file_gives_the_models_hidden_states_at_any_batch_and_length(
     converted: tuple[Any, Path], shape: tuple[int, int], lengths: list[int]
@@ -74,20 +87,35 @@ def test_the_file_gives_the_models_hidden_states_at_any_batch_and_length(
     batch = batch_of(shape, lengths)
     visible = batch["attention_mask"][..., None]
     # Float32 sums in another order.
-    np.testing.assert_allclose(OnnxEncoder(path, threads=1)(**batch) * visible, states_of(model, batch) * visible, atol=1e-5)
+    np.testing.assert_allclose(
+        OnnxEncoder(path, threads=1)(**batch) * visible,
+        states_of(model, batch) * visible,
+        atol=1e-5,
+    )
 
 
-def test_inputs_and_output_are_named_as_the_hub_names_them_with_free_axes(converted: tuple[Any, Path]) -> None:
+def test_inputs_and_output_are_named_as_the_hub_names_them_with_free_axes(
+    converted: tuple[Any, Path],
+) -> None:
     import onnx
 
     graph = onnx.load(converted[1]).graph
-    axes = {v.name: [axis.dim_param for axis in v.type.tensor_type.shape.dim] for v in [*graph.input, *graph.output]}
-    assert axes == {name: ["batch", "length", ""][: 3 if name == OUTPUT else 2] for name in (*INPUTS, OUTPUT)}
+    axes = {
+        v.name: [axis.dim_param for axis in v.type.tensor_type.shape.dim]
+        for v in [*graph.input, *graph.output]
+    }
+    assert axes == {
+        name: ["batch", "length", ""][: 3 if name == OUTPUT else 2] for name in (*INPUTS, OUTPUT)
+    }
 
 
 def test_nothing_of_this_machine_is_in_the_file(converted: tuple[Any, Path]) -> None:
     content = converted[1].read_bytes()
-    assert b".py" not in content and b"site-packages" not in content and str(Path.cwd()).encode() not in content
+    assert (
+        b".py" not in content
+        and b"site-packages" not in content
+        and str(Path.cwd()).encode() not in content
+    )
 
 
 def test_a_head_over_the_encoder_is_left_out(tmp_path: Path) -> None:
@@ -121,7 +149,9 @@ HEADS: dict[str, type[Any]] = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_precisions(name: str, tmp_path: Path) -> None:
+def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_precisions(
+    name: str, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     model = HEADS[name](CONFIGS[name]()).eval()
     whole, small = tmp_path / "model.onnx", tmp_path / "model_int8.onnx"
@@ -129,7 +159,9 @@ def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_pre
     write_int8(whole, small)
     batch = batch_of((2, 9), [9, 4])
     with torch.inference_mode():
-        logits = model(**{key: torch.from_numpy(array) for key, array in batch.items()}).logits.numpy()
+        logits = model(
+            **{key: torch.from_numpy(array) for key, array in batch.items()}
+        ).logits.numpy()
     for file, tolerance in ((whole, 1e-5), (small, 0.1)):
         session = onnxruntime.InferenceSession(file)
         assert [output.name for output in session.get_outputs()] == ["logits", "last_hidden_state"]
@@ -140,10 +172,16 @@ def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_pre
     # One matrix serves tokens and head, and none is left in float32.
     tensors = onnx.load(small).graph.initializer
     assert [list(t.dims) for t in tensors].count([VOCABULARY, 32]) == 1
-    assert [t.name for t in tensors if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2 and 1 not in t.dims] == []
+    assert [
+        t.name
+        for t in tensors
+        if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2 and 1 not in t.dims
+    ] == []
 
 
-def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_too_large_for_one_file_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from distill.onnx import conversion, quantisation
 
     for module in (conversion, quantisation):
@@ -161,5 +199,9 @@ def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path, monkeypatc
     ]
     batch = batch_of((2, 7), [7, 4])
     visible = batch["attention_mask"][..., None]
-    np.testing.assert_allclose(OnnxEncoder(whole)(**batch) * visible, states_of(model, batch) * visible, atol=1e-5)
-    np.testing.assert_allclose(OnnxEncoder(small)(**batch) * visible, states_of(model, batch) * visible, atol=0.1)
+    np.testing.assert_allclose(
+        OnnxEncoder(whole)(**batch) * visible, states_of(model, batch) * visible, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        OnnxEncoder(small)(**batch) * visible, states_of(model, batch) * visible, atol=0.1
+    )

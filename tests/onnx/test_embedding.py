@@ -10,7 +10,9 @@ from distill.onnx.embedding import quantise_embedding, quantised_rows
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([64, 127]), st.floats(1e-3, 1e3))
-def test_no_weight_is_off_by_more_than_half_a_step_of_its_row(seed: int, most: int, outlier: float) -> None:
+def test_no_weight_is_off_by_more_than_half_a_step_of_its_row(
+    seed: int, most: int, outlier: float
+) -> None:
     draw = np.random.default_rng(seed)
     matrix = draw.normal(size=(6, 5)).astype(np.float32)
     matrix[2] *= outlier  # a row of another size does not coarsen the others
@@ -18,7 +20,9 @@ def test_no_weight_is_off_by_more_than_half_a_step_of_its_row(seed: int, most: i
     rows, scale = quantised_rows(matrix, most)
     assert rows.dtype == np.int8 and np.abs(rows).max() == most
     assert (np.abs(rows * scale - matrix) <= 0.501 * scale).all() and (rows[3] == 0).all()
-    np.testing.assert_allclose(scale[[0, 1, 2, 4], 0], np.abs(matrix[[0, 1, 2, 4]]).max(1) / most, rtol=1e-6)
+    np.testing.assert_allclose(
+        scale[[0, 1, 2, 4], 0], np.abs(matrix[[0, 1, 2, 4]]).max(1) / most, rtol=1e-6
+    )
 
 
 def test_a_graph_that_looks_tokens_up_in_no_way_known_here_is_left_alone() -> None:

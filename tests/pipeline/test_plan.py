@@ -37,13 +37,20 @@ from distill.runtime.errors import UserError
 from distill.student.depth import choose_layers, keep_layers
 from distill.student.width import narrow
 
-SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 4}
+SIZES = {
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+}
 COMMON = {"vocab_size": 200, "max_position_embeddings": 64, "pad_token_id": 1}
 CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
     "bert": lambda: BertConfig(**SIZES, **COMMON),
     "xlm-roberta": lambda: XLMRobertaConfig(**SIZES, **COMMON),
     "distilbert": lambda: DistilBertConfig(dim=32, n_heads=4, hidden_dim=64, n_layers=4, **COMMON),
-    "modernbert": lambda: ModernBertConfig(**SIZES, **COMMON, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2),
+    "modernbert": lambda: ModernBertConfig(
+        **SIZES, **COMMON, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2
+    ),
 }
 SECTIONS = [
     {"layers": 4},
@@ -80,7 +87,9 @@ def built_parameters(model: Any, recipe: Recipe, kept: int) -> int:
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=str)
-@pytest.mark.parametrize("auto", [AutoModel, AutoModelForMaskedLM], ids=["encoder", "masked language model"])
+@pytest.mark.parametrize(
+    "auto", [AutoModel, AutoModelForMaskedLM], ids=["encoder", "masked language model"]
+)
 @pytest.mark.parametrize("family", CONFIGS)
 def test_the_predicted_parameters_are_those_of_the_student_that_is_built(
     family: str, auto: Any, section: dict[str, Any], tmp_path: Path
@@ -106,7 +115,9 @@ def test_a_predicted_vocabulary_is_not_larger_than_the_teachers(tiny_teacher: Pa
     assert make_plan(recipe_of(tiny_teacher)).vocabulary == teachers
 
 
-def test_operations_are_two_a_teacher_weight_and_six_a_student_weight_and_token(tiny_teacher: Path) -> None:
+def test_operations_are_two_a_teacher_weight_and_six_a_student_weight_and_token(
+    tiny_teacher: Path,
+) -> None:
     recipe = recipe_of(tiny_teacher, distillation={"tokens": 1000})
     layer = 4 * (32 * 32 + 32) + (32 * 64 + 64) + (64 * 32 + 32) + 4 * 32
     assert make_plan(recipe).operations == 1000 * (2 * 4 * layer + 6 * 2 * layer)
@@ -129,51 +140,81 @@ def test_predicted_seconds_follow_the_operations(monkeypatch: pytest.MonkeyPatch
 
 
 @given(st.integers(1, 10_000), st.integers(1, 10_000), st.integers(100, 300_000))
-def test_a_higher_minimum_count_never_predicts_more_pieces(one: int, other: int, teachers: int) -> None:
+def test_a_higher_minimum_count_never_predicts_more_pieces(
+    one: int, other: int, teachers: int
+) -> None:
     low, high = sorted((one, other))
-    pieces = [predict_vocabulary(VocabularySection(min_count=count), teachers) for count in (low, high)]
+    pieces = [
+        predict_vocabulary(VocabularySection(min_count=count), teachers) for count in (low, high)
+    ]
     assert pieces[0] >= pieces[1]
 
 
 @given(st.integers(1, 500_000), st.integers(100, 300_000))
-def test_a_size_is_predicted_as_it_was_asked_for_up_to_the_teachers(size: int, teachers: int) -> None:
+def test_a_size_is_predicted_as_it_was_asked_for_up_to_the_teachers(
+    size: int, teachers: int
+) -> None:
     assert predict_vocabulary(VocabularySection(size=size), teachers) == min(size, teachers)
 
 
 @pytest.mark.parametrize("section", [{}, {"min_count": 3}])
 def test_without_a_target_the_minimum_count_is_three(section: dict[str, Any]) -> None:
-    assert predict_vocabulary(VocabularySection(**section), 250_000) == pytest.approx(23_600, rel=0.03)
+    assert predict_vocabulary(VocabularySection(**section), 250_000) == pytest.approx(
+        23_600, rel=0.03
+    )
 
 
 @pytest.mark.parametrize("section", [{"coverage": 0.999}, {"identical": 0.95}])
-def test_a_target_that_depends_on_the_text_predicts_every_piece_of_the_language(section: dict[str, Any]) -> None:
+def test_a_target_that_depends_on_the_text_predicts_every_piece_of_the_language(
+    section: dict[str, Any],
+) -> None:
     assert predict_vocabulary(VocabularySection(**section), 250_000) == 33_700
 
 
 def test_a_larger_teacher_vocabulary_never_predicts_fewer_pieces() -> None:
-    predicted = [predict_vocabulary(VocabularySection(), teachers) for teachers in (100, 10_000, 30_000, 250_000)]
+    predicted = [
+        predict_vocabulary(VocabularySection(), teachers)
+        for teachers in (100, 10_000, 30_000, 250_000)
+    ]
     assert all(one <= other for one, other in pairwise(predicted))
 
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"layers": 9}, r"student: 9 layers are more than the teacher's 4\."),
     ({"layers": [1, 7]}, r"student: layer 7 is named and the teacher has 4\."),
-    ({"layers": 2, "hidden_size": 64}, r"student: hidden_size 64 is larger than the teacher's 32\."),
-    ({"layers": 2, "hidden_size": 20}, r"student: hidden_size 20 is not divisible into heads of 8.*16 or 24"),
-    ({"layers": 2, "intermediate_size": 65}, r"student: intermediate_size 65 is larger than the teacher's 64\."),
+    (
+        {"layers": 2, "hidden_size": 64},
+        r"student: hidden_size 64 is larger than the teacher's 32\.",
+    ),
+    (
+        {"layers": 2, "hidden_size": 20},
+        r"student: hidden_size 20 is not divisible into heads of 8.*16 or 24",
+    ),
+    (
+        {"layers": 2, "intermediate_size": 65},
+        r"student: intermediate_size 65 is larger than the teacher's 64\.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("section", "message"), CONTRADICTIONS, ids=[str(section) for section, _ in CONTRADICTIONS])
-def test_a_student_that_does_not_fit_the_teacher_is_refused_by_name(section: dict[str, Any], message: str) -> None:
-    recipe = recipe_of("m", student=section, distillation={"objectives": {"hidden": 0, "relations": 1}})
+@pytest.mark.parametrize(
+    ("section", "message"), CONTRADICTIONS, ids=[str(section) for section, _ in CONTRADICTIONS]
+)
+def test_a_student_that_does_not_fit_the_teacher_is_refused_by_name(
+    section: dict[str, Any], message: str
+) -> None:
+    recipe = recipe_of(
+        "m", student=section, distillation={"objectives": {"hidden": 0, "relations": 1}}
+    )
     with pytest.raises(UserError, match=message):
         check_student(recipe, CONFIGS["bert"]())
 
 
 def test_all_that_does_not_fit_is_reported_at_once() -> None:
     recipe = recipe_of(
-        "m", student={"layers": 9, "hidden_size": 20}, distillation={"objectives": {"hidden": 1, "embedding": 1}}
+        "m",
+        student={"layers": 9, "hidden_size": 20},
+        distillation={"objectives": {"hidden": 1, "embedding": 1}},
     )
     with pytest.raises(UserError) as error:
         check_student(recipe, CONFIGS["bert"]())
@@ -183,22 +224,34 @@ def test_all_that_does_not_fit_is_reported_at_once() -> None:
 
 @pytest.mark.parametrize("objective", ["logits", "mlm"])
 def test_predicting_pieces_needs_a_language_model_head(objective: str) -> None:
-    recipe = recipe_of("m", student={"layers": 2}, distillation={"objectives": {"hidden": 1, objective: 0.5}})
+    recipe = recipe_of(
+        "m", student={"layers": 2}, distillation={"objectives": {"hidden": 1, objective: 0.5}}
+    )
     with pytest.raises(
-        UserError, match=rf"distillation\.objectives\.{objective}: the .* needs a language-model head; BertModel"
+        UserError,
+        match=rf"distillation\.objectives\.{objective}: the .* needs a language-model head; BertModel",
     ):
         check_student(recipe, CONFIGS["bert"]())
 
 
 def test_attention_is_compared_head_by_head() -> None:
     objectives = {"hidden": 0, "attention": 1}
-    recipe = recipe_of("m", student={"layers": 2, "hidden_size": 16}, distillation={"objectives": objectives})
-    with pytest.raises(UserError, match=r"objectives\.attention: .* the student has 2 where the teacher has 4; use relations"):
+    recipe = recipe_of(
+        "m", student={"layers": 2, "hidden_size": 16}, distillation={"objectives": objectives}
+    )
+    with pytest.raises(
+        UserError,
+        match=r"objectives\.attention: .* the student has 2 where the teacher has 4; use relations",
+    ):
         check_student(recipe, CONFIGS["bert"]())
 
 
 def test_relations_are_of_a_layer_that_the_teacher_has() -> None:
-    recipe = recipe_of("m", student={"layers": 2}, distillation={"objectives": {"relations": 1}, "relation_layer": 9})
+    recipe = recipe_of(
+        "m",
+        student={"layers": 2},
+        distillation={"objectives": {"relations": 1}, "relation_layer": 9},
+    )
     with pytest.raises(UserError, match=r"relation_layer: 9 is more than the teacher's 4 layers"):
         check_student(recipe, CONFIGS["bert"]())
 
@@ -207,7 +260,9 @@ def test_relations_are_of_a_layer_that_the_teacher_has() -> None:
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_student_that_fits_is_let_through(family: str, section: dict[str, Any]) -> None:
     objectives = {"hidden": 1, "relations": 1, "embedding": 1}
-    check_student(recipe_of("m", student=section, distillation={"objectives": objectives}), CONFIGS[family]())
+    check_student(
+        recipe_of("m", student=section, distillation={"objectives": objectives}), CONFIGS[family]()
+    )
 
 
 def test_layers_that_an_architecture_cannot_begin_with_are_refused_by_name() -> None:
@@ -219,50 +274,74 @@ def test_an_architecture_that_cannot_be_narrowed_is_refused_by_name() -> None:
     from transformers import GPT2Config
 
     recipe = recipe_of("m", student={"layers": 2, "intermediate_size": 16})
-    with pytest.raises(UserError, match="cannot narrow a model of architecture gpt2; known are bert"):
+    with pytest.raises(
+        UserError, match="cannot narrow a model of architecture gpt2; known are bert"
+    ):
         check_student(recipe, GPT2Config())
 
 
-def test_the_surroundings_of_a_good_recipe_are_let_through(write_recipe: Callable[..., Path]) -> None:
+def test_the_surroundings_of_a_good_recipe_are_let_through(
+    write_recipe: Callable[..., Path],
+) -> None:
     check_surroundings(load_recipe(str(write_recipe()), []).recipe)
 
 
 @pytest.mark.parametrize("name", ["./none", "some/where/deep"])
-def test_a_model_to_compare_with_that_is_not_there_is_told_before_the_run(write_recipe: Callable[..., Path], name: str) -> None:
+def test_a_model_to_compare_with_that_is_not_there_is_told_before_the_run(
+    write_recipe: Callable[..., Path], name: str
+) -> None:
     path = write_recipe(**{"benchmark.models": ["student", name]})
-    with pytest.raises(UserError, match=f"^benchmark.models: there is no folder {name}; a Hub id reads organisation/name"):
+    with pytest.raises(
+        UserError,
+        match=f"^benchmark.models: there is no folder {name}; a Hub id reads organisation/name",
+    ):
         check_surroundings(load_recipe(str(path), []).recipe)
 
 
-def test_everything_missing_in_the_surroundings_is_reported_at_once(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_everything_missing_in_the_surroundings_is_reported_at_once(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
     path = write_recipe(
         **{
             "teacher.model": str(tmp_path / "no-teacher"),
-            "corpus.sources": [{"path": str(tmp_path / "no-text.txt")}, {"package": "no-such-package", "files": "*.txt"}],
+            "corpus.sources": [
+                {"path": str(tmp_path / "no-text.txt")},
+                {"package": "no-such-package", "files": "*.txt"},
+            ],
         }
     )
     with pytest.raises(UserError) as error:
         check_surroundings(load_recipe(str(path), []).recipe)
     message = str(error.value)
-    assert [part in message for part in ("no-text.txt", "no-such-package", "no-teacher")] == [True] * 3
+    assert [part in message for part in ("no-text.txt", "no-such-package", "no-teacher")] == [
+        True
+    ] * 3
     assert len(message.splitlines()) == 3
 
 
-def test_what_the_vocabulary_names_is_looked_for_beforehand(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_the_vocabulary_names_is_looked_for_beforehand(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
     keep = {"pieces": ["kung"], "terms": str(tmp_path / "no-terms.txt")}
-    path = write_recipe(**{"vocabulary.lexicon": str(tmp_path / "no-words.txt"), "vocabulary.keep": keep})
+    path = write_recipe(
+        **{"vocabulary.lexicon": str(tmp_path / "no-words.txt"), "vocabulary.keep": keep}
+    )
     with pytest.raises(UserError) as error:
         check_surroundings(load_recipe(str(path), []).recipe)
     lines = str(error.value).splitlines()
     assert len(lines) == 3 and "no-words.txt" in lines[0] and "no-terms.txt" in lines[1]
-    assert lines[2] == "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+    assert (
+        lines[2] == "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+    )
 
 
 def test_a_source_on_the_hub_is_not_looked_for_beforehand(tiny_teacher: Path) -> None:
     check_surroundings(recipe_of(tiny_teacher))
 
 
-def test_a_teacher_without_safetensors_is_refused_before_anything_runs(tiny_teacher: Path, tmp_path: Path) -> None:
+def test_a_teacher_without_safetensors_is_refused_before_anything_runs(
+    tiny_teacher: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(tiny_teacher, tmp_path / "teacher")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="has no safetensors weights"):
@@ -299,9 +378,12 @@ def has_room(plan_: Plan, folder: Path, free: int, monkeypatch: pytest.MonkeyPat
     return True
 
 
-def test_room_is_needed_for_models_and_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_is_needed_for_models_and_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     student = 100_000_000
-    # Trimmed teacher (at most four students), three students, and two checkpoints of a student with its two moments.
+    # Trimmed teacher (at most four students), three students, and two checkpoints of a student with
+    # its two moments.
     needed = (4 + 3 + 2 * 3) * student
     assert has_room(plan_of(student), tmp_path, needed, monkeypatch)
     assert not has_room(plan_of(student), tmp_path, needed - 1, monkeypatch)
@@ -314,9 +396,13 @@ def test_a_run_whose_folder_is_not_there_yet_is_checked_where_it_will_be(
     assert has_room(plan_of(1), Path("runs-that-are-not-there") / "new", 1_000, monkeypatch)
 
 
-def test_the_message_says_how_much_is_needed_and_how_much_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_says_how_much_is_needed_and_how_much_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: SimpleNamespace(free=52_900_000))
-    with pytest.raises(UserError, match=r"needs about 1,300 MB and the device has 52 MB free.*--runs"):
+    with pytest.raises(
+        UserError, match=r"needs about 1,300 MB and the device has 52 MB free.*--runs"
+    ):
         check_space(plan_of(100_000_000), tmp_path)
 
 

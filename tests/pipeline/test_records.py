@@ -51,7 +51,8 @@ def test_two_executions_have_two_identities():
 
 
 @pytest.mark.parametrize(
-    ("resumable", "mark", "kept"), [(True, "abc", True), (True, "other", False), (False, "abc", False), (False, "other", False)]
+    ("resumable", "mark", "kept"),
+    [(True, "abc", True), (True, "other", False), (False, "abc", False), (False, "other", False)],
 )
 def test_a_cut_off_try_is_gone_on_with_only_where_it_can_be(folder, resumable, mark, kept):
     (folder.begin("abc", resumable=True) / "half.txt").write_text("half")
@@ -78,7 +79,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("renames", [0, 1])
-def test_a_kill_before_or_between_the_two_renames_leaves_the_old_stage(folder, monkeypatch, renames):
+def test_a_kill_before_or_between_the_two_renames_leaves_the_old_stage(
+    folder, monkeypatch, renames
+):
     _finish(folder, "ett")
     done = []
     rename = distill.pipeline.records.Path.rename
@@ -121,11 +124,18 @@ def test_a_kill_while_finishing_is_no_resumable_try(folder):
 @pytest.fixture
 def rooms(tmp_path, monkeypatch):
     """A package with two rooms in place of distill's own."""
-    for name in ("corpus/stage.py", "corpus/templates/card.md.j2", "corpus/notes.txt", "student/stage.py"):
+    for name in (
+        "corpus/stage.py",
+        "corpus/templates/card.md.j2",
+        "corpus/notes.txt",
+        "student/stage.py",
+    ):
         path = tmp_path / "package" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("one")
-    monkeypatch.setattr(distill.pipeline.records, "__file__", str(tmp_path / "package" / "folders.py"))
+    monkeypatch.setattr(
+        distill.pipeline.records, "__file__", str(tmp_path / "package" / "folders.py")
+    )
     return tmp_path / "package"
 
 
@@ -152,7 +162,12 @@ def test_a_fingerprint_changes_with_the_code_of_a_room_that_is_borrowed(rooms):
 
 @pytest.mark.parametrize(
     ("parts", "same"),
-    [({"b": 2, "a": 1}, True), ({"a": 1, "b": 3}, False), ({"a": 1}, False), ({"a": 1, "b": "2"}, False)],
+    [
+        ({"b": 2, "a": 1}, True),
+        ({"a": 1, "b": 3}, False),
+        ({"a": 1}, False),
+        ({"a": 1, "b": "2"}, False),
+    ],
 )
 def test_a_fingerprint_changes_with_what_the_stage_depends_on(rooms, parts, same):
     assert (fingerprint(parts, "corpus") == fingerprint({"a": 1, "b": 2}, "corpus")) == same

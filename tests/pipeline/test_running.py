@@ -45,17 +45,29 @@ class Place:
 
     def started(self) -> dict[str, str]:
         """When each finished stage was started."""
-        return {path.parent.name: json.loads(path.read_text())["started"] for path in self.run.glob("[a-z]*/stage.json")}
+        return {
+            path.parent.name: json.loads(path.read_text())["started"]
+            for path in self.run.glob("[a-z]*/stage.json")
+        }
 
     def distill(self, *arguments: object) -> Done:
         command = distill_command("recipe", self.recipe, *arguments)
-        done = subprocess.run(command, cwd=self.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=distill_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stderr
         return done
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         command = distill_command("recipe", self.recipe, *arguments)
-        return subprocess.Popen(command, cwd=self.folder, env=distill_environment(), stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command, cwd=self.folder, env=distill_environment(), stderr=subprocess.PIPE, text=True
+        )
 
     def parents(self) -> dict[str, str]:
         """The status of each recipe run in MLflow, by id."""
@@ -74,7 +86,9 @@ def finished(shared, write_recipe, tiny_teacher, tmp_path_factory) -> Place:
     """A finished run that all tests read and none writes to."""
     if "finished" not in shared:
         models = ["teacher", "trimmed", "student", "student_int8", str(tiny_teacher)]
-        place = Place(tmp_path_factory.mktemp("finished"), write_recipe(**{"benchmark.models": models}))
+        place = Place(
+            tmp_path_factory.mktemp("finished"), write_recipe(**{"benchmark.models": models})
+        )
         place.distill()
         shared["finished"] = place
     return shared["finished"]
@@ -94,7 +108,9 @@ def copied(finished, tmp_path) -> Callable[[str], Place]:
 
 @pytest.fixture
 def fresh(finished, tmp_path) -> Place:
-    """The same recipe in a folder where nothing was run, with MLflow's store (a fresh one takes seconds)."""
+    """The same recipe in a folder where nothing was run, with MLflow's store (a fresh one takes
+    seconds).
+    """
     (tmp_path / "fresh").mkdir()
     shutil.copytree(finished.folder / "mlruns", tmp_path / "fresh" / "mlruns")
     return Place(tmp_path / "fresh", finished.recipe)
@@ -109,11 +125,15 @@ def test_a_finished_run_has_nothing_to_do(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
     probe = "import sys; from distill.cli import main\ntry:\n    main()\nfinally:\n    print(*sorted(sys.modules))"
     command = [sys.executable, "-c", probe, "recipe", str(finished.recipe)]
-    done = subprocess.run(command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "tiny: nothing to do; every stage is up to date" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")} == before
-    assert not {"torch", "transformers", "mlflow", "datasets"} & set(done.stdout.split())  # hence within seconds
+    assert not {"torch", "transformers", "mlflow", "datasets"} & set(
+        done.stdout.split()
+    )  # hence within seconds
 
 
 def test_another_token_budget_redoes_distillation_and_what_reads_it(finished, copied):
@@ -137,7 +157,11 @@ def test_an_edited_text_redoes_the_corpus(finished, copied):
     place, text = copied(), finished.recipe.parent / "text" / "0.jsonl"
     content, times = text.read_bytes(), (text.stat().st_atime_ns, text.stat().st_mtime_ns)
     try:
-        text.write_bytes(content + json.dumps({"text": "En helt ny mening om fiskar och skepp."}).encode() + b"\n")
+        text.write_bytes(
+            content
+            + json.dumps({"text": "En helt ny mening om fiskar och skepp."}).encode()
+            + b"\n"
+        )
         place.distill("--until", "corpus")
     finally:
         text.write_bytes(content)
@@ -155,7 +179,10 @@ def test_until_stops_after_a_stage_and_the_report_says_what_is_missing(fresh):
     assert not leftover.exists()
     report = fresh.report
     assert report["vocabulary"]["kept"] > 0
-    assert all(report[key] is None for key in ("student", "distillation", "evaluation", "benchmark", "export"))
+    assert all(
+        report[key] is None
+        for key in ("student", "distillation", "evaluation", "benchmark", "export")
+    )
     assert report["reason"] == "not run yet: student, distillation, evaluation, benchmark, export"
 
 
@@ -165,7 +192,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(fresh):
     assert sorted(fresh.folder.rglob("*")) == before
     for stage in STAGES:
         assert f"{stage:<14}to do" in plan
-    for part in ("teacher: ", "student: about ", "parameters", "kB", "4,000 tokens", "floating-point operations"):
+    for part in (
+        "teacher: ",
+        "student: about ",
+        "parameters",
+        "kB",
+        "4,000 tokens",
+        "floating-point operations",
+    ):
         assert part in plan
 
 
@@ -181,8 +215,18 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "teacher": {"name": str, "parameters": int, "vocabulary_size": int},
     "corpus": {"documents": int, "bytes": int, "heldout_documents": int},
     "vocabulary": {
-        **{"original": int, "kept": int, "heldout_sentences": int, "heldout_identical": float, "heldout_unk_rate": float},
-        **{"heldout_unk_rate_original": float, "tokens_per_word": float, "tokens_per_word_original": float},
+        **{
+            "original": int,
+            "kept": int,
+            "heldout_sentences": int,
+            "heldout_identical": float,
+            "heldout_unk_rate": float,
+        },
+        **{
+            "heldout_unk_rate_original": float,
+            "tokens_per_word": float,
+            "tokens_per_word_original": float,
+        },
         "max_abs_hidden_difference": float,
     },
     "student": {
@@ -190,16 +234,43 @@ CONTRACT: dict[str, dict[str, Any]] = {
         **{"intermediate_size": int, "vocabulary_size": int},
     },
     "distillation": {
-        **{"tokens": int, "steps": int, "seconds": float, "tokens_per_second": float, "final_loss": float},
+        **{
+            "tokens": int,
+            "steps": int,
+            "seconds": float,
+            "tokens_per_second": float,
+            "final_loss": float,
+        },
         **{"objectives": dict, "resumed_from": type(None)},
     },
     "evaluation": {
-        **{"model": str, "task": str, "metric": str, "scores": list, "mean": float, "low": float, "high": float},
+        **{
+            "model": str,
+            "task": str,
+            "metric": str,
+            "scores": list,
+            "mean": float,
+            "low": float,
+            "high": float,
+        },
         "retention": float,
     },
     "benchmark": {
-        **{"model": str, "device": str, "threads": int, "precision": str, "batch_size": int, "length": int},
-        **{"median_ms": float, "p95_ms": float, "sequences_per_second": float, "parameters": int, "bytes_on_disk": int},
+        **{
+            "model": str,
+            "device": str,
+            "threads": int,
+            "precision": str,
+            "batch_size": int,
+            "length": int,
+        },
+        **{
+            "median_ms": float,
+            "p95_ms": float,
+            "sequences_per_second": float,
+            "parameters": int,
+            "bytes_on_disk": int,
+        },
         **{"peak_memory_bytes": int, "runtime": str, "load_ms": float, "floor_ms": float},
     },
     "export": {"path": str, "files": list, "pushed_to": type(None)},
@@ -222,7 +293,11 @@ def test_the_report_agrees_with_the_files(finished):
     export = finished.run / "export"
     files = {path.relative_to(export).as_posix() for path in export.rglob("*") if path.is_file()}
     assert report["export"]["files"] == sorted(files - {"stage.json"})
-    assert report["student"]["vocabulary_size"] == report["vocabulary"]["kept"] < report["vocabulary"]["original"]
+    assert (
+        report["student"]["vocabulary_size"]
+        == report["vocabulary"]["kept"]
+        < report["vocabulary"]["original"]
+    )
     assert report["evaluation"][0]["model"] == "teacher"
     assert report["export"]["reason"]
     assert {row["model"] for row in report["evaluation"]} == {
@@ -249,8 +324,12 @@ def test_the_benchmark_has_the_student_in_int8_and_any_model_named(finished, tin
 def test_the_benchmark_lies_beside_the_report_as_markdown_and_csv(finished):
     with (finished.run / "benchmark.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["median_ms"]) for row in rows] == [row["median_ms"] for row in finished.report["benchmark"]]
-    assert "| student_int8 | ONNX int8 |" in (finished.run / "benchmark.md").read_text(encoding="utf-8")
+    assert [float(row["median_ms"]) for row in rows] == [
+        row["median_ms"] for row in finished.report["benchmark"]
+    ]
+    assert "| student_int8 | ONNX int8 |" in (finished.run / "benchmark.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_scores_lie_beside_the_report_as_markdown_and_csv(finished):
@@ -261,7 +340,14 @@ def test_the_scores_lie_beside_the_report_as_markdown_and_csv(finished):
     assert "| student |" in (finished.run / "scores.md").read_text(encoding="utf-8")
 
 
-LONG = ("--set", "distillation.tokens=150k", "--set", "distillation.checkpoint_seconds=0.2", "--until", "distillation")
+LONG = (
+    "--set",
+    "distillation.tokens=150k",
+    "--set",
+    "distillation.checkpoint_seconds=0.2",
+    "--until",
+    "distillation",
+)
 
 
 @pytest.fixture
@@ -277,12 +363,18 @@ def uninterrupted(shared, finished, tmp_path_factory) -> Place:
 
 
 def _cut_off(
-    place: Place, number: signal.Signals, ready: Callable[[Path], bool], *arguments: object, delay: float = 0.0
+    place: Place,
+    number: signal.Signals,
+    ready: Callable[[Path], bool],
+    *arguments: object,
+    delay: float = 0.0,
 ) -> Done:
     """Start the command and send it a signal some seconds after its run folder is `ready`."""
     process, deadline = place.start(*arguments), time.monotonic() + 120
     while not ready(place.run):
-        assert process.poll() is None and time.monotonic() < deadline, f"it did not come so far: {process.communicate()[1]}"
+        assert process.poll() is None and time.monotonic() < deadline, (
+            f"it did not come so far: {process.communicate()[1]}"
+        )
         time.sleep(0.01)
     time.sleep(delay)
     process.send_signal(number)
@@ -291,16 +383,24 @@ def _cut_off(
 
 
 def _has_checkpoint(run: Path) -> bool:
-    """Whether a step of the distillation has been saved; the checkpoint of no step is there before the first one."""
+    """Whether a step of the distillation has been saved; the checkpoint of no step is there before
+    the first one.
+    """
     try:
-        state = json.loads((run / ".distillation.partial" / "checkpoint" / "state.json").read_text())
+        state = json.loads(
+            (run / ".distillation.partial" / "checkpoint" / "state.json").read_text()
+        )
     except FileNotFoundError:  # not yet, or between the two renames of a save
         return False
     return state["loop"]["step"] > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(uninterrupted, finished, copied, number):
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
+)
+def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(
+    uninterrupted, finished, copied, number
+):
     place, delay = copied(), random.random()
     earlier = set(place.parents())
     cut = _cut_off(place, number, _has_checkpoint, *LONG, delay=delay)
@@ -311,13 +411,24 @@ def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(uninterrupt
         assert cut.returncode == 1, cut.stderr
         note = cut.stderr.splitlines()[-1]
         assert note.startswith("Interrupted; what is done is kept.")
-        assert shlex.split(note.split("goes on: ")[1]) == ["python", "-m", "distill", "recipe", str(place.recipe), *LONG]
+        assert shlex.split(note.split("goes on: ")[1]) == [
+            "python",
+            "-m",
+            "distill",
+            "recipe",
+            str(place.recipe),
+            *LONG,
+        ]
         assert place.parents()[parent] == "KILLED"
-    assert place.started()["distillation"] == finished.started()["distillation"], "it was done before the signal came"
+    assert place.started()["distillation"] == finished.started()["distillation"], (
+        "it was done before the signal came"
+    )
 
     place.distill(*LONG)
     weights = Path("distillation") / "model" / "model.safetensors"
-    assert (place.run / weights).read_bytes() == (uninterrupted.run / weights).read_bytes(), f"after {delay} s"
+    assert (place.run / weights).read_bytes() == (uninterrupted.run / weights).read_bytes(), (
+        f"after {delay} s"
+    )
     assert (finished.run / weights).read_bytes() != (uninterrupted.run / weights).read_bytes()
     distillation, whole = place.report["distillation"], uninterrupted.report["distillation"]
     assert 0 < distillation["resumed_from"] < distillation["steps"]
@@ -338,7 +449,13 @@ def test_a_forced_stage_forgets_what_a_cut_off_try_left(copied):
 
 @pytest.mark.parametrize("stage", ["corpus", "vocabulary"])
 def test_a_kill_in_an_early_stage_is_mended_by_the_same_command(finished, fresh, stage):
-    cut = _cut_off(fresh, signal.SIGKILL, lambda run: (run / f".{stage}.partial").exists(), "--until", "vocabulary")
+    cut = _cut_off(
+        fresh,
+        signal.SIGKILL,
+        lambda run: (run / f".{stage}.partial").exists(),
+        "--until",
+        "vocabulary",
+    )
     assert cut.returncode == -signal.SIGKILL
     fresh.distill("--until", "vocabulary")
     assert fresh.report["vocabulary"] == finished.report["vocabulary"]
@@ -357,7 +474,13 @@ def test_an_evaluation_that_was_killed_goes_on_to_the_same_scores(copied, tmp_pa
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {"name": "toy", "kind": "classification", "metrics": ["accuracy", "mcc"]}
     task |= {name: {"path": str(tmp_path / f"{name}.jsonl")} for name in splits}
-    evaluation = {"models": ["teacher", "student"], "tasks": [task], "seeds": 3, "learning_rates": [1e-3, 3e-3], "epochs": 3}
+    evaluation = {
+        "models": ["teacher", "student"],
+        "tasks": [task],
+        "seeds": 3,
+        "learning_rates": [1e-3, 3e-3],
+        "epochs": 3,
+    }
     evaluation |= {"max_length": 48, "precision": "float32"}
     changed = ("--set", f"evaluation={json.dumps(evaluation)}", "--until", "evaluation")
     whole, place = copied("whole"), copied("cut")
@@ -376,7 +499,9 @@ def test_an_evaluation_that_was_killed_goes_on_to_the_same_scores(copied, tmp_pa
 def _parallel(folder: Path) -> Path:
     folder.mkdir()
     for language, at in (("sv", 0), ("da", 1), ("no", 2)):
-        texts = [swedish_sentences(3, seed)[at] for seed in range(8)]  # of the documents that the run learns from
+        texts = [
+            swedish_sentences(3, seed)[at] for seed in range(8)
+        ]  # of the documents that the run learns from
         rows = [json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)]
         (folder / f"{language}.jsonl").write_text("".join(rows), encoding="utf-8")
     return folder
@@ -389,11 +514,19 @@ def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp
     place.distill(*asked)
     assert _redone(place, finished) == {"inspection", "export"}
     inspected = place.report["inspection"]
-    assert [model["model"] for model in inspected["models"]] == ["teacher", "trimmed", "student"] and inspected["kept"] == "sv"
+    assert [model["model"] for model in inspected["models"]] == [
+        "teacher",
+        "trimmed",
+        "student",
+    ] and inspected["kept"] == "sv"
     trimmed = inspected["models"][1]
-    assert [row[layer] for layer, row in enumerate(trimmed["cka"])] == pytest.approx([1] * 5, abs=1e-3)
+    assert [row[layer] for layer, row in enumerate(trimmed["cka"])] == pytest.approx(
+        [1] * 5, abs=1e-3
+    )
     page = (place.run / "report.html").read_text()
-    assert "The look inside" in page and page.count("<svg") > (finished.run / "report.html").read_text().count("<svg")
+    assert "The look inside" in page and page.count("<svg") > (
+        finished.run / "report.html"
+    ).read_text().count("<svg")
     assert (place.run / "inspection" / "inspection.html").is_file() and (
         place.run / "plots" / "inspection-layers.png"
     ).is_file()
@@ -405,25 +538,55 @@ def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp
     assert place.report["inspection"]["languages"] == ["da", "sv"]
 
 
-def test_an_export_made_anew_after_an_inspection_keeps_it_in_both_reports(finished, copied, tmp_path):
+def test_an_export_made_anew_after_an_inspection_keeps_it_in_both_reports(
+    finished, copied, tmp_path
+):
     place = copied()
-    place.distill("--set", f"inspection.sentences={_parallel(tmp_path / 'sentences')}", "--set", "inspection.drawn_sentences=3")
+    place.distill(
+        "--set",
+        f"inspection.sentences={_parallel(tmp_path / 'sentences')}",
+        "--set",
+        "inspection.drawn_sentences=3",
+    )
     before, exported = place.report, place.run / "export" / "report.json"
     shutil.rmtree(place.run / "export")
     command = distill_command("export", place.run)
-    done = subprocess.run(command, cwd=place.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command,
+        cwd=place.folder,
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert before["inspection"] is not None and place.report["inspection"] == before["inspection"]
-    assert "reason" not in place.report and json.loads(exported.read_text())["inspection"] == before["inspection"]
+    assert (
+        "reason" not in place.report
+        and json.loads(exported.read_text())["inspection"] == before["inspection"]
+    )
 
 
-def test_an_inspection_without_its_language_is_refused_before_anything_runs(finished, fresh, tmp_path):
+def test_an_inspection_without_its_language_is_refused_before_anything_runs(
+    finished, fresh, tmp_path
+):
     sentences = _parallel(tmp_path / "sentences")
     (sentences / "sv.jsonl").unlink()
-    command = distill_command("recipe", finished.recipe, "--set", f"inspection.sentences={sentences}")
-    done = subprocess.run(command, cwd=fresh.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    command = distill_command(
+        "recipe", finished.recipe, "--set", f"inspection.sentences={sentences}"
+    )
+    done = subprocess.run(
+        command,
+        cwd=fresh.folder,
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert (
-        done.returncode == 2 and "inspection.kept" in done.stderr and "its languages: da, no" in " ".join(done.stderr.split())
+        done.returncode == 2
+        and "inspection.kept" in done.stderr
+        and "its languages: da, no" in " ".join(done.stderr.split())
     )
     assert not (fresh.run / "corpus").exists()
 
@@ -431,7 +594,14 @@ def test_an_inspection_without_its_language_is_refused_before_anything_runs(fini
 @pytest.mark.parametrize("option", ["--until", "--force"])
 def test_a_stage_that_the_recipe_does_not_ask_for_cannot_be_named(finished, option):
     command = distill_command("recipe", finished.recipe, option, "inspection")
-    done = subprocess.run(command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command,
+        cwd=finished.folder,
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert (
         done.returncode == 2
         and f"{option} inspection" in done.stderr

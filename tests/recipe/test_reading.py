@@ -27,7 +27,9 @@ corpus:
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """`load(text, *overrides)`: the recipe that the text stands for, in a working folder of its own."""
+    """`load(text, *overrides)`: the recipe that the text stands for, in a working folder of its
+    own.
+    """
     monkeypatch.chdir(tmp_path)
 
     def load(text: str, *overrides: str) -> Recipe:
@@ -66,7 +68,10 @@ def test_a_count_may_end_in_k_m_or_b(written, meant):
     assert parse_count(written) == meant
 
 
-@pytest.mark.parametrize("written", ["1.5", "400K", "-3k", "k", "", "1e3", "1.0001k", "4 00k0", None, 2.5, "9" * 400 + "M"])
+@pytest.mark.parametrize(
+    "written",
+    ["1.5", "400K", "-3k", "k", "", "1e3", "1.0001k", "4 00k0", None, 2.5, "9" * 400 + "M"],
+)
 def test_what_is_no_count_is_left_to_the_type_check(written):
     assert parse_count(written) is written
 
@@ -82,7 +87,11 @@ def test_a_count_that_is_not_a_positive_whole_number_is_an_error(message, count)
         ("seed=3", lambda r: r.seed, 3),
         ("distillation.tokens=400k", lambda r: r.distillation.tokens, 400_000),
         ("distillation.learning_rate=1e-4", lambda r: r.distillation.learning_rate, 1e-4),
-        ("distillation.objectives.relations=0.5", lambda r: r.distillation.objectives.relations, 0.5),
+        (
+            "distillation.objectives.relations=0.5",
+            lambda r: r.distillation.objectives.relations,
+            0.5,
+        ),
         ("vocabulary.alphabet=false", lambda r: r.vocabulary.alphabet, False),
         ("student.layers=[1, 2]", lambda r: r.student.layers, [1, 2]),
         ("student={layers: 3}", lambda r: r.student.layers, 3),
@@ -114,7 +123,16 @@ def test_an_override_may_mend_an_error_of_the_file(load):
 @pytest.mark.parametrize(
     "override",
     [
-        *("seed", "=3", "", "student..layers=3", ".seed=1", "name.first=x", "corpus.sources.7.hub=x", "0=x"),
+        *(
+            "seed",
+            "=3",
+            "",
+            "student..layers=3",
+            ".seed=1",
+            "name.first=x",
+            "corpus.sources.7.hub=x",
+            "0=x",
+        ),
         *("corpus.sources.x=1", "corpus.sources.²=x", f"corpus.sources.{'9' * 5000}=x"),
         *("seed=[1", "seed={a: 1, a: 2}", " =x", "a-b=1", "int=1"),
     ],
@@ -150,8 +168,14 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
     ("addition", "expected"),
     [
         ("seeed: 1\n", "line 7: seeed: unknown key; did you mean seed?"),
-        ("distillation:\n  tokens: 1k\n  learning_rat: 1\n", "line 9: distillation.learning_rat: unknown key; did you mean"),
-        ("distillation:\n  batch-tokens: 1k\n", "line 8: distillation.batch-tokens: unknown key; did you mean batch_tokens?"),
+        (
+            "distillation:\n  tokens: 1k\n  learning_rat: 1\n",
+            "line 9: distillation.learning_rat: unknown key; did you mean",
+        ),
+        (
+            "distillation:\n  batch-tokens: 1k\n",
+            "line 8: distillation.batch-tokens: unknown key; did you mean batch_tokens?",
+        ),
         ("zzzz: 1\n", "line 7: zzzz: unknown key; known keys: name, language"),
         ("str: 1\n", "line 7: str: unknown key"),
         ("a b: 1\n", "line 7: a b: unknown key"),
@@ -159,20 +183,50 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
         ("student: 6\n", "line 7: student: "),
         ("student: {layers: six}\n", "line 7: student.layers: "),
         ("student: {layers: [2, 1]}\n", "line 7: student: a list of layers names at least one"),
-        ("vocabulary:\n  min_count: 1\n  size: 9\n", "line 7: vocabulary: cannot aim at both min_count and size; choose one"),
-        ("vocabulary: {identical: 0.9, floor: 0.95}\n", "line 7: vocabulary: identical 0.9 lies below floor 0.95"),
+        (
+            "vocabulary:\n  min_count: 1\n  size: 9\n",
+            "line 7: vocabulary: cannot aim at both min_count and size; choose one",
+        ),
+        (
+            "vocabulary: {identical: 0.9, floor: 0.95}\n",
+            "line 7: vocabulary: identical 0.9 lies below floor 0.95",
+        ),
         (
             "vocabulary: {keep: {pattern: '('}}\n",
             "line 7: vocabulary.keep.pattern: should be a regular expression; '(' is none",
         ),
-        ("vocabulary: {keep: {peaces: [a]}}\n", "line 7: vocabulary.keep.peaces: unknown key; did you mean pieces?"),
-        ("vocabulary: {lexicon: '${NO_SUCH}/words.txt'}\n", "line 7: vocabulary.lexicon: ${NO_SUCH}/words.txt names the"),
-        ("distillation: {minutes: 0}\n", "line 7: distillation.minutes: input should be greater than 0"),
-        ("distillation: {objectives: {hidden: 0}}\n", "line 7: distillation.objectives: all weights are 0"),
-        ("distillation: {chunk_words: [9, 3]}\n", "line 7: distillation: chunk_words goes from few to many"),
-        ("evaluation:\n  models: [student_int8]\n", "line 7: evaluation: models names student_int8, which is measured in the"),
-        ("evaluation:\n  models: [teacher, teacher]\n", "line 7: evaluation: models names teacher twice"),
-        ("evaluation:\n  models:\n    - teacher\n    - teecher\n", "line 10: evaluation.models.1: "),
+        (
+            "vocabulary: {keep: {peaces: [a]}}\n",
+            "line 7: vocabulary.keep.peaces: unknown key; did you mean pieces?",
+        ),
+        (
+            "vocabulary: {lexicon: '${NO_SUCH}/words.txt'}\n",
+            "line 7: vocabulary.lexicon: ${NO_SUCH}/words.txt names the",
+        ),
+        (
+            "distillation: {minutes: 0}\n",
+            "line 7: distillation.minutes: input should be greater than 0",
+        ),
+        (
+            "distillation: {objectives: {hidden: 0}}\n",
+            "line 7: distillation.objectives: all weights are 0",
+        ),
+        (
+            "distillation: {chunk_words: [9, 3]}\n",
+            "line 7: distillation: chunk_words goes from few to many",
+        ),
+        (
+            "evaluation:\n  models: [student_int8]\n",
+            "line 7: evaluation: models names student_int8, which is measured in the",
+        ),
+        (
+            "evaluation:\n  models: [teacher, teacher]\n",
+            "line 7: evaluation: models names teacher twice",
+        ),
+        (
+            "evaluation:\n  models:\n    - teacher\n    - teecher\n",
+            "line 10: evaluation.models.1: ",
+        ),
         ("benchmark: {threads: [0]}\n", "line 7: benchmark.threads.0: "),
         ("benchmark: {models: []}\n", "line 7: benchmark.models: "),
         (
@@ -194,7 +248,10 @@ def test_an_error_names_its_line_its_key_and_what_would_be_right(message, additi
         ("{hub: a/b, path: c.txt}", "a source is one of hub, path or package; found hub and path"),
         ("{package: p}", "a package source needs `files`"),
         ("{path: c.txt, files: '*'}", "`files` goes with `package`"),
-        ("{path: '${NOT_SET_ANYWHERE}/c.txt'}", "names the environment variable NOT_SET_ANYWHERE, which is not set"),
+        (
+            "{path: '${NOT_SET_ANYWHERE}/c.txt'}",
+            "names the environment variable NOT_SET_ANYWHERE, which is not set",
+        ),
         ("{hub: a/b, max_bytes: lots}", "max_bytes"),
         ("{hub: a/b, max_bytes: " + "9" * 400 + "GB}", "max_bytes"),
         ("{hub: a/b, format: docx}", "format"),
@@ -214,18 +271,33 @@ def test_a_path_takes_values_of_the_environment(load, monkeypatch):
 
 def test_word_lists_take_values_of_the_environment(load, monkeypatch):
     monkeypatch.setenv("LISTS", "/lists")
-    vocabulary = load(MINIMAL + "vocabulary: {lexicon: '${LISTS}/sv.txt', keep: {terms: '${LISTS}/terms.txt'}}\n").vocabulary
-    assert [source.path for source in vocabulary.word_lists] == ["/lists/sv.txt", "/lists/terms.txt"]
+    vocabulary = load(
+        MINIMAL + "vocabulary: {lexicon: '${LISTS}/sv.txt', keep: {terms: '${LISTS}/terms.txt'}}\n"
+    ).vocabulary
+    assert [source.path for source in vocabulary.word_lists] == [
+        "/lists/sv.txt",
+        "/lists/terms.txt",
+    ]
 
 
 def test_a_list_of_pieces_is_short_for_keeping_them(load):
-    assert load(MINIMAL + "vocabulary: {keep: ['▁kWh', '##en']}\n").vocabulary.keep.pieces == ["▁kWh", "##en"]
+    assert load(MINIMAL + "vocabulary: {keep: ['▁kWh', '##en']}\n").vocabulary.keep.pieces == [
+        "▁kWh",
+        "##en",
+    ]
 
 
 def test_every_error_is_reported_in_one_go(message):
-    told = message(MINIMAL.replace("name: tiny\n", "") + "seed: x\nstudnet: {}\n", "distillation.tokens=-1")
+    told = message(
+        MINIMAL.replace("name: tiny\n", "") + "seed: x\nstudnet: {}\n", "distillation.tokens=-1"
+    )
     assert told.splitlines()[0].endswith("4 errors in the recipe:")
-    for part in ("name: is missing", "line 6: seed:", "line 7: studnet:", "--set distillation.tokens=-1: distillation.tokens:"):
+    for part in (
+        "name: is missing",
+        "line 6: seed:",
+        "line 7: studnet:",
+        "--set distillation.tokens=-1: distillation.tokens:",
+    ):
         assert part in told
 
 
@@ -269,13 +341,17 @@ def test_a_name_that_is_no_folder_name_is_an_error(message, name):
     assert "name: " in message(MINIMAL.replace("tiny", repr(name)))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_shipped_recipe_loads(path, monkeypatch):
     monkeypatch.setenv("DISTILL_DATA", "data")
     assert load_recipe(str(path)).recipe.name == path.stem
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_shipped_recipe_says_how_it_is_run(path):
     head = path.read_text(encoding="utf-8").split("\nname:")[0]
     assert "python -m distill" in head and path.stem in head
@@ -283,8 +359,14 @@ def test_every_shipped_recipe_says_how_it_is_run(path):
 
 def test_shipped_recipes_are_found_by_name_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [path.stem for path in list_recipes()] == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
-    assert find_recipe("quickstart") == find_recipe("quickstart.yaml") == ROOT / "recipes" / "quickstart.yaml"
+    assert [path.stem for path in list_recipes()] == sorted(
+        path.stem for path in (ROOT / "recipes").glob("*.yaml")
+    )
+    assert (
+        find_recipe("quickstart")
+        == find_recipe("quickstart.yaml")
+        == ROOT / "recipes" / "quickstart.yaml"
+    )
 
 
 def test_a_recipe_of_the_working_folder_comes_before_a_shipped_one(tmp_path, monkeypatch):
@@ -317,13 +399,37 @@ def _laughs(levels: int) -> str:
     return "\n".join(lines) + f"\ncorpus: {{sources: *l{levels - 1}}}\nname: *l{levels - 1}\n"
 
 
-_SECTIONS = st.sampled_from([*Recipe.model_fields, "objectives", "sources", "layers", "path", "x-y", "1", "<<", "=", "int", ""])
+_SECTIONS = st.sampled_from(
+    [
+        *Recipe.model_fields,
+        "objectives",
+        "sources",
+        "layers",
+        "path",
+        "x-y",
+        "1",
+        "<<",
+        "=",
+        "int",
+        "",
+    ]
+)
 _SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.dates(), st.binary(max_size=3), _SECTIONS
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.dates(),
+    st.binary(max_size=3),
+    _SECTIONS,
 )
 _DATA = st.dictionaries(
     _SECTIONS,
-    st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_SCALARS, inner, max_size=3)),
+    st.recursive(
+        _SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_SCALARS, inner, max_size=3),
+    ),
     max_size=4,
 )
 _ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -383,13 +489,17 @@ _KEYS = st.lists(_SECTIONS | st.text(max_size=4) | st.integers().map(str), max_s
 @example("corpus.sources.0.path=" + "9" * 5000)
 @example("corpus.sources=" + "&a [*a]")
 @example("\ud800=\ud800")
-@given(override=st.text() | st.tuples(_KEYS, st.text(max_size=12) | _DATA.map(lambda d: yaml.safe_dump(d))).map("=".join))
+@given(
+    override=st.text()
+    | st.tuples(_KEYS, st.text(max_size=12) | _DATA.map(lambda d: yaml.safe_dump(d))).map("=".join)
+)
 def test_any_override_is_either_applied_or_explained(tmp_path, override):
     _loads_or_explains(tmp_path / "any.yaml", MINIMAL, override)
 
 
 @pytest.mark.parametrize(
-    "override", ["distillation.tokens=true", "student.layers=true", "seed=false", "benchmark.seconds=.inf"]
+    "override",
+    ["distillation.tokens=true", "student.layers=true", "seed=false", "benchmark.seconds=.inf"],
 )
 def test_true_and_infinity_are_no_numbers_of_a_recipe(override):
     with pytest.raises(UserError, match=re.escape(override)):

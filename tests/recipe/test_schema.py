@@ -29,7 +29,9 @@ def validator() -> Draft202012Validator:
 
 
 def test_the_shipped_schema_is_that_of_the_recipe() -> None:
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == recipe_schema(), "make schema writes it anew"
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == recipe_schema(), (
+        "make schema writes it anew"
+    )
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -53,7 +55,9 @@ def test_editors_find_nothing_wrong_with_a_recipe_that_ships(
         ("evaluation", {"tasks": [{"kind": "classification", "name": "a"}]}),
     ],
 )
-def test_editors_see_what_a_recipe_cannot_say(section: str, wrong: dict[str, Any], validator: Draft202012Validator) -> None:
+def test_editors_see_what_a_recipe_cannot_say(
+    section: str, wrong: dict[str, Any], validator: Draft202012Validator
+) -> None:
     assert validator.is_valid(MINIMAL) and not validator.is_valid(MINIMAL | {section: wrong})
 
 
@@ -66,7 +70,9 @@ def test_editors_see_what_a_recipe_cannot_say(section: str, wrong: dict[str, Any
         ("student", {"pruning": {"recover_tokens": "10k"}, "layers": [2, 4]}),
     ],
 )
-def test_editors_take_what_a_recipe_can_say(section: str, right: dict[str, Any], validator: Draft202012Validator) -> None:
+def test_editors_take_what_a_recipe_can_say(
+    section: str, right: dict[str, Any], validator: Draft202012Validator
+) -> None:
     assert validator.is_valid(MINIMAL | {section: right})
 
 

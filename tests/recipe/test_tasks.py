@@ -30,18 +30,30 @@ def section(**keys: Any) -> EvaluationSection:
 
 def test_every_kind_of_task_takes_a_few_lines() -> None:
     tasks = section(tasks=yaml.safe_load(KINDS)).tasks
-    assert [task.kind for task in tasks] == yaml.safe_load("[" + ",".join(t["kind"] for t in yaml.safe_load(KINDS)) + "]")
+    assert [task.kind for task in tasks] == yaml.safe_load(
+        "[" + ",".join(t["kind"] for t in yaml.safe_load(KINDS)) + "]"
+    )
     assert [len(task.sources) for task in tasks] == [3, 2, 2, 2, 1, 1]
 
 
 def test_a_recipes_dump_reads_back_to_the_same_tasks() -> None:
-    whole = section(tasks=yaml.safe_load(KINDS), models=["teacher", "scratch", "KB/bert-base-swedish-cased", "./local"])
-    assert EvaluationSection.model_validate(whole.model_dump(mode="json", exclude_none=True)) == whole
+    whole = section(
+        tasks=yaml.safe_load(KINDS),
+        models=["teacher", "scratch", "KB/bert-base-swedish-cased", "./local"],
+    )
+    assert (
+        EvaluationSection.model_validate(whole.model_dump(mode="json", exclude_none=True)) == whole
+    )
 
 
 def test_euroevals_settings_are_defaults_that_keys_overrule() -> None:
     found = section(protocol="euroeval", seeds=2)
-    assert (found.learning_rates, found.batch_size, found.max_steps, found.evaluation_steps) == ([2e-5], 32, 10_000, 30)
+    assert (found.learning_rates, found.batch_size, found.max_steps, found.evaluation_steps) == (
+        [2e-5],
+        32,
+        10_000,
+        30,
+    )
     assert found.seeds == 2 and section(protocol="euroeval").seeds == 10 and section().seeds == 3
 
 
@@ -70,21 +82,45 @@ TASK = "  tasks:\n    - name: t\n      kind: {kind}\n      train: {{path: a}}\n 
             "line 13: evaluation.tasks.0.labl: unknown key; did you mean label?",
         ),
         (TASK.format(kind="tokens", key="text: x"), "evaluation.tasks.0.text: unknown key; "),
-        (TASK.format(kind="similarity", key="metrics: [accuracy]"), "line 13: evaluation.tasks.0.metrics.0: input should be "),
-        (TASK.format(kind="similarity", key="metrics: [pearson, pearson]"), "evaluation.tasks.0.metrics: names pearson twice"),
-        (TASK.format(kind="clasification", key=""), "evaluation.tasks.0.kind: there is no 'clasification'; kinds are classif"),
+        (
+            TASK.format(kind="similarity", key="metrics: [accuracy]"),
+            "line 13: evaluation.tasks.0.metrics.0: input should be ",
+        ),
+        (
+            TASK.format(kind="similarity", key="metrics: [pearson, pearson]"),
+            "evaluation.tasks.0.metrics: names pearson twice",
+        ),
+        (
+            TASK.format(kind="clasification", key=""),
+            "evaluation.tasks.0.kind: there is no 'clasification'; kinds are classif",
+        ),
         (TASK.format(kind="[a]", key=""), "line 9: evaluation.tasks.0.kind: "),
-        ("  tasks:\n    - name: t\n", "evaluation.tasks.0.kind: is missing; kinds are classification, pair_classification"),
-        ("  tasks: [{name: t, kind: classification, train: {path: a}}]\n", "line 8: evaluation.tasks.0.test: is missing"),
+        (
+            "  tasks:\n    - name: t\n",
+            "evaluation.tasks.0.kind: is missing; kinds are classification, pair_classification",
+        ),
+        (
+            "  tasks: [{name: t, kind: classification, train: {path: a}}]\n",
+            "line 8: evaluation.tasks.0.test: is missing",
+        ),
         (
             "  tasks: [{name: t, kind: masked, source: {pth: a}}]\n",
             "source.pth: unknown key; did you mean path?",
         ),
-        ("  models: [teacher, studnt]\n", "evaluation.models.1: there is no model 'studnt'; did you mean student?"),
-        ("  models: [zzz]\n", "evaluation.models.0: there is no model 'zzz'; models: teacher, trimmed"),
+        (
+            "  models: [teacher, studnt]\n",
+            "evaluation.models.1: there is no model 'studnt'; did you mean student?",
+        ),
+        (
+            "  models: [zzz]\n",
+            "evaluation.models.0: there is no model 'zzz'; models: teacher, trimmed",
+        ),
         ("  learning_rates: []\n", "line 8: evaluation.learning_rates: "),
         ("  learning_rates: [1e-4, 0.0001]\n", "evaluation: learning_rates names 0.0001 twice"),
-        ("  protocol: scandeval\n", "line 8: evaluation.protocol: input should be 'distill' or 'euroeval'"),
+        (
+            "  protocol: scandeval\n",
+            "line 8: evaluation.protocol: input should be 'distill' or 'euroeval'",
+        ),
     ],
 )
 def test_a_mistake_names_its_line_its_key_and_what_would_be_right(
@@ -96,19 +132,32 @@ def test_a_mistake_names_its_line_its_key_and_what_would_be_right(
 ABROAD = "- {name: nli, kind: KIND, train: {hub: a/b, config: TRAIN}, test: {hub: a/b, config: '{language}', split: test}REST}"
 
 
-def abroad(rest: str = "", kind: str = "classification", train: str = "'{language}'") -> dict[str, Any]:
-    task = ABROAD.replace("KIND", kind).replace("TRAIN", train).replace("REST", f", {rest}" if rest else "")
+def abroad(
+    rest: str = "", kind: str = "classification", train: str = "'{language}'"
+) -> dict[str, Any]:
+    task = (
+        ABROAD.replace("KIND", kind)
+        .replace("TRAIN", train)
+        .replace("REST", f", {rest}" if rest else "")
+    )
     return {"tasks": yaml.safe_load(task)}
 
 
 def test_a_task_in_several_languages_names_a_source_for_each_that_its_settings_want() -> None:
     def places(settings: str) -> list[tuple[str | None, str]]:
-        task = section(**abroad("cross_lingual: {languages: [en, sv, da], " + settings + "}")).tasks[0]
+        task = section(
+            **abroad("cross_lingual: {languages: [en, sv, da], " + settings + "}")
+        ).tasks[0]
         return [(source.config, source.split) for source in task.sources]
 
     tests = [("en", "test"), ("sv", "test"), ("da", "test")]
     assert places("settings: [transfer, translate_test]") == [("en", "train"), *tests]
-    assert places("settings: [translate_train]") == [("en", "train"), ("sv", "train"), ("da", "train"), *tests]
+    assert places("settings: [translate_train]") == [
+        ("en", "train"),
+        ("sv", "train"),
+        ("da", "train"),
+        *tests,
+    ]
     translated = "settings: [translate_test], translated: {hub: 'a/{language}-en'}"
     assert places(translated)[-2:] == [(None, "train"), (None, "train")]
 
@@ -116,23 +165,39 @@ def test_a_task_in_several_languages_names_a_source_for_each_that_its_settings_w
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (abroad(), "train names {language}; say which languages there are in cross_lingual.languages"),
-        (abroad("cross_lingual: {languages: [en, sv]}", train="en"), "train lacks {language}, whose place each of"),
+        (
+            abroad(),
+            "train names {language}; say which languages there are in cross_lingual.languages",
+        ),
+        (
+            abroad("cross_lingual: {languages: [en, sv]}", train="en"),
+            "train lacks {language}, whose place each of",
+        ),
         (
             abroad("cross_lingual: {languages: [en, sv], translated: {path: mt.jsonl}}"),
             "cross_lingual.translated lacks {language}",
         ),
-        (abroad("cross_lingual: {languages: [sv, da]}"), "source_language en is none of the languages sv, da"),
+        (
+            abroad("cross_lingual: {languages: [sv, da]}"),
+            "source_language en is none of the languages sv, da",
+        ),
         (abroad("cross_lingual: {languages: [en, sv, en]}"), "names en twice"),
         (abroad("cross_lingual: {languages: [en, ../sv]}"), "String should match pattern"),
-        (abroad("cross_lingual: {languages: [en, sv]}", "tokens"), "translate_test wants one label a text"),
         (
-            abroad("cross_lingual: {languages: [en, sv], settings: [transfer], translated: {path: '{language}'}}"),
+            abroad("cross_lingual: {languages: [en, sv]}", "tokens"),
+            "translate_test wants one label a text",
+        ),
+        (
+            abroad(
+                "cross_lingual: {languages: [en, sv], settings: [transfer], translated: {path: '{language}'}}"
+            ),
             "translated goes with the setting translate_test",
         ),
     ],
 )
-def test_a_task_in_several_languages_that_cannot_be_is_refused(task: dict[str, Any], message: str) -> None:
+def test_a_task_in_several_languages_that_cannot_be_is_refused(
+    task: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         section(**task)
 

@@ -1,4 +1,6 @@
-"""Results of a run, made up but consistent, as the stages return them: a report of any part of the way."""
+"""Results of a run, made up but consistent, as the stages return them: a report of any part of the
+way.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,15 @@ def example_recipe(**changes: Any) -> Recipe:
         "corpus": {"sources": [{"hub": "organisation/text", "licence": "cc-by-4.0"}]},
         "student": {"layers": 2},
         "evaluation": {
-            "tasks": [{"name": "faq", "kind": "retrieval", "source": {"hub": "organisation/faq"}, "query": "q", "passage": "a"}]
+            "tasks": [
+                {
+                    "name": "faq",
+                    "kind": "retrieval",
+                    "source": {"hub": "organisation/faq"},
+                    "query": "q",
+                    "passage": "a",
+                }
+            ]
         },
     }
     return Recipe.model_validate(sections | changes)
@@ -35,7 +45,12 @@ def example_results(
     until: str = "export", tasks: tuple[str, ...] = ("faq",), models: tuple[str, ...] = MODELS
 ) -> dict[str, Any]:
     """What the stages up to and including `until` returned."""
-    geometry = {"embedding_parameters": 19_360, "hidden_size": 32, "intermediate_size": 64, "vocabulary_size": 605}
+    geometry = {
+        "embedding_parameters": 19_360,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "vocabulary_size": 605,
+    }
     scores = [
         {
             "model": model,
@@ -96,9 +111,15 @@ def example_results(
             "max_abs_logit_difference": 0.0,
             "chosen": {"min_count": 2, "pieces": 400, "parameters": 50_272, "bytes": 201_088},
             "unfiltered_curve": None,
-            "sources": [{"name": "text", "weight": 1.0, "heldout_sentences": 100, "heldout_identical": 0.97}],
+            "sources": [
+                {"name": "text", "weight": 1.0, "heldout_sentences": 100, "heldout_identical": 0.97}
+            ],
             "curve": [
-                {"min_count": count, "pieces": 500 - 4 * count, "heldout_identical": 1 - 0.01 * count}
+                {
+                    "min_count": count,
+                    "pieces": 500 - 4 * count,
+                    "heldout_identical": 1 - 0.01 * count,
+                }
                 for count in (1, 3, 10, 50)
             ],
         },
@@ -107,7 +128,12 @@ def example_results(
             "parameters": 38_432,
             "layers": 2,
             "teacher_layers": [2, 4],
-            "teacher": {"name": "organisation/teacher", **geometry, "parameters": 56_832, "layers": 4},
+            "teacher": {
+                "name": "organisation/teacher",
+                **geometry,
+                "parameters": 56_832,
+                "layers": 4,
+            },
         },
         "distillation": {
             "tokens": 4_000,
@@ -124,7 +150,9 @@ def example_results(
         "evaluation": {"scores": scores, "rows": dict.fromkeys(tasks, 20)},
         "benchmark": {
             "measurements": [
-                measurement(model, batch_size=batch, length=length, median_ms=latencies.get(model, 9.0))
+                measurement(
+                    model, batch_size=batch, length=length, median_ms=latencies.get(model, 9.0)
+                )
                 for batch in (1, 32)
                 for length in (32, 128)
                 for model in models
@@ -179,9 +207,18 @@ def measurement(model: str, **changes: Any) -> dict[str, Any]:
 def example_history(points: int = 40) -> dict[str, Any]:
     """What the distillation leaves in history.json."""
     return {
-        "losses": [{"tokens": 100 * i, "loss": 1.5 / i, "hidden": 1 / i, "relations": 0.5 / i} for i in range(1, points + 1)],
+        "losses": [
+            {"tokens": 100 * i, "loss": 1.5 / i, "hidden": 1 / i, "relations": 0.5 / i}
+            for i in range(1, points + 1)
+        ],
         "fidelity": [
-            {"tokens": 100 * i, "hidden_cosine": 0.9, "pooled_cosine": 0.95, "neighbour_agreement": 0.3} for i in range(points)
+            {
+                "tokens": 100 * i,
+                "hidden_cosine": 0.9,
+                "pooled_cosine": 0.95,
+                "neighbour_agreement": 0.3,
+            }
+            for i in range(points)
         ],
     }
 

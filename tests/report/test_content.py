@@ -5,8 +5,20 @@ from typing import Any
 
 import pytest
 
-from distill.report.content import headline, latency_ratio, leading_retention, report_content, summary
-from tests.report.examples import STAGES, example_recipe, example_report, example_results, measurement
+from distill.report.content import (
+    headline,
+    latency_ratio,
+    leading_retention,
+    report_content,
+    summary,
+)
+from tests.report.examples import (
+    STAGES,
+    example_recipe,
+    example_report,
+    example_results,
+    measurement,
+)
 
 # The contract of DESIGN.md: readers rely on these keys.
 KEYS: dict[str, set[str]] = {
@@ -40,13 +52,13 @@ def test_a_full_report_has_the_keys_that_readers_rely_on(part: str) -> None:
 def test_the_stages_own_results_have_the_keys_that_readers_rely_on(part: str) -> None:
     from dataclasses import fields
 
-    from distill.benchmark.measure import Measurement
-    from distill.corpus.collect import CorpusResult
-    from distill.distillation.train import DistillationResult
     from distill.evaluation.evaluate import Score
-    from distill.export.handover import ExportResult
-    from distill.student.build import StudentResult
-    from distill.vocabulary.select import VocabularyResult
+    from distill.report.results.benchmark import Measurement
+    from distill.report.results.corpus import CorpusResult
+    from distill.report.results.distillation import DistillationResult
+    from distill.report.results.export import ExportResult
+    from distill.report.results.student import StudentResult
+    from distill.report.results.vocabulary import VocabularyResult
 
     results: dict[str, Any] = {
         "corpus": CorpusResult,
@@ -58,7 +70,8 @@ def test_the_stages_own_results_have_the_keys_that_readers_rely_on(part: str) ->
         "benchmark": Measurement,
         "export": ExportResult,
     }
-    # What a stage says of the teacher is a dictionary: its name, and the same keys as of the student.
+    # What a stage says of the teacher is a dictionary: its name, and the same keys as of the
+    # student.
     assert KEYS[part] - {"name"} <= {field.name for field in fields(results[part])}
 
 
@@ -66,7 +79,10 @@ def test_the_stages_own_results_have_the_keys_that_readers_rely_on(part: str) ->
 def test_stages_that_did_not_run_are_null_and_the_reason_names_them(until: str) -> None:
     content = example_report(until)
     missing = STAGES[STAGES.index(until) + 1 :]
-    assert {part for part in KEYS if content[part] is None} == {*missing, *(["teacher"] if "student" in missing else [])}
+    assert {part for part in KEYS if content[part] is None} == {
+        *missing,
+        *(["teacher"] if "student" in missing else []),
+    }
     assert content["reason"] == f"not run yet: {', '.join(missing)}"
 
 
@@ -82,7 +98,10 @@ def test_the_recipe_stands_in_the_report_as_it_can_be_read_again() -> None:
 def test_a_hidden_difference_that_could_not_be_measured_has_a_reason() -> None:
     results = example_results()
     results["vocabulary"]["max_abs_hidden_difference"] = None
-    assert report_content(example_recipe(), results)["vocabulary"]["reason"] == "no held-out sentence keeps its segmentation"
+    assert (
+        report_content(example_recipe(), results)["vocabulary"]["reason"]
+        == "no held-out sentence keeps its segmentation"
+    )
 
 
 def test_making_a_report_leaves_the_results_as_they_were() -> None:
@@ -97,7 +116,10 @@ def rows(model: str, **changes: Any) -> list[dict[str, Any]]:
 
 def test_the_latency_ratio_is_that_of_batch_1_at_the_longest_length_with_most_threads() -> None:
     def both(ratio: float, **setting: int) -> list[dict[str, Any]]:
-        return [measurement("trimmed", median_ms=10.0, **setting), measurement("student", median_ms=10 * ratio, **setting)]
+        return [
+            measurement("trimmed", median_ms=10.0, **setting),
+            measurement("student", median_ms=10 * ratio, **setting),
+        ]
 
     benchmark = [
         *both(0.9, batch_size=32, length=128, threads=2),
@@ -110,8 +132,14 @@ def test_the_latency_ratio_is_that_of_batch_1_at_the_longest_length_with_most_th
 
 def test_for_the_latency_ratio_length_goes_before_threads() -> None:
     benchmark = [
-        *(measurement(model, median_ms=ms, length=128, threads=1) for model, ms in (("student", 1.0), ("trimmed", 2.0))),
-        *(measurement(model, median_ms=ms, length=32, threads=2) for model, ms in (("student", 3.0), ("trimmed", 4.0))),
+        *(
+            measurement(model, median_ms=ms, length=128, threads=1)
+            for model, ms in (("student", 1.0), ("trimmed", 2.0))
+        ),
+        *(
+            measurement(model, median_ms=ms, length=32, threads=2)
+            for model, ms in (("student", 3.0), ("trimmed", 4.0))
+        ),
     ]
     assert latency_ratio({"benchmark": benchmark}) == 0.5
 
@@ -133,7 +161,11 @@ def test_there_is_no_latency_ratio_without_both_models_in_one_setting(benchmark:
 
 
 def test_a_length_that_one_model_lacks_does_not_hide_the_ratio_of_the_others() -> None:
-    benchmark = [*rows("student", median_ms=3.0), *rows("trimmed", median_ms=6.0), *rows("student", length=512)]
+    benchmark = [
+        *rows("student", median_ms=3.0),
+        *rows("trimmed", median_ms=6.0),
+        *rows("student", length=512),
+    ]
     assert latency_ratio({"benchmark": benchmark}) == 0.5
 
 
@@ -155,7 +187,9 @@ def test_the_headline_begins_with_what_runs_are_told_apart_by() -> None:
 
 
 def test_retention_is_the_mean_over_tasks_of_each_ones_first_metric() -> None:
-    def score(task: str, metric: str, retention: float | None, model: str = "student") -> dict[str, Any]:
+    def score(
+        task: str, metric: str, retention: float | None, model: str = "student"
+    ) -> dict[str, Any]:
         return {"model": model, "task": task, "metric": metric, "retention": retention}
 
     rows = [

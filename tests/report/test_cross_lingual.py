@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from distill.evaluation.cross_lingual import cross_lingual_scores, no_cross_lingual_scores, test_name as name_of_test
+from distill.evaluation.cross_lingual import (
+    cross_lingual_scores,
+    no_cross_lingual_scores,
+    test_name as name_of_test,
+)
 from distill.evaluation.protocol import Measured, metric_in
 from distill.recipe import ClassificationTask
 from distill.report.content import headline, summary_scores
@@ -13,7 +17,24 @@ from distill.report.cross_lingual import cross_lingual_tables
 from tests.report.examples import example_history, example_recipe, example_report
 from tests.report.test_page import HOSTILE, Page, render
 
-LANGUAGES = ("en", "fr", "es", "de", "el", "bg", "ru", "tr", "ar", "vi", "th", "zh", "hi", "sw", "ur", "sv")
+LANGUAGES = (
+    "en",
+    "fr",
+    "es",
+    "de",
+    "el",
+    "bg",
+    "ru",
+    "tr",
+    "ar",
+    "vi",
+    "th",
+    "zh",
+    "hi",
+    "sw",
+    "ur",
+    "sv",
+)
 TASK = {
     "name": "topics",
     "kind": "classification",
@@ -33,7 +54,10 @@ def scores_abroad() -> list[dict[str, Any]]:
     for model, level in (("teacher", 0.9), ("student", 0.7)):
         for name in section.fine_tunes:
             values = {
-                metric_in(metric, name_of_test(setting, language)): [level - 0.02 * at, level - 0.02 * at - 0.01]
+                metric_in(metric, name_of_test(setting, language)): [
+                    level - 0.02 * at,
+                    level - 0.02 * at - 0.01,
+                ]
                 for metric in task.metrics
                 for setting in section.settings
                 for at, language in enumerate(LANGUAGES)
@@ -48,18 +72,30 @@ def scores_abroad() -> list[dict[str, Any]]:
 def report() -> dict[str, Any]:
     """A report with a plain task and one in sixteen languages."""
     content = example_report()
-    tasks = [*example_recipe().model_dump(mode="json", exclude_none=True)["evaluation"]["tasks"], TASK]
+    tasks = [
+        *example_recipe().model_dump(mode="json", exclude_none=True)["evaluation"]["tasks"],
+        TASK,
+    ]
     content["recipe"]["evaluation"]["tasks"] = tasks
     content["evaluation"] = [*content["evaluation"], *scores_abroad()]
     return content
 
 
-def test_a_table_has_a_line_for_each_setting_and_a_column_for_each_language(report: dict[str, Any]) -> None:
+def test_a_table_has_a_line_for_each_setting_and_a_column_for_each_language(
+    report: dict[str, Any],
+) -> None:
     (table,) = cross_lingual_tables(report["evaluation"])
     assert (table.task, table.metric, tuple(table.languages)) == ("topics", "macro_f1", LANGUAGES)
     lines = table.models["teacher"]
-    assert [line.setting for line in lines] == ["transfer", "translate_test", "translate_train", "translate_train_all"]
-    assert lines[0].cells[:2] == pytest.approx([89.5, 87.5]) and lines[0].average == pytest.approx(89.5 - 15)
+    assert [line.setting for line in lines] == [
+        "transfer",
+        "translate_test",
+        "translate_train",
+        "translate_train_all",
+    ]
+    assert lines[0].cells[:2] == pytest.approx([89.5, 87.5]) and lines[0].average == pytest.approx(
+        89.5 - 15
+    )
     assert lines[0].low is not None and lines[0].low < lines[0].average
     (missing,) = {line.reason for line in table.models[f"org/{HOSTILE}"]}
     assert missing == "there is no such model"
@@ -70,19 +106,30 @@ def test_without_such_a_task_there_is_no_table() -> None:
     assert "Across languages" not in render(example_report(), example_history())
 
 
-def test_a_page_has_the_table_and_lists_averages_alone_among_the_scores(report: dict[str, Any]) -> None:
+def test_a_page_has_the_table_and_lists_averages_alone_among_the_scores(
+    report: dict[str, Any],
+) -> None:
     html = render(report, example_history())
     page = Page(html)
-    assert "<h2>Across languages</h2>" in html and "<script>alert" not in html and "None" not in page.text
+    assert (
+        "<h2>Across languages</h2>" in html
+        and "<script>alert" not in html
+        and "None" not in page.text
+    )
     assert "there is no such model" in page.text
     assert "topics.transfer" in page.text and "topics.transfer.sv" not in page.text
     assert page.tags["svg"] < len(LANGUAGES), "and no plot a language"
 
 
-def test_the_averages_stand_for_their_languages_where_runs_are_compared(report: dict[str, Any]) -> None:
+def test_the_averages_stand_for_their_languages_where_runs_are_compared(
+    report: dict[str, Any],
+) -> None:
     assert {row["task"] for row in summary_scores(report)} == {
         "faq",
-        *(f"topics.{setting}" for setting in ("transfer", "translate_test", "translate_train", "translate_train_all")),
+        *(
+            f"topics.{setting}"
+            for setting in ("transfer", "translate_test", "translate_train", "translate_train_all")
+        ),
     }
     names = [name for name in headline(report) if "topics" in name]
     assert "retention/topics.transfer/macro_f1" in names and len(names) == 8

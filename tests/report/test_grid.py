@@ -4,10 +4,19 @@ import csv
 import io
 from typing import Any
 
-from distill.report.grid import build_grid, distinct_files, place_of, runtime_of, to_csv, to_markdown
+from distill.report.grid import (
+    build_grid,
+    distinct_files,
+    place_of,
+    runtime_of,
+    to_csv,
+    to_markdown,
+)
 from tests.report.examples import example_report, measurement
 
-UNTIMED: dict[str, Any] = dict.fromkeys(("median_ms", "p95_ms", "sequences_per_second", "peak_memory_bytes"))
+UNTIMED: dict[str, Any] = dict.fromkeys(
+    ("median_ms", "p95_ms", "sequences_per_second", "peak_memory_bytes")
+)
 
 
 def test_a_model_has_a_line_for_each_runtime_and_place_and_a_cell_for_each_shape() -> None:
@@ -31,7 +40,10 @@ def test_a_model_has_a_line_for_each_runtime_and_place_and_a_cell_for_each_shape
 
 def test_a_shape_that_a_line_was_not_asked_for_has_no_cell() -> None:
     grid = build_grid([measurement("teacher", length=32), measurement("student", length=128)])
-    assert [[cell is not None for cell in line.cells] for line in grid.lines] == [[True, False], [False, True]]
+    assert [[cell is not None for cell in line.cells] for line in grid.lines] == [
+        [True, False],
+        [False, True],
+    ]
 
 
 def test_the_fastest_is_that_of_its_place_and_shape() -> None:
@@ -41,7 +53,11 @@ def test_the_fastest_is_that_of_its_place_and_shape() -> None:
         measurement("student", threads=2, median_ms=3.0),
     ]
     cells = [line.cells[0] for line in build_grid(rows).lines]
-    assert [cell and (cell.best, cell.share) for cell in cells] == [(False, 0.5), (True, 1.0), (True, 1.0)]
+    assert [cell and (cell.best, cell.share) for cell in cells] == [
+        (False, 0.5),
+        (True, 1.0),
+        (True, 1.0),
+    ]
 
 
 def test_a_cell_says_how_far_its_time_is_from_the_floor() -> None:
@@ -60,7 +76,11 @@ def test_equal_reasons_share_a_note_and_what_is_measured_has_a_remark() -> None:
     ]
     grid = build_grid(rows)
     assert grid.notes == ("too long", "no CUDA device here")
-    assert [[cell and cell.note for cell in line.cells] for line in grid.lines] == [[None, 1], [None, 1], [2, None]]
+    assert [[cell and cell.note for cell in line.cells] for line in grid.lines] == [
+        [None, 1],
+        [None, 1],
+        [2, None],
+    ]
     assert grid.remarks == ("a/b: random weights",)
 
 
@@ -68,7 +88,12 @@ def test_a_file_is_listed_once_whatever_it_is_computed_in() -> None:
     rows = [
         measurement("student", runtime=runtime, precision=precision, length=length)
         for length in (32, 128)
-        for runtime, precision in (("torch", "float32"), ("torch", "bfloat16"), ("onnx", "float32"), ("onnx", "int8"))
+        for runtime, precision in (
+            ("torch", "float32"),
+            ("torch", "bfloat16"),
+            ("onnx", "float32"),
+            ("onnx", "int8"),
+        )
     ]
     assert [runtime_of(row) for row in distinct_files(rows)] == ["torch", "ONNX", "ONNX int8"]
 
@@ -78,7 +103,10 @@ def test_a_gpu_is_a_place_without_threads() -> None:
 
 
 def test_the_csv_file_holds_every_row_unrounded() -> None:
-    rows = [measurement("student", median_ms=1 / 3), measurement("teacher", reason='a, "b"', **UNTIMED)]
+    rows = [
+        measurement("student", median_ms=1 / 3),
+        measurement("teacher", reason='a, "b"', **UNTIMED),
+    ]
     read = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert list(read[0]) == list(rows[0])
     assert [row["median_ms"] for row in read] == [str(1 / 3), ""]

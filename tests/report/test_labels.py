@@ -8,7 +8,9 @@ from hypothesis import given, strategies as st
 from distill.report.labels import Box, Mark, distances, place_labels
 
 WITHIN = (0.0, 0.0, 250.0, 150.0)
-MARKS = st.lists(st.tuples(st.floats(10, 240), st.floats(10, 140), st.floats(1, 10)), min_size=1, max_size=12)
+MARKS = st.lists(
+    st.tuples(st.floats(10, 240), st.floats(10, 140), st.floats(1, 10)), min_size=1, max_size=12
+)
 
 
 def overlap(one: Box, other: Box) -> bool:

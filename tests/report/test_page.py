@@ -9,10 +9,24 @@ import pytest
 import yaml
 
 from distill.report.content import report_content
-from distill.report.page import breakable, cell_texts, cell_values, kept_of_teacher, list_settings, render_page
+from distill.report.page import (
+    breakable,
+    cell_texts,
+    cell_values,
+    kept_of_teacher,
+    list_settings,
+    render_page,
+)
 from distill.report.plots import draw_plots
 from distill.report.scoreboard import build_scoreboard
-from tests.report.examples import STAGES, example_history, example_recipe, example_report, example_results, measurement
+from tests.report.examples import (
+    STAGES,
+    example_history,
+    example_recipe,
+    example_report,
+    example_results,
+    measurement,
+)
 
 HOSTILE = '<script>alert("&")</script>'
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
@@ -71,8 +85,14 @@ def full_page() -> str:
         ("student", ["Vocabulary", "Text", "Settings"]),
         ("distillation", ["Vocabulary", "Distillation", "Text", "Settings"]),
         ("evaluation", ["Scores", "Vocabulary", "Distillation", "Text", "Settings"]),
-        ("benchmark", ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"]),
-        ("export", ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"]),
+        (
+            "benchmark",
+            ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"],
+        ),
+        (
+            "export",
+            ["Scores", "Vocabulary", "Distillation", "Size and latency", "Text", "Settings"],
+        ),
     ],
 )
 def test_a_page_shows_what_the_run_has_so_far(until: str, headings: list[str]) -> None:
@@ -102,7 +122,9 @@ def test_a_run_without_the_teacher_has_scores_without_retention() -> None:
 def test_what_was_not_measured_shows_its_reason() -> None:
     content = example_report()
     nothing = dict.fromkeys(("median_ms", "p95_ms", "sequences_per_second", "peak_memory_bytes"))
-    content["benchmark"].append(measurement("student", device="cuda", threads=None, reason="no CUDA device here", **nothing))
+    content["benchmark"].append(
+        measurement("student", device="cuda", threads=None, reason="no CUDA device here", **nothing)
+    )
     text = Page(render(content)).text
     assert "no CUDA device here" in text and "None" not in text
 
@@ -125,7 +147,9 @@ def test_no_id_occurs_twice_in_a_page(full_page: str) -> None:
 
 def test_every_reference_within_a_page_has_its_target(full_page: str) -> None:
     page = Page(full_page)
-    targets = [link.removeprefix("#") for link in page.links] + re.findall(r"url\(#(.*?)\)", full_page)
+    targets = [link.removeprefix("#") for link in page.links] + re.findall(
+        r"url\(#(.*?)\)", full_page
+    )
     assert targets and set(targets) <= page.ids.keys()
 
 
@@ -154,7 +178,9 @@ def test_a_page_opens_with_the_picture(full_page: str) -> None:
 
 
 @pytest.mark.parametrize(("tasks", "panels"), [(("faq",), 1), (("faq", "news"), 3)])
-def test_the_mean_has_a_panel_where_there_are_several_tasks(tasks: tuple[str, ...], panels: int) -> None:
+def test_the_mean_has_a_panel_where_there_are_several_tasks(
+    tasks: tuple[str, ...], panels: int
+) -> None:
     html = render(report_content(example_recipe(), example_results(tasks=tasks)))
     assert html.count('role="img"') == panels
     assert ("Mean of 2 tasks" in html) == (panels == 3)
@@ -162,8 +188,14 @@ def test_the_mean_has_a_panel_where_there_are_several_tasks(tasks: tuple[str, ..
 
 def test_what_the_student_keeps_is_that_of_the_mean_over_several_tasks() -> None:
     content = report_content(example_recipe(), example_results(tasks=("faq", "news")))
-    assert kept_of_teacher(build_scoreboard(content)) == {"share": pytest.approx(0.81), "of": "mean score on 2 tasks"}
-    assert kept_of_teacher(build_scoreboard(example_report())) == {"share": pytest.approx(0.81), "of": "MRR@10 on faq"}
+    assert kept_of_teacher(build_scoreboard(content)) == {
+        "share": pytest.approx(0.81),
+        "of": "mean score on 2 tasks",
+    }
+    assert kept_of_teacher(build_scoreboard(example_report())) == {
+        "share": pytest.approx(0.81),
+        "of": "MRR@10 on faq",
+    }
 
 
 @pytest.mark.parametrize("until", ["corpus", "distillation"])
@@ -175,14 +207,25 @@ def test_a_student_without_a_score_keeps_what_it_has_of_the_next_task() -> None:
     content = report_content(example_recipe(), example_results(tasks=("mlm", "faq")))
     for score in content["evaluation"]:
         if score["model"] == "student" and score["task"] == "mlm":
-            score |= {"mean": None, "low": None, "high": None, "retention": None, "reason": "no head"}
-    assert kept_of_teacher(build_scoreboard(content)) == {"share": pytest.approx(0.81), "of": "MRR@10 on faq"}
+            score |= {
+                "mean": None,
+                "low": None,
+                "high": None,
+                "retention": None,
+                "reason": "no head",
+            }
+    assert kept_of_teacher(build_scoreboard(content)) == {
+        "share": pytest.approx(0.81),
+        "of": "MRR@10 on faq",
+    }
 
 
 def test_published_scores_stand_in_a_column_of_their_own() -> None:
     results = example_results(models=("teacher", "student", "KB/bert-base-swedish-cased"))
     html = render(report_content(example_recipe(), results))
-    titles = re.findall(r"<th[^>]*>(?:<[^>]*>)*([^<]+)", html[html.index("<thead>") : html.index("</thead>")])
+    titles = re.findall(
+        r"<th[^>]*>(?:<[^>]*>)*([^<]+)", html[html.index("<thead>") : html.index("</thead>")]
+    )
     assert titles[-1] == "published, other protocol"
     assert html.count("ScaLA 0.695") == 1
     assert "published, other protocol" not in render(example_report())
@@ -215,7 +258,13 @@ def test_a_score_that_was_not_measured_shows_its_reason_and_one_seed_no_interval
     content = example_report()
     first = content["evaluation"][0]
     nothing = dict.fromkeys(("mean", "low", "high", "retention", "difference"))
-    one_seed = {"low": None, "high": None, "difference": -0.0321, "difference_low": None, "difference_high": None}
+    one_seed = {
+        "low": None,
+        "high": None,
+        "difference": -0.0321,
+        "difference_low": None,
+        "difference_high": None,
+    }
     content["evaluation"] += [
         first | nothing | {"model": "org/baseline", "reason": "no safetensors there"},
         first | one_seed | {"model": "org/other"},

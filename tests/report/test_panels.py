@@ -12,7 +12,9 @@ from tests.report.examples import MODELS, example_recipe, example_report, exampl
 NOTHING: dict[str, Any] = dict.fromkeys(("mean", "low", "high", "retention"))
 
 
-def content_of(tasks: tuple[str, ...] = ("faq", "news"), models: tuple[str, ...] = MODELS) -> dict[str, Any]:
+def content_of(
+    tasks: tuple[str, ...] = ("faq", "news"), models: tuple[str, ...] = MODELS
+) -> dict[str, Any]:
     return report_content(example_recipe(), example_results(tasks=tasks, models=models))
 
 

@@ -29,13 +29,20 @@ def boxes_of(figure: Any, texts: list[Any]) -> list[tuple[str, Any]]:
     """Each text with the box that it fills, without the line from a label to its mark."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return [(text.get_text(), Text.get_window_extent(text, canvas.get_renderer())) for text in texts]
+    return [
+        (text.get_text(), Text.get_window_extent(text, canvas.get_renderer())) for text in texts
+    ]
 
 
 def overlapping_labels(figure: Any) -> list[tuple[str, str]]:
     """Pairs of labels that cover one another."""
     boxes = boxes_of(figure, figure.axes[0].texts)
-    return [(a, b) for i, (a, one) in enumerate(boxes) for b, other in boxes[i + 1 :] if one.overlaps(other)]
+    return [
+        (a, b)
+        for i, (a, one) in enumerate(boxes)
+        for b, other in boxes[i + 1 :]
+        if one.overlaps(other)
+    ]
 
 
 def cropped_labels(figure: Any) -> list[str]:
@@ -46,7 +53,11 @@ def cropped_labels(figure: Any) -> list[str]:
     texts = [*axes.texts, figure._suptitle, axes.xaxis.label, axes.yaxis.label, *ticks]
     boxes = boxes_of(figure, texts)
     width, height = figure.canvas.get_width_height()
-    return [name for name, box in boxes if name and not (box.x0 > -1 < box.y0 and box.x1 < width + 1 and box.y1 < height + 1)]
+    return [
+        name
+        for name, box in boxes
+        if name and not (box.x0 > -1 < box.y0 and box.x1 < width + 1 and box.y1 < height + 1)
+    ]
 
 
 def drawn(figure: Any) -> bool:
@@ -63,7 +74,10 @@ def test_the_course_of_the_distillation_draws_from_its_first_point_on(points: in
 
 
 def test_losses_that_end_alike_keep_their_labels_apart() -> None:
-    losses = [{"tokens": 100 * i, "loss": 1.0, "hidden": 0.3, "relations": 0.3, "embedding": 0.301} for i in range(1, 5)]
+    losses = [
+        {"tokens": 100 * i, "loss": 1.0, "hidden": 0.3, "relations": 0.3, "embedding": 0.301}
+        for i in range(1, 5)
+    ]
     assert overlapping_labels(loss_plot(losses)) == []
 
 
@@ -81,19 +95,30 @@ def test_the_vocabulary_plot_names_its_chosen_point_wherever_it_lies(kept: int) 
 
 def test_a_flat_vocabulary_curve_draws() -> None:
     vocabulary = example_results()["vocabulary"]
-    vocabulary["curve"] = [{"min_count": count, "pieces": 605, "heldout_identical": 1.0} for count in (1, 3, 10)]
+    vocabulary["curve"] = [
+        {"min_count": count, "pieces": 605, "heldout_identical": 1.0} for count in (1, 3, 10)
+    ]
     vocabulary |= {"kept": 605, "heldout_identical": 1.0}
     assert drawn(vocabulary_plot(vocabulary))
 
 
 def test_a_full_run_has_all_plots() -> None:
-    assert list(draw_plots(example_report(), example_history())) == ["trade-off", "distillation", "fidelity", "vocabulary"]
+    assert list(draw_plots(example_report(), example_history())) == [
+        "trade-off",
+        "distillation",
+        "fidelity",
+        "vocabulary",
+    ]
 
 
 def test_a_run_without_tasks_has_the_plots_of_the_rest() -> None:
     content = example_report()
     content["evaluation"] = []
-    assert list(draw_plots(content, example_history())) == ["distillation", "fidelity", "vocabulary"]
+    assert list(draw_plots(content, example_history())) == [
+        "distillation",
+        "fidelity",
+        "vocabulary",
+    ]
 
 
 def test_a_run_without_validations_has_no_plot_of_fidelity() -> None:

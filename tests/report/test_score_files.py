@@ -40,7 +40,11 @@ def test_what_is_not_measured_is_empty_in_the_csv_file_beside_its_reason() -> No
 
 def test_published_scores_have_columns_of_their_own_in_the_csv_file() -> None:
     rows = records(board_of("teacher", BASELINE))
-    published = {key: value for key, value in rows[BASELINE].items() if key.startswith("published, other protocol")}
+    published = {
+        key: value
+        for key, value in rows[BASELINE].items()
+        if key.startswith("published, other protocol")
+    }
     assert published["published, other protocol: EuroEval ScaLA mcc"] == "0.6949"
     assert all(rows["teacher"][key] == "" for key in published)
     assert not any(key.startswith("published") for key in records(board_of("teacher"))["teacher"])
@@ -54,11 +58,16 @@ def test_the_markdown_table_has_a_column_for_every_title_and_says_what_is_missin
     assert "– [1]" in text and "[1] not | here." in text
     assert table[0].endswith("| published, other protocol |")
     assert "SweReC 0.733; SUC 3.0 0.770; ScaLA 0.695" in text
-    assert "published, other protocol: EuroEval (SweReC in MCC, SUC 3.0 in entity F1, ScaLA in MCC)" in text
+    assert (
+        "published, other protocol: EuroEval (SweReC in MCC, SUC 3.0 in entity F1, ScaLA in MCC)"
+        in text
+    )
 
 
 def test_the_mean_has_a_column_where_there_are_several_tasks() -> None:
     assert "| mean |" in to_markdown(board_of("teacher"))
     alone = to_markdown(board_of("teacher", tasks=("faq",)))
     assert "mean" not in alone
-    assert not any("mean of" in key for key in records(board_of("teacher", tasks=("faq",)))["teacher"])
+    assert not any(
+        "mean of" in key for key in records(board_of("teacher", tasks=("faq",)))["teacher"]
+    )

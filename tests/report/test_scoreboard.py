@@ -19,11 +19,17 @@ NOTHING: dict[str, Any] = dict.fromkeys(("mean", "low", "high", "retention", "di
 
 
 def board_of(tasks: tuple[str, ...] = ("faq", "news"), **models: Any) -> Scoreboard:
-    return build_scoreboard(report_content(example_recipe(), example_results(tasks=tasks, **models)))
+    return build_scoreboard(
+        report_content(example_recipe(), example_results(tasks=tasks, **models))
+    )
 
 
 def score(mean: float, half: float | None = None) -> dict[str, Any]:
-    return {"mean": mean, "low": None if half is None else mean - half, "high": None if half is None else mean + half}
+    return {
+        "mean": mean,
+        "low": None if half is None else mean - half,
+        "high": None if half is None else mean + half,
+    }
 
 
 def test_first_metrics_come_first_and_then_the_others() -> None:
@@ -49,7 +55,9 @@ def test_a_mean_is_that_of_the_first_metrics_alone() -> None:
     content = report_content(example_recipe(), example_results(tasks=("faq", "news")))
     for row in content["evaluation"]:
         if row["model"] == "teacher":
-            row["mean"] = {"faq": 0.5, "news": 0.7}[row["task"]] if row["metric"] == "mrr@10" else 0.0
+            row["mean"] = (
+                {"faq": 0.5, "news": 0.7}[row["task"]] if row["metric"] == "mrr@10" else 0.0
+            )
     mean = build_scoreboard(content).lines[0].mean
     assert mean is not None
     assert mean["mean"] == pytest.approx(0.6)
@@ -58,8 +66,12 @@ def test_a_mean_is_that_of_the_first_metrics_alone() -> None:
 
 def test_a_model_that_lacks_a_task_has_no_mean() -> None:
     content = report_content(example_recipe(), example_results(tasks=("faq", "news")))
-    content["evaluation"] = [row for row in content["evaluation"] if (row["model"], row["task"]) != ("student", "news")]
-    assert [line.model for line in build_scoreboard(content).lines if line.mean is None] == ["student"]
+    content["evaluation"] = [
+        row for row in content["evaluation"] if (row["model"], row["task"]) != ("student", "news")
+    ]
+    assert [line.model for line in build_scoreboard(content).lines if line.mean is None] == [
+        "student"
+    ]
     assert mean_of([score(0.5), NOTHING]) is None
     assert mean_of([]) is None
 
@@ -106,12 +118,17 @@ def test_equal_reasons_share_a_note() -> None:
 def test_models_that_the_run_made_have_the_parameters_of_their_architecture() -> None:
     known = known_parameters(example_report("evaluation"))
     assert (known["teacher"], known["trimmed"]) == (56_832, 50_272)
-    assert {known[name] for name in ("student", "student_int8", "initial", "untrained", "scratch")} == {38_432}
+    assert {
+        known[name] for name in ("student", "student_int8", "initial", "untrained", "scratch")
+    } == {38_432}
 
 
 def test_measured_parameters_go_before_those_of_an_architecture() -> None:
     content = example_report()
-    content["benchmark"] = [measurement("teacher", parameters=7), measurement("org/unknown", parameters=None)]
+    content["benchmark"] = [
+        measurement("teacher", parameters=7),
+        measurement("org/unknown", parameters=None),
+    ]
     known = known_parameters(content)
     assert known["teacher"] == 7
     assert "org/unknown" not in known
@@ -119,7 +136,13 @@ def test_measured_parameters_go_before_those_of_an_architecture() -> None:
 
 def test_latencies_are_compared_in_the_setting_that_most_models_have_then_at_the_longest() -> None:
     rows = [
-        measurement(model, length=length, batch_size=batch, threads=threads, median_ms=float(length + threads))
+        measurement(
+            model,
+            length=length,
+            batch_size=batch,
+            threads=threads,
+            median_ms=float(length + threads),
+        )
         for model in ("teacher", "student")
         for length in (32, 128)
         for batch in (1, 32)
@@ -132,7 +155,10 @@ def test_latencies_are_compared_in_the_setting_that_most_models_have_then_at_the
 
 
 def test_the_gpu_stands_in_where_nothing_was_timed_on_the_cpu() -> None:
-    rows = [measurement("student", device="cuda", threads=None), measurement("student", median_ms=None)]
+    rows = [
+        measurement("student", device="cuda", threads=None),
+        measurement("student", median_ms=None),
+    ]
     assert comparable_latencies(rows)[0] == "32 tokens, batch 1, GPU"
     assert comparable_latencies([]) == (None, {})
 

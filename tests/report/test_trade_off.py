@@ -17,7 +17,12 @@ from distill.report.scoreboard import Scoreboard, build_scoreboard
 from distill.report.trade_off import STYLES, trade_off_figures, trade_off_overview
 from tests.report.examples import MODELS, example_recipe, example_report, example_results
 
-MANY = (*MODELS, "student_int8", "scratch", *(f"organisation/a-rather-long-name-of-an-encoder-{i}" for i in range(7)))
+MANY = (
+    *MODELS,
+    "student_int8",
+    "scratch",
+    *(f"organisation/a-rather-long-name-of-an-encoder-{i}" for i in range(7)),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +33,9 @@ def no_warnings() -> Iterator[None]:
         yield
 
 
-def board_of(models: tuple[str, ...] = MODELS, tasks: tuple[str, ...] = ("faq",), **score: Any) -> Scoreboard:
+def board_of(
+    models: tuple[str, ...] = MODELS, tasks: tuple[str, ...] = ("faq",), **score: Any
+) -> Scoreboard:
     results = example_results(models=models, tasks=tasks)
     for row in results["evaluation"]["scores"]:
         row |= score
@@ -40,14 +47,18 @@ def boxes_of(figure: Any) -> list[tuple[str, Any]]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     texts = [text for text in figure.axes[0].texts if text.get_text()]
-    return [(text.get_text(), Text.get_window_extent(text, canvas.get_renderer())) for text in texts]
+    return [
+        (text.get_text(), Text.get_window_extent(text, canvas.get_renderer())) for text in texts
+    ]
 
 
 def marks_of(figure: Any) -> list[PathCollection]:
     return [artist for artist in figure.axes[0].collections if isinstance(artist, PathCollection)]
 
 
-@pytest.mark.parametrize("models", [("student",), MODELS, MANY[:7], MANY], ids=["one", "five", "seven", "many"])
+@pytest.mark.parametrize(
+    "models", [("student",), MODELS, MANY[:7], MANY], ids=["one", "five", "seven", "many"]
+)
 @pytest.mark.parametrize("tasks", [("faq",), ("faq", "news", "topics")], ids=["wide", "narrow"])
 def test_every_mark_has_a_label_that_covers_no_other_and_is_not_cut_off(
     models: tuple[str, ...], tasks: tuple[str, ...]
@@ -72,14 +83,22 @@ def test_the_area_of_a_mark_is_the_latency_whatever_its_shape() -> None:
         x, y = points[:, 0], points[:, 1]
         return float(size * abs((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()) / 2)
 
-    teacher, trimmed, student, *_ = (area(mark) for mark in marks_of(trade_off_figures(board_of())["task-0"]))
+    teacher, trimmed, student, *_ = (
+        area(mark) for mark in marks_of(trade_off_figures(board_of())["task-0"])
+    )
     assert student / trimmed == pytest.approx(6 / 12, rel=0.02)  # a disc is a polygon of curves
     assert teacher / trimmed == pytest.approx(12.1 / 12, rel=0.02)
 
 
 def test_what_has_no_latency_is_hollow() -> None:
     marks = marks_of(trade_off_figures(board_of())["task-0"])
-    assert [to_hex(mark.get_facecolor()[0]) == "#ffffff" for mark in marks] == [False, False, False, True, True]
+    assert [to_hex(mark.get_facecolor()[0]) == "#ffffff" for mark in marks] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_runs_own_models_differ_in_shape_and_not_in_colour_alone() -> None:

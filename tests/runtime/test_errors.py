@@ -1,4 +1,6 @@
-"""What a user does wrong, through the command line: exit code 2, one message, no traceback, nothing lost."""
+"""What a user does wrong, through the command line: exit code 2, one message, no traceback, nothing
+lost.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def store(tmp_path_factory) -> str:
 
 @pytest.fixture
 def distill_here(tmp_path, monkeypatch, capsys, store) -> Callable[..., Done]:
-    """`distill` without a process of its own, for what is told only once torch, transformers and MLflow are there."""
+    """`distill` without a process of its own, for what is told only once torch, transformers and
+    MLflow are there.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
 
@@ -65,15 +69,19 @@ def _refusal(done: Done) -> str:
 
 
 def test_a_recipe_that_is_not_found_comes_with_near_names(refused):
-    assert "There is no recipe quikstart, neither as a file nor in recipes/; did you mean quickstart?" in refused(
-        "recipe", "quikstart"
+    assert (
+        "There is no recipe quikstart, neither as a file nor in recipes/; did you mean quickstart?"
+        in refused("recipe", "quikstart")
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--until", "vocabulry"), "--until vocabulry: there is no such stage; did you mean vocabulary?"),
+        (
+            ("--until", "vocabulry"),
+            "--until vocabulry: there is no such stage; did you mean vocabulary?",
+        ),
         (("--force", "zzz"), "--force zzz: there is no such stage; stages: corpus, vocabulary"),
         (("--set", "distillation.tokens"), "--set distillation.tokens: write section.key=value"),
         (("--set", "name=[1"), "--set name=[1, line 1, column"),
@@ -94,9 +102,15 @@ def test_a_command_that_does_not_exist_comes_with_near_names(refused):
     ("text", "expected"),
     [
         ("name: [a\nlanguage: sv\n", "wrong.yaml, line 2, column 9: this is not valid YAML"),
-        ("name: a\nname: b\n", "wrong.yaml, line 2, column 1: this is not valid YAML: key 'name' occurs twice"),
+        (
+            "name: a\nname: b\n",
+            "wrong.yaml, line 2, column 1: this is not valid YAML: key 'name' occurs twice",
+        ),
         ("- name: a\n", "wrong.yaml: a recipe is a mapping"),
-        ("name: a\nlanguage: sv\ncorpus: {sources: [{hub: a/b}]}\nteacher: {modle: x}\n", "line 4: teacher.modle: unknown key"),
+        (
+            "name: a\nlanguage: sv\ncorpus: {sources: [{hub: a/b}]}\nteacher: {modle: x}\n",
+            "line 4: teacher.modle: unknown key",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_read_names_file_and_line(refused, tmp_path, text, expected):
@@ -105,8 +119,16 @@ def test_a_recipe_that_cannot_be_read_names_file_and_line(refused, tmp_path, tex
 
 
 def test_all_errors_of_a_recipe_are_told_at_once(refused, write_recipe):
-    changes = {"language": None, "studnet": {}, "seed": "many", "student.layers": [3, 1], "vocabulary.size": 300}
-    told = refused("recipe", write_recipe(**changes), "--set", "distillation.objectives={hidden: 0}")
+    changes = {
+        "language": None,
+        "studnet": {},
+        "seed": "many",
+        "student.layers": [3, 1],
+        "vocabulary.size": 300,
+    }
+    told = refused(
+        "recipe", write_recipe(**changes), "--set", "distillation.objectives={hidden: 0}"
+    )
     for expected in (
         "6 errors in the recipe",
         "language: is missing",
@@ -131,14 +153,25 @@ def test_norwegian_is_a_language(distill_here, write_recipe):
     [
         ({"student.layers": 5}, "student: 5 layers are more than the teacher's 4"),
         ({"student.layers": [2, 6]}, "student: layer 6 is named and the teacher has 4"),
-        ({"student.hidden_size": 30, "distillation.objectives": {"hidden": 0, "relations": 1}}, "student: "),
-        ({"student.hidden_size": 32}, "student: hidden_size 32 is the teacher's own; nothing would be pruned"),
-        ({"distillation.objectives": {"logits": 1}}, "distillation.objectives.logits: the teacher needs a language-model head"),
+        (
+            {"student.hidden_size": 30, "distillation.objectives": {"hidden": 0, "relations": 1}},
+            "student: ",
+        ),
+        (
+            {"student.hidden_size": 32},
+            "student: hidden_size 32 is the teacher's own; nothing would be pruned",
+        ),
+        (
+            {"distillation.objectives": {"logits": 1}},
+            "distillation.objectives.logits: the teacher needs a language-model head",
+        ),
         ({"student.hidden_size": 64}, "student: "),
         ({"student.intermediate_size": 4096}, "student: "),
     ],
 )
-def test_a_student_that_cannot_be_cut_from_the_teacher_is_refused(refused_here, write_recipe, changes, expected):
+def test_a_student_that_cannot_be_cut_from_the_teacher_is_refused(
+    refused_here, write_recipe, changes, expected
+):
     assert expected in refused_here("recipe", write_recipe(**changes), "--dry-run")
 
 
@@ -146,26 +179,43 @@ def test_a_student_that_cannot_be_cut_from_the_teacher_is_refused(refused_here, 
     ("source", "expected"),
     [
         ({"path": "nowhere/*.txt"}, "source nowhere/*.txt: there is no such file"),
-        ({"path": "folder"}, "source folder: this is a folder; name its files, such as folder/*.txt"),
+        (
+            {"path": "folder"},
+            "source folder: this is a folder; name its files, such as folder/*.txt",
+        ),
         ({"path": "text.docx"}, "the name text.docx does not tell its format"),
         ({"path": "empty.txt"}, "source empty.txt: it is empty"),
         ({"path": "blank.jsonl"}, "source blank.jsonl: it is empty"),
         ({"path": "broken.txt.gz"}, "source broken.txt.gz: broken.txt.gz cannot be read as txt"),
         ({"path": "cut.txt.gz"}, "source cut.txt.gz: cut.txt.gz cannot be read as txt"),
-        ({"path": "broken.parquet"}, "source broken.parquet: broken.parquet cannot be read as parquet"),
-        ({"path": "good.jsonl", "column": "body"}, "there is no column 'body' in good.jsonl, row 1; its columns: text"),
+        (
+            {"path": "broken.parquet"},
+            "source broken.parquet: broken.parquet cannot be read as parquet",
+        ),
+        (
+            {"path": "good.jsonl", "column": "body"},
+            "there is no column 'body' in good.jsonl, row 1; its columns: text",
+        ),
         ({"path": "latin.txt"}, "lines are not valid UTF-8 (first: latin.txt, line 3)"),
         ({"path": "prose.jsonl"}, "lines are not JSON objects (first: prose.jsonl, line 1)"),
         ({"path": "numbers.txt"}, "documents survive cleaning"),
         ({"path": "one.txt"}, "documents survive cleaning"),
-        ({"path": "${NO_SUCH_NAME}/a.txt"}, "the environment variable NO_SUCH_NAME, which is not set"),
+        (
+            {"path": "${NO_SUCH_NAME}/a.txt"},
+            "the environment variable NO_SUCH_NAME, which is not set",
+        ),
         ({"path": "nosuch://x/y.txt"}, "source nosuch://x/y.txt: cannot be listed"),
-        ({"package": "no-such-distribution", "files": "*"}, "no-such-distribution is not installed; pip install"),
+        (
+            {"package": "no-such-distribution", "files": "*"},
+            "no-such-distribution is not installed; pip install",
+        ),
         ({"package": "pytest", "files": "*.srt"}, "no file of the installed package matches"),
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
 )
-def test_a_source_that_cannot_be_used_is_named(refused_here, write_recipe, tmp_path, source, expected):
+def test_a_source_that_cannot_be_used_is_named(
+    refused_here, write_recipe, tmp_path, source, expected
+):
     sentences = swedish_sentences(40)
     plain = "\n".join(sentences).encode()
     rows = "\n".join(json.dumps({"text": sentence}) for sentence in sentences).encode()
@@ -176,7 +226,8 @@ def test_a_source_that_cannot_be_used_is_named(refused_here, write_recipe, tmp_p
         "cut.txt.gz": gzip.compress(plain)[:-20],
         "broken.parquet": b"PAR1" + bytes(50),
         "good.jsonl": rows,
-        "latin.txt": b"En rad.\nEn rad till.\n" + "\n".join(s + " åäö" for s in sentences).encode("latin-1"),
+        "latin.txt": b"En rad.\nEn rad till.\n"
+        + "\n".join(s + " åäö" for s in sentences).encode("latin-1"),
         "prose.jsonl": plain,
         "numbers.txt": b"12 34 56 78 90 12 34 56 78\n" * 200,
         "one.txt": b"En enda rad med text.\n",
@@ -184,18 +235,30 @@ def test_a_source_that_cannot_be_used_is_named(refused_here, write_recipe, tmp_p
     }.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder").mkdir()
-    assert expected in refused_here("recipe", write_recipe(**{"corpus.sources": [source]}), "--until", "corpus")
+    assert expected in refused_here(
+        "recipe", write_recipe(**{"corpus.sources": [source]}), "--until", "corpus"
+    )
 
 
 def test_a_hub_dataset_that_cannot_be_reached_is_named(refused, write_recipe):
-    told = refused("recipe", write_recipe(**{"corpus.sources": [{"hub": "some/dataset"}]}), "--until", "corpus")
+    told = refused(
+        "recipe", write_recipe(**{"corpus.sources": [{"hub": "some/dataset"}]}), "--until", "corpus"
+    )
     assert "source hub some/dataset: the Hub dataset cannot be read" in told
 
 
 def test_every_source_and_the_teacher_are_checked_in_one_go(refused_here, write_recipe):
     sources = [{"path": "nowhere.txt"}, {"path": "nowhere-else.txt"}]
-    told = refused_here("recipe", write_recipe(**{"corpus.sources": sources, "teacher.model": "./no-teacher"}), "--dry-run")
-    for expected in ("source nowhere.txt", "source nowhere-else.txt", "there is no folder ./no-teacher"):
+    told = refused_here(
+        "recipe",
+        write_recipe(**{"corpus.sources": sources, "teacher.model": "./no-teacher"}),
+        "--dry-run",
+    )
+    for expected in (
+        "source nowhere.txt",
+        "source nowhere-else.txt",
+        "there is no folder ./no-teacher",
+    ):
         assert expected in told
 
 
@@ -206,10 +269,17 @@ def test_every_source_and_the_teacher_are_checked_in_one_go(refused_here, write_
         (b'{"text": "\xff"}\n', "1 are not UTF-8"),
     ],
 )
-def test_a_few_unreadable_lines_are_counted_and_reported(distill_here, write_recipe, tmp_path, bad, problem):
+def test_a_few_unreadable_lines_are_counted_and_reported(
+    distill_here, write_recipe, tmp_path, bad, problem
+):
     lines = [json.dumps({"text": sentence}).encode() + b"\n" for sentence in swedish_sentences(150)]
     (tmp_path / "mostly.jsonl").write_bytes(b"".join([*lines[:9], bad, *lines[9:]]))
-    done = distill_here("recipe", write_recipe(**{"corpus.sources": [{"path": "mostly.jsonl"}]}), "--until", "corpus")
+    done = distill_here(
+        "recipe",
+        write_recipe(**{"corpus.sources": [{"path": "mostly.jsonl"}]}),
+        "--until",
+        "corpus",
+    )
     assert done.returncode == 0, done.stderr
     assert "of 151 lines of mostly.jsonl" in done.stderr
     assert problem in done.stderr
@@ -254,7 +324,9 @@ def _word_level(folder: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer.train_from_iterator(swedish_sentences(50), trainers.WordLevelTrainer(vocab_size=300, special_tokens=special))
+    tokenizer.train_from_iterator(
+        swedish_sentences(50), trainers.WordLevelTrainer(vocab_size=300, special_tokens=special)
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
@@ -265,15 +337,32 @@ def _word_level(folder: Path) -> None:
         (_config("{not json"), "cannot read config.json of"),
         (_config('{"model_type": "no-such-architecture"}'), "cannot read config.json of"),
         (_without("model.safetensors"), "has no safetensors weights"),
-        (_pickled, "has no safetensors weights; other formats can run code when read and are refused"),
+        (
+            _pickled,
+            "has no safetensors weights; other formats can run code when read and are refused",
+        ),
         (_truncated, "cannot read safetensors weights (model.safetensors) of"),
         (_overwritten, "cannot read safetensors weights (model.safetensors) of"),
-        (_without("tokenizer.json", "tokenizer_config.json"), "has no pieces; its tokenizer.json seems to be missing"),
+        (
+            _without("tokenizer.json", "tokenizer_config.json"),
+            "has no pieces; its tokenizer.json seems to be missing",
+        ),
         (_without("tokenizer.json"), "tokenizer"),
-        (_word_level, "its tokenizer is of the WordLevel family; vocabulary trimming supports Unigram"),
+        (
+            _word_level,
+            "its tokenizer is of the WordLevel family; vocabulary trimming supports Unigram",
+        ),
     ],
     ids=[
-        *("no-config", "config-not-json", "unknown-type", "no-weights", "pickle", "truncated", "overwritten"),
+        *(
+            "no-config",
+            "config-not-json",
+            "unknown-type",
+            "no-weights",
+            "pickle",
+            "truncated",
+            "overwritten",
+        ),
         *("no-tokenizer", "no-tokenizer-json", "word-level"),
     ],
 )
@@ -292,8 +381,14 @@ def test_a_teacher_that_cannot_be_used_is_named_before_anything_runs(
     ("model", "expected"),
     [
         ("./nowhere", "there is no folder ./nowhere"),
-        ("some-organisation/no-such-model", "cannot read config.json of some-organisation/no-such-model"),
-        ("package:no-such-teacher", "no packaged teacher 'no-such-teacher'; known: multilingual-e5-small"),
+        (
+            "some-organisation/no-such-model",
+            "cannot read config.json of some-organisation/no-such-model",
+        ),
+        (
+            "package:no-such-teacher",
+            "no packaged teacher 'no-such-teacher'; known: multilingual-e5-small",
+        ),
     ],
 )
 def test_a_teacher_that_is_not_there_is_named(refused, write_recipe, model, expected):
@@ -311,23 +406,35 @@ def test_a_teacher_that_is_not_there_is_named(refused, write_recipe, model, expe
         ({"size": "1M"}, "vocabulary.size: 1000000 is more than the teacher's"),
     ],
 )
-def test_a_vocabulary_target_out_of_reach_is_an_error(refused_here, write_recipe, vocabulary, expected):
-    assert expected in refused_here("recipe", write_recipe(vocabulary=vocabulary), "--until", "vocabulary")
+def test_a_vocabulary_target_out_of_reach_is_an_error(
+    refused_here, write_recipe, vocabulary, expected
+):
+    assert expected in refused_here(
+        "recipe", write_recipe(vocabulary=vocabulary), "--until", "vocabulary"
+    )
 
 
-def test_an_error_loses_nothing_of_an_earlier_run(distill_here, refused_here, write_recipe, tmp_path):
+def test_an_error_loses_nothing_of_an_earlier_run(
+    distill_here, refused_here, write_recipe, tmp_path
+):
     until = ("--until", "vocabulary")
     assert distill_here("recipe", write_recipe(), *until).returncode == 0
     folder = tmp_path / "runs" / "tiny"
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    refused_here("recipe", write_recipe(vocabulary={"min_count": 10**6, "floor": 1.0, "alphabet": False}), *until)
+    refused_here(
+        "recipe",
+        write_recipe(vocabulary={"min_count": 10**6, "floor": 1.0, "alphabet": False}),
+        *until,
+    )
     refused_here("recipe", write_recipe(**{"corpus.sources": [{"path": "nowhere.txt"}]}), *until)
     assert {path: path.read_bytes() for path in before} == before
     assert "nothing to do" in distill_here("recipe", write_recipe(), *until).stderr
 
 
 def _on_small_disk(disk: Path, kilobytes: int, script: str, command: list[str]) -> list[str]:
-    """A shell script, with the command as "$@" and a file system of so many kB at "$0", which ends with the script."""
+    """A shell script, with the command as "$@" and a file system of so many kB at "$0", which ends
+    with the script.
+    """
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     mounted = f'mount -t tmpfs -o size={kilobytes}k tmpfs "$0" || exit 77\n{script}'
     return ["unshare", *user, "--mount", "sh", "-c", mounted, str(disk), *command]
@@ -343,10 +450,19 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
         command = distill_command("recipe", *arguments, "--runs", disk / "runs")
         shell = _on_small_disk(disk, kilobytes, script, command)
         return subprocess.run(
-            shell, cwd=tmp_path, env=distill_environment(), capture_output=True, text=True, timeout=120, check=False
+            shell,
+            cwd=tmp_path,
+            env=distill_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
-    if shutil.which("unshare") is None or subprocess.run(_on_small_disk(disk, 64, "", []), capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(_on_small_disk(disk, 64, "", []), capture_output=True).returncode
+    ):
         pytest.skip("a file system cannot be mounted here")
     return run
 
@@ -356,17 +472,27 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
     [
         (64, 'cat /dev/zero > "$0/full" 2>/dev/null; "$@"'),
         (8000, '"$@"'),
-        (8000, '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" 2>/dev/null) & "$@"'),
+        (
+            8000,
+            '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" 2>/dev/null) & "$@"',
+        ),
     ],
     ids=["full-already", "fills-while-writing-the-corpus", "filled-by-another-after-the-corpus"],
 )
-def test_a_full_disk_is_told_in_one_line(on_small_disk, write_recipe, tmp_path, request, kilobytes, script):
+def test_a_full_disk_is_told_in_one_line(
+    on_small_disk, write_recipe, tmp_path, request, kilobytes, script
+):
     changes = {}
     if "while-writing" in request.node.name:
-        rows = (json.dumps({"text": f"regeringen och {number} fiskar " + "vinter " * 1000}) for number in range(1500))
+        rows = (
+            json.dumps({"text": f"regeringen och {number} fiskar " + "vinter " * 1000})
+            for number in range(1500)
+        )
         (tmp_path / "large.jsonl").write_text("\n".join(rows))
         changes = {"corpus.sources": [{"path": "large.jsonl"}]}
-    told = _refusal(on_small_disk(kilobytes, script, write_recipe(**changes), "--until", "vocabulary"))
+    told = _refusal(
+        on_small_disk(kilobytes, script, write_recipe(**changes), "--until", "vocabulary")
+    )
     assert re.search("[Nn]o space left", told.splitlines()[-1])
     assert ("corpus: done" in told) == ("after-the-corpus" in request.node.name)
 
@@ -375,7 +501,10 @@ def test_a_mistake_in_the_recipe_is_told_without_loading_what_computes(write_rec
     probe = "import sys\nfrom distill.cli import main\ntry:\n    main()\nfinally:\n    print(sorted(sys.modules))"
     recipe: Any = write_recipe(seed="x")
     done = subprocess.run(
-        [sys.executable, "-c", probe, "recipe", str(recipe)], env=distill_environment(), capture_output=True, text=True
+        [sys.executable, "-c", probe, "recipe", str(recipe)],
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2, done.stderr
     assert not {"torch", "transformers", "mlflow", "datasets"} & set(eval(done.stdout))

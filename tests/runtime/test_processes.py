@@ -18,14 +18,25 @@ import pytest
 from tests.conftest import ROOT, distill_command, distill_environment
 
 ACCELERATE = ROOT / "recipes" / "accelerate"
-RECIPE = {"distillation.validations": 2, "distillation.tokens": 4000, "distillation.checkpoint_seconds": 0.05}
+RECIPE = {
+    "distillation.validations": 2,
+    "distillation.tokens": 4000,
+    "distillation.checkpoint_seconds": 0.05,
+}
 
 
 def launch(processes: int, recipe: Path, folder: Path) -> subprocess.Popen[str]:
     """The recipe until its distillation, on so many processes."""
     folder.mkdir(exist_ok=True)
     arguments = distill_command("recipe", recipe, "--until", "distillation")[1:]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(processes),
+    ]
     return subprocess.Popen(
         [*launcher, *arguments] if processes > 1 else [sys.executable, *arguments],
         cwd=folder,
@@ -42,7 +53,9 @@ def finish(process: subprocess.Popen[str], folder: Path) -> tuple[dict[str, Any]
     assert process.returncode == 0, errors
     stage = folder / "runs" / "tiny" / "distillation"
     history = json.loads((stage / "history.json").read_text())
-    return json.loads((stage / "stage.json").read_text())["result"], [step["loss"] for step in history["losses"]]
+    return json.loads((stage / "stage.json").read_text())["result"], [
+        step["loss"] for step in history["losses"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,9 @@ def finish(process: subprocess.Popen[str], folder: Path) -> tuple[dict[str, Any]
     ],
     ids=["chunks", "chunks in micro-batches", "packed blocks"],
 )
-def test_two_processes_have_the_losses_of_one(write_recipe: Callable[..., Path], tmp_path: Path, changes: Any) -> None:
+def test_two_processes_have_the_losses_of_one(
+    write_recipe: Callable[..., Path], tmp_path: Path, changes: Any
+) -> None:
     recipe = write_recipe(**{**RECIPE, **changes})
     one, losses = finish(launch(1, recipe, tmp_path / "one"), tmp_path / "one")
     two, shared = finish(launch(2, recipe, tmp_path / "two"), tmp_path / "two")
@@ -103,7 +118,10 @@ def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
         assert cut.poll() is None, f"it ended before step {wanted}: {cut.communicate()[1]}"
         if number == signal.SIGKILL:
             time.sleep(random.random() / 10)
-            for process in (*psutil.Process(cut.pid).children(recursive=True), cut):  # as when the machine goes down
+            for process in (
+                *psutil.Process(cut.pid).children(recursive=True),
+                cut,
+            ):  # as when the machine goes down
                 process.kill()
         else:
             cut.send_signal(number)
@@ -111,22 +129,46 @@ def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
         reached = max(wanted, _step(state))
     result, losses = finish(launch(after, recipe, folder), folder)
     assert result["resumed_from"] >= reached
-    assert losses == pytest.approx(uninterrupted["losses"], rel=1e-5, abs=1e-5), f"cut off at {reached}"
+    assert losses == pytest.approx(uninterrupted["losses"], rel=1e-5, abs=1e-5), (
+        f"cut off at {reached}"
+    )
 
 
-@pytest.mark.parametrize(("name", "machines", "processes"), [("one-gpu", 1, 1), ("one-node", 1, 8), ("several-nodes", 2, 16)])
+@pytest.mark.parametrize(
+    ("name", "machines", "processes"),
+    [("one-gpu", 1, 1), ("one-node", 1, 8), ("several-nodes", 2, 16)],
+)
 def test_accelerate_reads_the_configs_that_ship(name: str, machines: int, processes: int) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
     config = load_config_from_file(str(ACCELERATE / f"{name}.yaml"))
-    assert (config.num_machines, config.num_processes, config.use_cpu) == (machines, processes, False)
+    assert (config.num_machines, config.num_processes, config.use_cpu) == (
+        machines,
+        processes,
+        False,
+    )
     assert config.distributed_type.value == ("MULTI_GPU" if processes > 1 else "NO")
 
 
-def test_accelerate_launches_a_recipe_by_a_config_that_ships(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / "one-gpu.yaml"), "--cpu"]
+def test_accelerate_launches_a_recipe_by_a_config_that_ships(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    launcher = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(ACCELERATE / "one-gpu.yaml"),
+        "--cpu",
+    ]
     arguments = distill_command("recipe", write_recipe(), "--dry-run")[1:]
-    done = subprocess.run([*launcher, *arguments], cwd=tmp_path, env=distill_environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [*launcher, *arguments],
+        cwd=tmp_path,
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "student" in done.stdout
 

@@ -32,7 +32,9 @@ def test_a_duration_reads_as_a_person_says_it(seconds, text):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that a test sets: `clock[0] = 12.0` is a moment over twelve seconds after it began."""
+    """A clock that a test sets: `clock[0] = 12.0` is a moment over twelve seconds after it
+    began.
+    """
     times, began = [0.0], time.monotonic() + 0.05
     monkeypatch.setattr(distill.runtime.progress.time, "monotonic", lambda: began + times[0])
     return times
@@ -89,7 +91,9 @@ def test_a_quiet_display_shows_nothing(clock, terminal):
 
 def _display(terminal: bool, quiet: bool = False) -> tuple[Progress, io.StringIO]:
     progress, written = Progress(quiet=quiet), io.StringIO()
-    progress.console = Console(file=written, force_terminal=terminal, quiet=quiet, width=100, highlight=False)
+    progress.console = Console(
+        file=written, force_terminal=terminal, quiet=quiet, width=100, highlight=False
+    )
     return progress, written
 
 
@@ -107,7 +111,10 @@ def test_a_terminal_has_a_live_bar_that_goes_when_done():
 
 def test_a_task_may_run_within_another_on_a_terminal():
     progress, _ = _display(terminal=True)
-    with progress.task("outer", total=2, unit="files") as outer, progress.task("inner", total=3, unit="lines") as inner:
+    with (
+        progress.task("outer", total=2, unit="files") as outer,
+        progress.task("inner", total=3, unit="lines") as inner,
+    ):
         inner.advance()
         outer.advance()
     assert (outer.done, inner.done) == (1, 1)
@@ -120,7 +127,9 @@ def test_a_message_is_shown_as_it_is(shown):
     assert told.count("\n") == 1
 
 
-def test_time_spent_on_something_else_does_not_slow_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_spent_on_something_else_does_not_slow_the_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     task = Task(name="work", unit="", total=10, started=0.0)
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
     task.rest(90)

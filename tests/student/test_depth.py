@@ -22,7 +22,12 @@ from transformers import (
 from distill.models.layers import layer_list_name
 from distill.student.depth import check_layers, choose_layers, keep_layers, untrained_copy
 
-SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48, "num_hidden_layers": 7}
+SIZES = {
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "num_hidden_layers": 7,
+}
 COMMON = {"vocab_size": 90, "max_position_embeddings": 60, "pad_token_id": 1}
 SPECIAL = {"bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
 CONFIGS: dict[str, PreTrainedConfig] = {
@@ -49,7 +54,9 @@ def random_model(family: str, auto: Any = AutoModel) -> Any:
 
 @torch.no_grad()
 def hidden_states(model: Any) -> tuple[Tensor, ...]:
-    states: tuple[Tensor, ...] = model(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
+    states: tuple[Tensor, ...] = model(
+        input_ids=IDS, attention_mask=MASK, output_hidden_states=True
+    ).hidden_states
     return states
 
 
@@ -82,7 +89,9 @@ def test_a_count_is_spread_evenly(layers: int, teacher_layers: int, chosen: list
 
 
 @given(teacher_layers=st.integers(1, 100), data=st.data())
-def test_any_count_gives_so_many_rising_layers_with_the_last_among_them(teacher_layers: int, data: st.DataObject) -> None:
+def test_any_count_gives_so_many_rising_layers_with_the_last_among_them(
+    teacher_layers: int, data: st.DataObject
+) -> None:
     layers = data.draw(st.integers(1, teacher_layers))
     chosen = choose_layers(layers, teacher_layers)
     assert len(chosen) == layers
@@ -91,7 +100,9 @@ def test_any_count_gives_so_many_rising_layers_with_the_last_among_them(teacher_
 
 
 @given(teacher_layers=st.integers(1, 100), data=st.data())
-def test_the_gaps_between_the_layers_differ_by_one_at_most(teacher_layers: int, data: st.DataObject) -> None:
+def test_the_gaps_between_the_layers_differ_by_one_at_most(
+    teacher_layers: int, data: st.DataObject
+) -> None:
     chosen = choose_layers(data.draw(st.integers(1, teacher_layers)), teacher_layers)
     gaps = [b - a for a, b in zip([0, *chosen], chosen, strict=False)]
     assert max(gaps) - min(gaps) <= 1
@@ -103,16 +114,23 @@ def test_a_list_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("layers", "message"),
-    [(13, "13 layers are more than the teacher's 12"), ([2, 13], "layer 13 is named and the teacher has 12")],
+    [
+        (13, "13 layers are more than the teacher's 12"),
+        ([2, 13], "layer 13 is named and the teacher has 12"),
+    ],
 )
-def test_more_layers_than_the_teacher_has_are_refused(layers: int | list[int], message: str) -> None:
+def test_more_layers_than_the_teacher_has_are_refused(
+    layers: int | list[int], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         choose_layers(layers, 12)
 
 
 @every_family
 @every_head
-def test_a_student_of_all_layers_has_the_teachers_hidden_states_to_the_last_bit(family: str, auto: Any) -> None:
+def test_a_student_of_all_layers_has_the_teachers_hidden_states_to_the_last_bit(
+    family: str, auto: Any
+) -> None:
     model = random_model(family, auto)
     student = keep_layers(model, range(1, 8))
     for own, expected in zip(hidden_states(student), hidden_states(model), strict=True):
@@ -122,7 +140,9 @@ def test_a_student_of_all_layers_has_the_teachers_hidden_states_to_the_last_bit(
 @every_family
 @every_head
 @pytest.mark.parametrize("layers", [[1, 4, 7], [1], [1, 2, 6]])
-def test_kept_layers_and_everything_around_them_are_copies(family: str, auto: Any, layers: list[int]) -> None:
+def test_kept_layers_and_everything_around_them_are_copies(
+    family: str, auto: Any, layers: list[int]
+) -> None:
     model = random_model(family, auto)
     student = keep_layers(model, layers)
     assert len(layers_of(student)) == student.config.num_hidden_layers == len(layers)
@@ -130,10 +150,13 @@ def test_kept_layers_and_everything_around_them_are_copies(family: str, auto: An
         assert same(state_of(own), state_of(layers_of(model)[layer - 1]))
     prefix = layer_list_name(model) + "."
     around, own_around = (
-        {key: value for key, value in state_of(m).items() if not key.startswith(prefix)} for m in (model, student)
+        {key: value for key, value in state_of(m).items() if not key.startswith(prefix)}
+        for m in (model, student)
     )
     assert same(around, own_around)
-    assert not {p.data_ptr() for p in student.parameters()} & {p.data_ptr() for p in model.parameters()}
+    assert not {p.data_ptr() for p in student.parameters()} & {
+        p.data_ptr() for p in model.parameters()
+    }
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta", "distilbert"])
@@ -151,7 +174,9 @@ def test_the_student_computes_what_the_teacher_would_without_the_other_layers(fa
     for index, layer in enumerate(layers_of(expected), start=1):
         if index not in layers:
             layer.forward = _unchanged
-    torch.testing.assert_close(hidden_states(student)[-1], hidden_states(expected)[-1], rtol=0, atol=0)
+    torch.testing.assert_close(
+        hidden_states(student)[-1], hidden_states(expected)[-1], rtol=0, atol=0
+    )
 
 
 def _unchanged(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -191,13 +216,23 @@ def test_the_original_model_is_not_modified(family: str) -> None:
 def test_each_layer_of_modernbert_attends_as_it_did_in_the_teacher(tmp_path: Path) -> None:
     model = random_model("modernbert")
     student = keep_layers(model, [1, 2, 4, 7])
-    assert student.config.layer_types == ["full_attention", "sliding_attention", "full_attention", "full_attention"]
+    assert student.config.layer_types == [
+        "full_attention",
+        "sliding_attention",
+        "full_attention",
+        "full_attention",
+    ]
     student.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["layer_types"] == student.config.layer_types
+    assert (
+        json.loads((tmp_path / "config.json").read_text())["layer_types"]
+        == student.config.layer_types
+    )
 
 
 def test_modernbert_without_its_first_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"layer 2 cannot be the first of a ModernBERT.*a list that starts with 1"):
+    with pytest.raises(
+        ValueError, match=r"layer 2 cannot be the first of a ModernBERT.*a list that starts with 1"
+    ):
         keep_layers(random_model("modernbert"), [2, 4])
 
 
@@ -224,7 +259,9 @@ def test_a_model_without_a_list_of_layers_is_refused_by_name() -> None:
 def test_an_untrained_copy_has_the_shape_and_none_of_the_weights(family: str) -> None:
     model = random_model(family)
     fresh = untrained_copy(model, 0)
-    assert {key: tensor.shape for key, tensor in state_of(fresh).items()} == {k: t.shape for k, t in state_of(model).items()}
+    assert {key: tensor.shape for key, tensor in state_of(fresh).items()} == {
+        k: t.shape for k, t in state_of(model).items()
+    }
     assert not torch.equal(fresh.get_input_embeddings().weight, model.get_input_embeddings().weight)
     assert same(state_of(fresh), state_of(untrained_copy(model, 0)))
     assert not same(state_of(fresh), state_of(untrained_copy(model, 1)))

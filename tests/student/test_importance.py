@@ -13,13 +13,21 @@ from tests.student.test_width import batch, every_family, every_head, random_mod
 SPECIAL, MASK = {0, 1, 2, 3}, 4
 
 
-def gradients_of(model: Any, seed: int = 0, batches: list[tuple[Tensor, Tensor]] | None = None) -> dict[str, Tensor]:
+def gradients_of(
+    model: Any, seed: int = 0, batches: list[tuple[Tensor, Tensor]] | None = None
+) -> dict[str, Tensor]:
     model.zero_grad()
     accumulate_gradients(model, batches or [batch()], special_ids=SPECIAL, mask_id=MASK, seed=seed)
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
 
 
-def masked(ids_BL: Tensor, mask_BL: Tensor, mask_id: int | None = MASK, seed: int = 0) -> tuple[Tensor, Tensor]:
+def masked(
+    ids_BL: Tensor, mask_BL: Tensor, mask_id: int | None = MASK, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return mask_pieces(ids_BL, mask_BL, special_ids=SPECIAL, mask_id=mask_id, generator=generator)
 
@@ -29,7 +37,11 @@ def masked(ids_BL: Tensor, mask_BL: Tensor, mask_id: int | None = MASK, seed: in
 def test_every_layer_gets_a_gradient(family: str, auto: Any) -> None:
     model = random_model(family, auto)
     found = gradients_of(model)
-    matrices = [name for name, parameter in model.base_model.named_parameters() if parameter.dim() == 2 and "layer" in name]
+    matrices = [
+        name
+        for name, parameter in model.base_model.named_parameters()
+        if parameter.dim() == 2 and "layer" in name
+    ]
     prefix = f"{model.base_model_prefix}." if auto is AutoModelForMaskedLM else ""
     assert matrices
     assert all(found[prefix + name].abs().sum() > 0 for name in matrices)

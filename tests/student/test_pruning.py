@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import StudentSection
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
@@ -19,11 +19,17 @@ PRUNING = {"steps": 3, "batches": 1, "recover_tokens": 1000}
 
 
 @pytest.fixture
-def teacher(tiny_teacher: Path) -> Teacher:
-    return load_teacher(str(tiny_teacher))
+def teacher(tiny_teacher: Path) -> LoadedModel:
+    return load_with_tokenizer(str(tiny_teacher))
 
 
-def prune(teacher: Teacher, output: Path, recover: Recover | None = None, texts: int = 60, **pruning: Any) -> Any:
+def prune(
+    teacher: LoadedModel,
+    output: Path,
+    recover: Recover | None = None,
+    texts: int = 60,
+    **pruning: Any,
+) -> Any:
     section = {"hidden_size": 16, "intermediate_size": 40, "pruning": PRUNING | pruning}
     return prune_in_steps(
         keep_layers(teacher.model, [2, 4]),
@@ -49,12 +55,16 @@ def interrupt(model: Any, layers: list[int], step: int) -> None:
 
 
 @pytest.mark.parametrize("importance", ["taylor", "magnitude"])
-def test_the_student_ends_at_the_sizes_asked_for(teacher: Teacher, tmp_path: Path, importance: str) -> None:
+def test_the_student_ends_at_the_sizes_asked_for(
+    teacher: LoadedModel, tmp_path: Path, importance: str
+) -> None:
     config = prune(teacher, tmp_path, importance=importance).config
     assert (config.hidden_size, config.num_attention_heads, config.intermediate_size) == (16, 2, 40)
 
 
-def test_a_little_training_follows_each_step_and_stays_in_the_student(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_little_training_follows_each_step_and_stays_in_the_student(
+    teacher: LoadedModel, tmp_path: Path
+) -> None:
     seen = []
 
     def recover(model: Any, layers: list[int], step: int) -> None:
@@ -68,11 +78,15 @@ def test_a_little_training_follows_each_step_and_stays_in_the_student(teacher: T
     assert not student.training
 
 
-def test_no_training_follows_where_no_tokens_are_given_to_it(teacher: Teacher, tmp_path: Path) -> None:
+def test_no_training_follows_where_no_tokens_are_given_to_it(
+    teacher: LoadedModel, tmp_path: Path
+) -> None:
     prune(teacher, tmp_path, lambda *_: pytest.fail("trained"), recover_tokens=0)
 
 
-def test_a_cut_off_run_goes_on_after_its_last_whole_step_and_ends_the_same(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_cut_off_run_goes_on_after_its_last_whole_step_and_ends_the_same(
+    teacher: LoadedModel, tmp_path: Path
+) -> None:
     whole = prune(teacher, tmp_path / "whole", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
         prune(teacher, tmp_path / "cut", interrupt)
@@ -83,7 +97,7 @@ def test_a_cut_off_run_goes_on_after_its_last_whole_step_and_ends_the_same(teach
     assert same(resumed, whole)
 
 
-def test_only_the_last_finished_step_stays_on_disk(teacher: Teacher, tmp_path: Path) -> None:
+def test_only_the_last_finished_step_stays_on_disk(teacher: LoadedModel, tmp_path: Path) -> None:
     assert last_step(tmp_path) == 0
     prune(teacher, tmp_path)
     assert [folder.name for folder in tmp_path.iterdir()] == ["step-3"]
@@ -93,12 +107,16 @@ def test_only_the_last_finished_step_stays_on_disk(teacher: Teacher, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_a_finished_pruning_is_read_and_not_done_again(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_finished_pruning_is_read_and_not_done_again(
+    teacher: LoadedModel, tmp_path: Path
+) -> None:
     first = prune(teacher, tmp_path)
     assert same(prune(teacher, tmp_path, lambda *_: pytest.fail("trained")), first)
 
 
-def test_steps_read_texts_of_their_own_and_begin_again_where_these_end(teacher: Teacher) -> None:
+def test_steps_read_texts_of_their_own_and_begin_again_where_these_end(
+    teacher: LoadedModel,
+) -> None:
     texts = swedish_sentences(40)
 
     def read(step: int) -> list[Any]:
@@ -106,23 +124,25 @@ def test_steps_read_texts_of_their_own_and_begin_again_where_these_end(teacher: 
         return teacher.tokenizer.batch_decode(batches[0][0][:, 1:3])
 
     def starts(chosen: list[str]) -> list[Any]:
-        return teacher.tokenizer.batch_decode([teacher.tokenizer(text)["input_ids"][1:3] for text in chosen])
+        return teacher.tokenizer.batch_decode(
+            [teacher.tokenizer(text)["input_ids"][1:3] for text in chosen]
+        )
 
     assert read(1) == starts(texts[:16])
     assert read(3) == starts(texts[32:] + texts[:8])
 
 
-def test_no_sequence_is_longer_than_asked_for(teacher: Teacher) -> None:
+def test_no_sequence_is_longer_than_asked_for(teacher: LoadedModel) -> None:
     texts = [" ".join(swedish_sentences(30))]
     ids_BL, mask_BL = step_batches(texts, teacher.tokenizer, step=1, count=1, length=24)[0]
     assert ids_BL.shape == mask_BL.shape == (16, 24)
 
 
-def test_without_text_it_is_refused(teacher: Teacher, tmp_path: Path) -> None:
+def test_without_text_it_is_refused(teacher: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the text is empty"):
         prune(teacher, tmp_path, texts=0)
 
 
-def test_few_texts_suffice(teacher: Teacher, tmp_path: Path) -> None:
+def test_few_texts_suffice(teacher: LoadedModel, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     assert prune(teacher, tmp_path, texts=1).config.hidden_size == 16

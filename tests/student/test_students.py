@@ -33,8 +33,15 @@ def test_a_narrower_student_is_pruned_in_steps_with_distillation_between_them(
 def test_a_student_can_have_a_config_of_its_own(
     write_recipe: Callable[..., Path], distill: Distill, tmp_path: Path, weights: str
 ) -> None:
-    config = {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 3, "intermediate_size": 40}
-    student = student_of(write_recipe(student={"config": config, "weights": weights}), distill, tmp_path)
+    config = {
+        "hidden_size": 24,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 3,
+        "intermediate_size": 40,
+    }
+    student = student_of(
+        write_recipe(student={"config": config, "weights": weights}), distill, tmp_path
+    )
     assert (student["layers"], student["hidden_size"], student["intermediate_size"]) == (3, 24, 40)
 
 
@@ -46,14 +53,18 @@ def test_an_existing_model_with_the_teachers_vocabulary_can_be_the_student(
     assert student["vocabulary_size"] < 600
 
 
-def test_a_key_that_no_config_has_is_a_users_mistake(write_recipe: Callable[..., Path], distill: Distill) -> None:
+def test_a_key_that_no_config_has_is_a_users_mistake(
+    write_recipe: Callable[..., Path], distill: Distill
+) -> None:
     done = distill("recipe", write_recipe(student={"config": {"hiden_size": 24}}))
     assert done.returncode == 2
     assert "hidden_size" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_two_ways_to_a_student_are_one_too_many(write_recipe: Callable[..., Path], distill: Distill) -> None:
+def test_two_ways_to_a_student_are_one_too_many(
+    write_recipe: Callable[..., Path], distill: Distill
+) -> None:
     done = distill("recipe", write_recipe(student={"layers": 2, "config": {"hidden_size": 24}}))
     assert done.returncode == 2
     assert "cannot have both config and layers; choose one" in done.stderr

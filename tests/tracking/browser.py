@@ -1,4 +1,6 @@
-"""A headless Chromium, spoken to over its DevTools protocol: open a page, wait for what is on it, take a picture."""
+"""A headless Chromium, spoken to over its DevTools protocol: open a page, wait for what is on it,
+take a picture.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from typing import Any
 
 import aiohttp
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
 PATIENCE = 180.0
 """Seconds to wait for anything, on a machine that is busy."""
 _BETWEEN_LOOKS = 0.25
@@ -42,8 +51,12 @@ class Page:
     async def open(self) -> None:
         targets = (await self._call("Target.getTargets"))["targetInfos"]
         (tab,) = [target["targetId"] for target in targets if target["type"] == "page"]
-        self._session = (await self._call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
-        await self._call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+        self._session = (await self._call("Target.attachToTarget", targetId=tab, flatten=True))[
+            "sessionId"
+        ]
+        await self._call(
+            "Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True
+        )
         await self._call("Page.enable")
 
     async def go(self, url: str) -> None:
@@ -52,18 +65,25 @@ class Page:
     async def evaluate(self, script: str, session: str | None = None) -> Any:
         """What a script gives; None if it fails, as it does while the page changes."""
         try:
-            answer = await self._call("Runtime.evaluate", session, expression=script, returnByValue=True)
+            answer = await self._call(
+                "Runtime.evaluate", session, expression=script, returnByValue=True
+            )
         except CallError:
             return None
         return answer["result"].get("value")
 
     async def wait_for(self, pattern: str) -> str:
-        """What a person reads, frames included, once the pattern is in it. Raises TimeoutError with the text as it is."""
+        """What a person reads, frames included, once the pattern is in it. Raises TimeoutError with
+        the text as it is.
+        """
 
         async def look() -> str | None:
             nonlocal text
             sessions = [None, *self._frames]
-            parts = [await self.evaluate("document.body && document.body.innerText", session) for session in sessions]
+            parts = [
+                await self.evaluate("document.body && document.body.innerText", session)
+                for session in sessions
+            ]
             text = "\n".join(part for part in parts if part)
             return text if re.search(pattern, text) else None
 
@@ -81,12 +101,16 @@ class Page:
             raise TimeoutError(f"it did not come true: {script}") from None
 
     async def click(self, selector: str, text: str = "") -> None:
-        """Click the element of a CSS selector, with this text alone if there is one, once it is there."""
+        """Click the element of a CSS selector, with this text alone if there is one, once it is
+        there.
+        """
         found = f"[...document.querySelectorAll({json.dumps(selector)})]"
         if text:
             found += f".filter((e) => e.innerText?.trim() === {json.dumps(text)})"
         press = "e.dispatchEvent(new MouseEvent('mousedown', {bubbles: true})); e.click()"  # tabs go by the first
-        await self.wait_until(f"{found}.slice(-1).map((e) => {{ {press} }}).length > 0")  # the last is the innermost
+        await self.wait_until(
+            f"{found}.slice(-1).map((e) => {{ {press} }}).length > 0"
+        )  # the last is the innermost
 
     async def picture(self, path: Path) -> None:
         shot = await self._call("Page.captureScreenshot", format="png")
@@ -97,12 +121,19 @@ class Page:
             event = message.json()
             if event.get("id") in self._answers:
                 self._answers.pop(event["id"]).set_result(event)
-            elif event.get("method") == "Target.attachedToTarget" and event["params"]["targetInfo"]["type"] == "iframe":
+            elif (
+                event.get("method") == "Target.attachedToTarget"
+                and event["params"]["targetInfo"]["type"] == "iframe"
+            ):
                 self._frames.append(event["params"]["sessionId"])
             elif event.get("method") == "Target.detachedFromTarget":
-                self._frames = [frame for frame in self._frames if frame != event["params"]["sessionId"]]
+                self._frames = [
+                    frame for frame in self._frames if frame != event["params"]["sessionId"]
+                ]
 
-    async def _call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    async def _call(
+        self, method: str, session: str | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         """What the browser answers to a command."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
@@ -120,7 +151,13 @@ class Page:
 async def browser(folder: Path, width: int = 1400, height: int = 900) -> AsyncIterator[Page]:
     """A page of a Chromium that keeps its profile in `folder`, and is gone after the block."""
     assert CHROMIUM
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+    ]
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,
         *flags,
@@ -143,7 +180,10 @@ async def browser(folder: Path, width: int = 1400, height: int = 900) -> AsyncIt
 
     try:
         url = await _wait(address)
-        async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, max_msg_size=0) as socket,
+        ):
             page = Page(socket)
             await page.open()
             yield page

@@ -1,4 +1,6 @@
-"""The best student of a language: the one that keeps most of its teacher, over the scores that can be compared."""
+"""The best student of a language: the one that keeps most of its teacher, over the scores that can
+be compared.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def register(client: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """`register({"faq/mrr@10": 0.5})`: a new version of a registered model of this test; what is said of it."""
+    """`register({"faq/mrr@10": 0.5})`: a new version of a registered model of this test; what is
+    said of it.
+    """
     name = registered_name(re.sub(r"\W", "-", request.node.name))
 
     def put(retention: dict[str, float]) -> str:

@@ -38,7 +38,14 @@ def test_what_is_kept_comes_out_in_order_and_once_also_in_another_process(tmp_pa
 
 def test_metrics_of_one_run_that_follow_one_another_go_together(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "box")
-    for event in (metrics("a", 1), metrics("a", 2), metrics("b", 3), metrics("a", 4), status("a"), metrics("a", 5)):
+    for event in (
+        metrics("a", 1),
+        metrics("a", 2),
+        metrics("b", 3),
+        metrics("a", 4),
+        status("a"),
+        metrics("a", 5),
+    ):
         outbox.keep(event)
     together = [metrics("a", 1, 2), metrics("b", 3), metrics("a", 4), status("a"), metrics("a", 5)]
     assert drained(outbox) == together
@@ -73,7 +80,9 @@ def test_a_file_is_kept_as_it_was_under_its_own_name(tmp_path: Path) -> None:
         outbox.keep({"kind": "artifact", "run": "a", "path": str(path), "folder": None})
     path.write_text("now")
     sent: list[tuple[str, str]] = []
-    outbox.drain(lambda event: sent.append((Path(event["path"]).name, Path(event["path"]).read_text())))
+    outbox.drain(
+        lambda event: sent.append((Path(event["path"]).name, Path(event["path"]).read_text()))
+    )
     assert sent == [("curve.json", "then")] * 2
     assert not list((tmp_path / "box").rglob("curve.json"))
 
@@ -85,7 +94,10 @@ def test_curves_and_files_stop_at_the_limit_and_what_matters_does_not(tmp_path: 
     assert not outbox.keep({"kind": "artifact", "run": "a", "path": str(path), "folder": None})
     kept = sum(outbox.keep(metrics("a", step)) for step in range(1, 101))
     assert 5 < kept < 40
-    for again in (outbox, Outbox(tmp_path / "box", limit_bytes=2000)):  # the bound outlives the process
+    for again in (
+        outbox,
+        Outbox(tmp_path / "box", limit_bytes=2000),
+    ):  # the bound outlives the process
         assert not again.keep(metrics("a", 101))
         assert again.keep(metrics("a", 0))
         assert again.keep(status("a"))

@@ -9,7 +9,9 @@ import pytest
 from distill.tracking import system
 
 
-def test_the_load_is_taken_once_in_a_while_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_load_is_taken_once_in_a_while_without_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = threading.active_count()
     metrics = system.SystemMetrics()
     first = metrics.sample()

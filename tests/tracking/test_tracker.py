@@ -1,4 +1,6 @@
-"""What MLflow keeps of a run in the project's own store, and that one which cannot be reached stops nothing."""
+"""What MLflow keeps of a run in the project's own store, and that one which cannot be reached stops
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def shared() -> dict[str, Any]:
 
 @pytest.fixture
 def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict[str, Any]]:
-    """A finished run's folder, the client of its store, its parent run, and the child runs by name."""
+    """A finished run's folder, the client of its store, its parent run, and the child runs by
+    name.
+    """
     import mlflow
 
     if not shared:
@@ -36,7 +40,13 @@ def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict
         runs = client.search_runs([experiment.experiment_id])
         (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
         children = {run.info.run_name: run for run in runs if run is not parent}
-        shared.update(folder=tmp_path, client=client, parent=parent, children=children, uri=client.tracking_uri)
+        shared.update(
+            folder=tmp_path,
+            client=client,
+            parent=parent,
+            children=children,
+            uri=client.tracking_uri,
+        )
         shared.update(said=done.stderr)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(shared["uri"])
@@ -79,9 +89,17 @@ def test_the_recipe_is_the_parents_parameters(store):
 
 
 def test_the_parent_and_its_children_say_where_they_come_from(store):
-    for run in (store["parent"], store["children"]["distillation"], store["children"]["evaluation/student/faq"]):
+    for run in (
+        store["parent"],
+        store["children"]["distillation"],
+        store["children"]["evaluation/student/faq"],
+    ):
         tags = run.data.tags
-        assert (tags["language"], tags["distill_version"], tags["device"]) == ("sv", __version__, "cpu")
+        assert (tags["language"], tags["distill_version"], tags["device"]) == (
+            "sv",
+            __version__,
+            "cpu",
+        )
         assert Path(tags["teacher"]).name.startswith("teacher")
         assert "git_commit" not in tags  # the working folder is no repository
     assert store["parent"].data.tags["mlflow.source.name"].endswith("tiny.yaml")
@@ -90,17 +108,26 @@ def test_the_parent_and_its_children_say_where_they_come_from(store):
 def test_the_load_of_the_machine_is_logged_beside_the_losses(store):
     run = store["children"]["distillation"]
     assert run.data.metrics["system/system_memory_usage_megabytes"] > 0
-    assert {"system/cpu_utilization_percentage", "system/disk_usage_percentage"} <= set(run.data.metrics)
-    assert not [name for name in store["children"]["evaluation"].data.metrics if name.startswith("system/")]
+    assert {"system/cpu_utilization_percentage", "system/disk_usage_percentage"} <= set(
+        run.data.metrics
+    )
+    assert not [
+        name for name in store["children"]["evaluation"].data.metrics if name.startswith("system/")
+    ]
 
 
 def test_the_view_that_the_ui_opens_has_each_run_once_by_retention_with_the_headline(store):
-    client, experiment = store["client"], store["client"].get_experiment(store["parent"].info.experiment_id)
+    client, experiment = (
+        store["client"],
+        store["client"].get_experiment(store["parent"].info.experiment_id),
+    )
     tag = json.loads(experiment.tags["mlflow.sharedViewState.distill"])
     view = json.loads(tag["state"])
     assert tag == {"name": "best first", "createdAt": 0, "state": tag["state"], **view}
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`retention`", False)
-    shown = {column.split("`")[1] for column in view["selectedColumns"] if column.startswith("metrics.")}
+    shown = {
+        column.split("`")[1] for column in view["selectedColumns"] if column.startswith("metrics.")
+    }
     assert shown <= set(store["parent"].data.metrics)
     (found,) = client.search_runs([experiment.experiment_id], view["searchFilter"])
     assert found.info.run_id == store["parent"].info.run_id
@@ -110,7 +137,9 @@ def test_the_student_is_the_best_of_its_language_so_far(store):
     best = store["client"].get_model_version_by_alias("distill-sv", "best")
     assert int(best.version) == 1
     assert best.run_id == store["parent"].info.run_id
-    assert float(best.tags["retention/faq/mrr_10"]) == pytest.approx(store["parent"].data.metrics["retention"])
+    assert float(best.tags["retention/faq/mrr_10"]) == pytest.approx(
+        store["parent"].data.metrics["retention"]
+    )
     assert "version 1 of distill-sv is the best so far" in store["said"]
 
 
@@ -136,7 +165,9 @@ def test_the_headline_is_the_parents_metrics(store):
 
 def test_report_recipe_and_plots_are_artifacts(store):
     run = store["parent"].info.run_id
-    assert {"report.html", "report.json", "tiny.yaml", "plots"} <= {f.path for f in store["client"].list_artifacts(run)}
+    assert {"report.html", "report.json", "tiny.yaml", "plots"} <= {
+        f.path for f in store["client"].list_artifacts(run)
+    }
     plots = store["client"].list_artifacts(run, "plots")
     assert plots
     assert all(plot.path.endswith(".png") and plot.file_size > 1000 for plot in plots)
@@ -157,9 +188,15 @@ def test_the_logged_student_loads_from_the_store_and_computes_the_same(store):
     loaded = mlflow.transformers.load_model(logged.model_uri, return_type="components")
     export = store["folder"] / "runs" / "tiny" / "export"
     batch = AutoTokenizer.from_pretrained(export)("Regeringen och fisken.", return_tensors="pt")
-    assert torch.equal(loaded["tokenizer"]("Regeringen och fisken.", return_tensors="pt")["input_ids"], batch["input_ids"])
+    assert torch.equal(
+        loaded["tokenizer"]("Regeringen och fisken.", return_tensors="pt")["input_ids"],
+        batch["input_ids"],
+    )
     with torch.inference_mode():
-        states = [model.eval()(**batch).last_hidden_state for model in (loaded["model"], AutoModel.from_pretrained(export))]
+        states = [
+            model.eval()(**batch).last_hidden_state
+            for model in (loaded["model"], AutoModel.from_pretrained(export))
+        ]
     assert torch.equal(*states)
 
 
@@ -179,9 +216,13 @@ def test_the_logged_student_predicts_without_anything_from_outside(store, monkey
     assert numpy.isfinite(states).all()
 
 
-def test_a_store_that_cannot_be_reached_does_not_stop_or_hold_up_a_run(distill, write_recipe, tmp_path):
+def test_a_store_that_cannot_be_reached_does_not_stop_or_hold_up_a_run(
+    distill, write_recipe, tmp_path
+):
     uri = "http://127.0.0.1:9"
-    done = distill("recipe", write_recipe(), "--until", "corpus", MLFLOW_TRACKING_URI=uri, timeout=60)
+    done = distill(
+        "recipe", write_recipe(), "--until", "corpus", MLFLOW_TRACKING_URI=uri, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     away, last = [line for line in done.stderr.splitlines() if uri in line]
     assert "going on without it" in away
@@ -208,7 +249,9 @@ def tracker(tmp_path, monkeypatch):
 
 def test_a_run_that_did_not_finish_is_gone_on_with_and_a_finished_one_is_not(tracker):
     def runs() -> dict[str, str]:
-        found = one._store._client.search_runs([one._store._experiment], order_by=["attributes.start_time ASC"])
+        found = one._store._client.search_runs(
+            [one._store._experiment], order_by=["attributes.start_time ASC"]
+        )
         return {run.info.run_id: run.info.status for run in found}
 
     one = tracker()
@@ -238,7 +281,9 @@ def test_a_stage_that_is_gone_on_with_has_each_of_its_children_once(tracker):
             if is_killed:
                 raise KeyboardInterrupt
         one.finish("FINISHED")
-        found = one._store._client.search_runs([one._store._experiment], "attributes.run_name LIKE 'evaluation%'")
+        found = one._store._client.search_runs(
+            [one._store._experiment], "attributes.run_name LIKE 'evaluation%'"
+        )
         assert {run.info.status for run in found} == {"FINISHED"}
         return sorted(run.info.run_name for run in found)
 
@@ -261,7 +306,11 @@ def test_what_mlflow_does_not_allow_in_a_name_is_replaced_and_a_long_value_cut(t
 
 
 def test_nested_parameters_are_flattened():
-    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
+    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {
+        "a.b": 1,
+        "a.c.d": [1, 2],
+        "e": None,
+    }
 
 
 def test_the_environment_names_the_store(monkeypatch):

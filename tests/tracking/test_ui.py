@@ -1,4 +1,6 @@
-"""`python -m distill ui` as a person meets it: what it says, what it serves to a headless Chromium, and how it ends."""
+"""`python -m distill ui` as a person meets it: what it says, what it serves to a headless Chromium,
+and how it ends.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_a_port_that_is_taken_is_named(distill, store: mlflow.MlflowClient) -> N
     assert f"answers at http://127.0.0.1:{port}; name another port with --port" in done.stderr
 
 
-def test_what_stops_it_stops_the_server_and_leaves_no_process(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+def test_what_stops_it_stops_the_server_and_leaves_no_process(
+    store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
     with _ui(tmp_path) as (address, process):
         assert requests.get(address, timeout=PATIENCE).ok
         process.terminate()
@@ -57,17 +61,23 @@ def test_what_stops_it_stops_the_server_and_leaves_no_process(store: mlflow.Mlfl
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here to look at the UI with")
-def test_a_person_finds_the_run_its_loss_curve_and_its_report(distill, write_recipe, tmp_path: Path) -> None:
+def test_a_person_finds_the_run_its_loss_curve_and_its_report(
+    distill, write_recipe, tmp_path: Path
+) -> None:
     done = distill("recipe", write_recipe(**{"distillation.tokens": 8000}))
     assert done.returncode == 0, done.stderr
     client = mlflow.MlflowClient(_uri(tmp_path))
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
-    runs = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])}
+    runs = {
+        run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])
+    }
     view = f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=distill&workflowType=machine_learning"
 
     async def look(address: str) -> None:
-        async with browser(tmp_path / "profile", height=2400) as page:  # tall: a chart is drawn once it is in sight
+        async with browser(
+            tmp_path / "profile", height=2400
+        ) as page:  # tall: a chart is drawn once it is in sight
             await page.go(address + view)
             seen = await page.wait_for(r"\b1 matching run\b")
             assert {"best first", "Sort: retention", "tiny", "student"} <= set(seen.splitlines())
@@ -112,7 +122,9 @@ def _ui(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     command = distill_command("ui", "--port", port)
-    with subprocess.Popen(command, cwd=folder, env=distill_environment(), start_new_session=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=distill_environment(), start_new_session=True
+    ) as process:
         try:
             _wait_until_it_answers(address, process)
             yield address, process

@@ -14,7 +14,12 @@ from torch import nn
 from transformers import BertConfig, BertForMaskedLM
 
 from distill.training import checkpoints
-from distill.training.checkpoints import LoopState, find_checkpoint, load_checkpoint, save_checkpoint
+from distill.training.checkpoints import (
+    LoopState,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from distill.training.groups import parameter_groups
 
 
@@ -33,7 +38,9 @@ class Tied(nn.Module):
 def fresh(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(seed)
     model = Tied()
-    return model, torch.optim.AdamW(parameter_groups(model, 0.1), lr=0.01, betas=(0.9, 0.98), fused=True)
+    return model, torch.optim.AdamW(
+        parameter_groups(model, 0.1), lr=0.01, betas=(0.9, 0.98), fused=True
+    )
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -82,7 +89,9 @@ def test_weights_moments_and_state_come_back_to_the_last_bit(tmp_path: Path) -> 
 def test_training_goes_on_as_if_it_had_not_been_cut_off(tmp_path: Path) -> None:
     model, optimizer = fresh(0)
     train(model, optimizer, 3)
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
+    save_checkpoint(
+        tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000)
+    )
     train(model, optimizer, 5)
     other, other_optimizer = fresh(1)
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
@@ -93,7 +102,9 @@ def test_training_goes_on_as_if_it_had_not_been_cut_off(tmp_path: Path) -> None:
 
 def test_a_checkpoint_before_the_first_step_can_be_loaded(tmp_path: Path) -> None:
     model, optimizer = fresh(0)
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
+    save_checkpoint(
+        tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000)
+    )
     other, other_optimizer = fresh(1)
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
     assert same(other.state_dict(), model.state_dict())
@@ -101,10 +112,20 @@ def test_a_checkpoint_before_the_first_step_can_be_loaded(tmp_path: Path) -> Non
 
 
 def test_tied_weights_are_written_once_and_stay_tied(tmp_path: Path) -> None:
-    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
     model, other = BertForMaskedLM(config), BertForMaskedLM(config)
-    optimizer, other_optimizer = (torch.optim.AdamW(parameter_groups(m, 0.1)) for m in (model, other))
-    save_checkpoint(tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000))
+    optimizer, other_optimizer = (
+        torch.optim.AdamW(parameter_groups(m, 0.1)) for m in (model, other)
+    )
+    save_checkpoint(
+        tmp_path / "checkpoint", model, optimizer, LoopState(precision="float32", budget=1000)
+    )
     written = load_file(tmp_path / "checkpoint" / "student.safetensors")
     assert sum(tensor.shape == (50, 8) for tensor in written.values()) == 1
     load_checkpoint(tmp_path / "checkpoint", other, other_optimizer)
@@ -147,7 +168,9 @@ def save_step(folder: Path, step: int, operation: int) -> None:
     model, optimizer = fresh(step)
     try:
         with killed_at(operation):
-            save_checkpoint(folder, model, optimizer, LoopState(precision="float32", budget=1000, step=step))
+            save_checkpoint(
+                folder, model, optimizer, LoopState(precision="float32", budget=1000, step=step)
+            )
     except Killed:
         pass
 
@@ -167,7 +190,9 @@ OPERATIONS = 9
 
 
 @pytest.mark.parametrize(("first", "second"), product(range(OPERATIONS), repeat=2))
-def test_a_kill_at_any_moment_of_any_save_leaves_a_whole_checkpoint(first: int, second: int, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_of_any_save_leaves_a_whole_checkpoint(
+    first: int, second: int, tmp_path: Path
+) -> None:
     folder = tmp_path / "checkpoint"
     save_step(folder, 1, OPERATIONS)
     save_step(folder, 2, first)

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.training import chunks as module
-from distill.training.chunks import Chunks, batch_stream, cut_words, epoch_batches, open_chunks, write_chunks
+from distill.training.chunks import (
+    Chunks,
+    batch_stream,
+    cut_words,
+    epoch_batches,
+    open_chunks,
+    write_chunks,
+)
 from tests.conftest import swedish_sentences
 
 TEXTS = [" ".join(swedish_sentences(6, seed)) for seed in range(12)]
@@ -22,8 +29,14 @@ def ranges(draw: st.DrawFn) -> tuple[int, int]:
     return low, draw(st.integers(low, 30))
 
 
-@given(text=st.text(alphabet="abå \n\xa0", max_size=300), chunk_words=ranges(), seed=st.integers(0, 1000))
-def test_every_word_occurs_exactly_once_and_in_order(text: str, chunk_words: tuple[int, int], seed: int) -> None:
+@given(
+    text=st.text(alphabet="abå \n\xa0", max_size=300),
+    chunk_words=ranges(),
+    seed=st.integers(0, 1000),
+)
+def test_every_word_occurs_exactly_once_and_in_order(
+    text: str, chunk_words: tuple[int, int], seed: int
+) -> None:
     runs = list(cut_words(text, chunk_words, np.random.default_rng(seed)))
     assert " ".join(runs).split() == text.split()
     assert all(runs)
@@ -34,49 +47,76 @@ def test_runs_have_between_the_fewest_and_the_most_words_and_a_short_rest(
     words: int, chunk_words: tuple[int, int], seed: int
 ) -> None:
     low, high = chunk_words
-    sizes = [len(run.split()) for run in cut_words("ord " * words, chunk_words, np.random.default_rng(seed))]
+    sizes = [
+        len(run.split())
+        for run in cut_words("ord " * words, chunk_words, np.random.default_rng(seed))
+    ]
     assert all(low <= size <= high for size in sizes[:-1])
     assert not sizes or min(low, words) <= sizes[-1] < high + low
 
 
 def test_lengths_are_spread_evenly_over_the_doublings() -> None:
-    sizes = [len(run.split()) for run in cut_words("ord " * 60_000, (8, 64), np.random.default_rng(0))]
+    sizes = [
+        len(run.split()) for run in cut_words("ord " * 60_000, (8, 64), np.random.default_rng(0))
+    ]
     shares = [np.mean([low <= size < 2 * low for size in sizes]) for low in (8, 16, 32)]
     assert all(share == pytest.approx(1 / 3, abs=0.04) for share in shares)
 
 
-def write(teacher: Teacher, folder: Path, *, prefixes: tuple[str, ...] = ("",), longest: int = 60, seed: int = 0) -> Chunks:
+def write(
+    teacher: LoadedModel,
+    folder: Path,
+    *,
+    prefixes: tuple[str, ...] = ("",),
+    longest: int = 60,
+    seed: int = 0,
+) -> Chunks:
     folder.mkdir()
-    return write_chunks(TEXTS, teacher.tokenizer, folder, prefixes=prefixes, chunk_words=(3, 9), longest=longest, seed=seed)
+    return write_chunks(
+        TEXTS,
+        teacher.tokenizer,
+        folder,
+        prefixes=prefixes,
+        chunk_words=(3, 9),
+        longest=longest,
+        seed=seed,
+    )
 
 
-def chunk_texts(chunks: Chunks, teacher: Teacher) -> list[str]:
+def chunk_texts(chunks: Chunks, teacher: LoadedModel) -> list[str]:
     """Each chunk's text, rebuilt from its pieces."""
     tokenizer = teacher.tokenizer
-    rows = [chunks.ids[chunks.offsets[i] : chunks.offsets[i + 1]].tolist() for i in range(len(chunks))]
-    assert all(row[0] == tokenizer.bos_token_id and row[-1] == tokenizer.eos_token_id for row in rows)
-    return ["".join(tokenizer.convert_ids_to_tokens(row[1:-1])).replace("▁", " ").strip() for row in rows]
+    rows = [
+        chunks.ids[chunks.offsets[i] : chunks.offsets[i + 1]].tolist() for i in range(len(chunks))
+    ]
+    assert all(
+        row[0] == tokenizer.bos_token_id and row[-1] == tokenizer.eos_token_id for row in rows
+    )
+    return [
+        "".join(tokenizer.convert_ids_to_tokens(row[1:-1])).replace("▁", " ").strip()
+        for row in rows
+    ]
 
 
-def test_written_chunks_hold_the_text_word_for_word(teacher: Teacher, tmp_path: Path) -> None:
+def test_written_chunks_hold_the_text_word_for_word(teacher: LoadedModel, tmp_path: Path) -> None:
     assert " ".join(chunk_texts(write(teacher, tmp_path / "a"), teacher)) == " ".join(TEXTS)
 
 
-def test_every_chunk_starts_with_one_of_the_prefixes(teacher: Teacher, tmp_path: Path) -> None:
+def test_every_chunk_starts_with_one_of_the_prefixes(teacher: LoadedModel, tmp_path: Path) -> None:
     texts = chunk_texts(write(teacher, tmp_path / "a", prefixes=("kung ", "fisk ")), teacher)
     first = [text.split()[0] for text in texts]
     assert set(first) == {"kung", "fisk"}
     assert " ".join(word for text in texts for word in text.split()[1:]) == " ".join(TEXTS)
 
 
-def test_a_chunk_is_cut_off_at_the_longest(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_chunk_is_cut_off_at_the_longest(teacher: LoadedModel, tmp_path: Path) -> None:
     chunks = write(teacher, tmp_path / "a", longest=8)
     assert chunks.lengths.max() == 8
     chunk_texts(chunks, teacher)  # still with both special tokens
 
 
 def test_chunks_are_a_function_of_the_seed_and_not_of_the_encoders_batches(
-    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefixes = ("", "kung ")
     one = write(teacher, tmp_path / "one", prefixes=prefixes)
@@ -87,48 +127,74 @@ def test_chunks_are_a_function_of_the_seed_and_not_of_the_encoders_batches(
     assert not np.array_equal(one.offsets, other.offsets)
 
 
-def test_chunks_are_read_back_as_written(teacher: Teacher, tmp_path: Path) -> None:
+def test_chunks_are_read_back_as_written(teacher: LoadedModel, tmp_path: Path) -> None:
     written, read = write(teacher, tmp_path / "a"), open_chunks(tmp_path / "a")
     assert np.array_equal(written.ids, read.ids) and np.array_equal(written.offsets, read.offsets)
 
 
-def test_no_text_gives_no_chunks(teacher: Teacher, tmp_path: Path) -> None:
-    chunks = write_chunks([], teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)
+def test_no_text_gives_no_chunks(teacher: LoadedModel, tmp_path: Path) -> None:
+    chunks = write_chunks(
+        [], teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0
+    )
     assert len(chunks) == 0
 
 
-def test_while_writing_is_cut_off_nothing_looks_whole(teacher: Teacher, tmp_path: Path) -> None:
+def test_while_writing_is_cut_off_nothing_looks_whole(teacher: LoadedModel, tmp_path: Path) -> None:
     def texts() -> object:
         yield from TEXTS
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_chunks(texts(), teacher.tokenizer, tmp_path, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0)  # type: ignore[arg-type]
+        write_chunks(
+            texts(),
+            teacher.tokenizer,
+            tmp_path,
+            prefixes=[""],
+            chunk_words=(3, 9),
+            longest=60,
+            seed=0,
+        )  # type: ignore[arg-type]
     assert not (tmp_path / "offsets.npy").exists()
 
 
 def test_a_batch_is_padded_to_its_longest_chunk_and_masked() -> None:
-    chunks = Chunks(ids=np.array([5, 6, 7, 8, 9, 4], dtype=np.uint32), offsets=np.array([0, 3, 4, 6]))
+    chunks = Chunks(
+        ids=np.array([5, 6, 7, 8, 9, 4], dtype=np.uint32), offsets=np.array([0, 3, 4, 6])
+    )
     ids, mask = chunks.batch([2, 0, 1], padding=1)
     assert ids.tolist() == [[9, 4, 1], [5, 6, 7], [8, 1, 1]]
     assert mask.tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
 
 
-@given(lengths=lengths_of_chunks, batch_tokens=st.integers(1, 300), seed=st.integers(0, 99), epoch=st.integers(0, 9))
-def test_the_batches_of_an_epoch_hold_every_chunk_once(lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int) -> None:
+@given(
+    lengths=lengths_of_chunks,
+    batch_tokens=st.integers(1, 300),
+    seed=st.integers(0, 99),
+    epoch=st.integers(0, 9),
+)
+def test_the_batches_of_an_epoch_hold_every_chunk_once(
+    lengths: np.ndarray, batch_tokens: int, seed: int, epoch: int
+) -> None:
     rows = np.concatenate(epoch_batches(lengths, batch_tokens, seed, epoch))
     assert sorted(rows.tolist()) == list(range(len(lengths)))
 
 
 @given(lengths=lengths_of_chunks, batch_tokens=st.integers(1, 300))
-def test_no_batch_has_more_tokens_than_asked_for_unless_it_is_one_chunk(lengths: np.ndarray, batch_tokens: int) -> None:
+def test_no_batch_has_more_tokens_than_asked_for_unless_it_is_one_chunk(
+    lengths: np.ndarray, batch_tokens: int
+) -> None:
     for rows in epoch_batches(lengths, batch_tokens, 0, 0):
         assert len(rows) == 1 or lengths[rows].max() * len(rows) <= batch_tokens
 
 
 @given(lengths=lengths_of_chunks, batch_tokens=st.integers(60, 300))
-def test_no_two_batches_of_neighbouring_lengths_would_fit_into_one(lengths: np.ndarray, batch_tokens: int) -> None:
-    batches = sorted(epoch_batches(lengths, batch_tokens, 0, 0), key=lambda r: (lengths[r].max(), lengths[r].min(), -len(r)))
+def test_no_two_batches_of_neighbouring_lengths_would_fit_into_one(
+    lengths: np.ndarray, batch_tokens: int
+) -> None:
+    batches = sorted(
+        epoch_batches(lengths, batch_tokens, 0, 0),
+        key=lambda r: (lengths[r].max(), lengths[r].min(), -len(r)),
+    )
     for one, other in pairwise(batches):
         assert (len(one) + 1) * lengths[other].min() > batch_tokens
 
@@ -139,17 +205,36 @@ def as_lists(batches: list[np.ndarray]) -> list[list[int]]:
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     lengths = np.random.default_rng(0).integers(3, 40, 200)
-    orders = {(seed, epoch): as_lists(epoch_batches(lengths, 256, seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}
-    assert all(as_lists(epoch_batches(lengths, 256, *key)) == order for key, order in orders.items())
+    orders = {
+        (seed, epoch): as_lists(epoch_batches(lengths, 256, seed, epoch))
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    }
+    assert all(
+        as_lists(epoch_batches(lengths, 256, *key)) == order for key, order in orders.items()
+    )
     assert len({str(order) for order in orders.values()}) == 4
-    assert len({str(sorted(map(sorted, order))) for order in orders.values()}) == 4, "other chunks meet, too"
+    assert len({str(sorted(map(sorted, order))) for order in orders.values()}) == 4, (
+        "other chunks meet, too"
+    )
 
 
-@given(lengths=lengths_of_chunks, batch_tokens=st.integers(20, 300), seed=st.integers(0, 99), stop=st.integers(0, 40))
+@given(
+    lengths=lengths_of_chunks,
+    batch_tokens=st.integers(20, 300),
+    seed=st.integers(0, 99),
+    stop=st.integers(0, 40),
+)
 def test_a_stream_taken_up_after_any_batch_goes_on_as_if_never_stopped(
     lengths: np.ndarray, batch_tokens: int, seed: int, stop: int
 ) -> None:
-    whole = [(e, b, rows.tolist()) for e, b, rows in islice(batch_stream(lengths, batch_tokens, seed), stop + 12)]
+    whole = [
+        (e, b, rows.tolist())
+        for e, b, rows in islice(batch_stream(lengths, batch_tokens, seed), stop + 12)
+    ]
     epoch, batch = (whole[stop - 1][0], whole[stop - 1][1] + 1) if stop else (0, 0)
-    rest = [(e, b, rows.tolist()) for e, b, rows in islice(batch_stream(lengths, batch_tokens, seed, epoch, batch), 12)]
+    rest = [
+        (e, b, rows.tolist())
+        for e, b, rows in islice(batch_stream(lengths, batch_tokens, seed, epoch, batch), 12)
+    ]
     assert rest == whole[stop:]

@@ -1,4 +1,6 @@
-"""What the vocabulary's tests share: the tiny teacher in memory, XLM-R's real tokenizer, and a trimming by hand."""
+"""What the vocabulary's tests share: the tiny teacher in memory, XLM-R's real tokenizer, and a
+trimming by hand.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from distill.models import Teacher, load_teacher
+from distill.models import LoadedModel, load_with_tokenizer
 from distill.vocabulary.families import open_vocabulary
 from tests.conftest import swedish_sentences
 
@@ -34,20 +36,55 @@ TRAPS = [
     "fisk" * 300,
     "x" * 1000,
 ]
-"""Texts on which tokenizers are easily wrong: outer and odd blanks, special tokens, unknown characters, a very long word."""
+"""Texts on which tokenizers are easily wrong: outer and odd blanks, special tokens, unknown
+characters, a very long word.
+"""
 
 # Pieces of words, and what white space, normalisation and special tokens can do between them.
-_PARTS = ["kung", "en", "ar", "Å", "ö", "ﬁ", "１", "ꙮ", "🐟", "\u0308", "▁", "<mask>", "</s>", ".", "-"]
-_BLANKS = [" ", "  ", "\n", "\t", "\r\n", "\x0b", "\x0c", "\x1c", "\x1f", "\x85", "\xa0", "\u2009", "\u2028", "\u3000"]
+_PARTS = [
+    "kung",
+    "en",
+    "ar",
+    "Å",
+    "ö",
+    "ﬁ",
+    "１",
+    "ꙮ",
+    "🐟",
+    "\u0308",
+    "▁",
+    "<mask>",
+    "</s>",
+    ".",
+    "-",
+]
+_BLANKS = [
+    " ",
+    "  ",
+    "\n",
+    "\t",
+    "\r\n",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x1f",
+    "\x85",
+    "\xa0",
+    "\u2009",
+    "\u2028",
+    "\u3000",
+]
 _ZERO_WIDTH = ["\u200b", "\u200c", "\u200d", "\u2060", "\ufeff"]
-texts = st.lists(st.sampled_from(_PARTS + _BLANKS + _ZERO_WIDTH) | st.text(max_size=4), max_size=12).map("".join)
+texts = st.lists(
+    st.sampled_from(_PARTS + _BLANKS + _ZERO_WIDTH) | st.text(max_size=4), max_size=12
+).map("".join)
 """Any text, most of it made of what is easily counted or segmented wrongly."""
 
 
 @pytest.fixture(scope="session")
-def teacher(tiny_teacher: Path) -> Teacher:
+def teacher(tiny_teacher: Path) -> LoadedModel:
     """The tiny teacher; not to be modified."""
-    return load_teacher(str(tiny_teacher))
+    return load_with_tokenizer(str(tiny_teacher))
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +116,11 @@ def close(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int]) -> set[int]:
 
 def pieces_used(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> set[int]:
     """The ids that occur when the texts are segmented."""
-    return {i for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts)) for i in encoding.ids}
+    return {
+        i
+        for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts))
+        for i in encoding.ids
+    }
 
 
 SENTENCES = swedish_sentences(60, seed=5)

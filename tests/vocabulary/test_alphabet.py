@@ -23,7 +23,9 @@ SWEDISH = "Sju sjösjuka sjömän sköttes av sjutton sköna sjuksköterskor på
         ("123 🐟!", set()),
     ],
 )
-def test_the_scripts_of_a_language_are_those_of_more_than_a_few_letters(text: str, scripts: set[str]) -> None:
+def test_the_scripts_of_a_language_are_those_of_more_than_a_few_letters(
+    text: str, scripts: set[str]
+) -> None:
     assert scripts_of(code_points(text)) == scripts
 
 

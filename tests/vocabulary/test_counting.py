@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from distill.corpus.documents import document_batches
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.vocabulary import counting
 from distill.vocabulary.counting import Batch, batch_texts, count_text, count_units, pack_units
 from distill.vocabulary.families import Vocabulary, open_vocabulary
@@ -23,7 +23,9 @@ from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 def one_by_one(documents: list[str], vocabulary: Vocabulary) -> np.ndarray:
     """How often each piece occurs when every line is segmented whole."""
     lines = [line for document in documents for line in document.split("\n")]
-    return np.bincount([i for ids in vocabulary.encode(lines) for i in ids], minlength=vocabulary.size)
+    return np.bincount(
+        [i for ids in vocabulary.encode(lines) for i in ids], minlength=vocabulary.size
+    )
 
 
 def batches_of(documents: list[str], size: int = 3) -> list[Batch]:
@@ -40,7 +42,9 @@ def test_counting_by_units_equals_segmenting_every_line(kind: str, documents: li
 
 
 @needs_quickstart
-def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(xlmr: PreTrainedTokenizerBase) -> None:
+def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(
+    xlmr: PreTrainedTokenizerBase,
+) -> None:
     vocabulary = open_vocabulary(xlmr)
 
     @settings(max_examples=150)
@@ -53,20 +57,30 @@ def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(x
 
 
 @needs_quickstart
-@pytest.mark.parametrize("documents", [["kung", "\u200c\u0308"], ["kung \u200c\u0308"], ["\u0308a\nko  \u0308"]])
-def test_a_mark_after_a_blank_is_counted_as_the_line_has_it(xlmr: PreTrainedTokenizerBase, documents: list[str]) -> None:
+@pytest.mark.parametrize(
+    "documents", [["kung", "\u200c\u0308"], ["kung \u200c\u0308"], ["\u0308a\nko  \u0308"]]
+)
+def test_a_mark_after_a_blank_is_counted_as_the_line_has_it(
+    xlmr: PreTrainedTokenizerBase, documents: list[str]
+) -> None:
     vocabulary = open_vocabulary(xlmr)
-    assert np.array_equal(count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary))
+    assert np.array_equal(
+        count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary)
+    )
 
 
 def test_xlms_lines_are_counted_one_by_one() -> None:
     vocabulary = open_vocabulary(tokenizer_of("xlm"))
     documents = [*swedish_sentences(5), 'Kungen, "fisken" m.m.\nkom.']
-    assert np.array_equal(count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary))
+    assert np.array_equal(
+        count_text(batches_of(documents), vocabulary).pieces[0], one_by_one(documents, vocabulary)
+    )
 
 
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece, cased"])
-def test_a_full_table_is_emptied_without_changing_the_counts(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_table_is_emptied_without_changing_the_counts(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vocabulary, documents = open_vocabulary(tokenizer_of(kind)), swedish_sentences(80)
     whole = count_text(batches_of(documents), vocabulary)
     monkeypatch.setattr(counting, "MAX_UNITS", 5)
@@ -77,7 +91,9 @@ def test_a_full_table_is_emptied_without_changing_the_counts(kind: str, monkeypa
 
 
 @given(order=st.permutations(range(20)), size=st.integers(1, 20))
-def test_neither_order_nor_batching_changes_the_counts(order: list[int], size: int, teacher: Teacher) -> None:
+def test_neither_order_nor_batching_changes_the_counts(
+    order: list[int], size: int, teacher: LoadedModel
+) -> None:
     vocabulary, documents = open_vocabulary(teacher.tokenizer), swedish_sentences(20)
     expected = count_text(batches_of(documents), vocabulary)
     counts = count_text(batches_of([documents[i] for i in order], size), vocabulary)
@@ -85,40 +101,58 @@ def test_neither_order_nor_batching_changes_the_counts(order: list[int], size: i
     assert counts.characters == expected.characters
 
 
-def test_two_processes_count_what_one_does(teacher: Teacher, tmp_path: Path) -> None:
+def test_two_processes_count_what_one_does(teacher: LoadedModel, tmp_path: Path) -> None:
     file = tmp_path / "documents.jsonl"
-    rows = [{"id": str(i), "text": text, "source": i % 2} for i, text in enumerate(swedish_sentences(300))]
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    rows = [
+        {"id": str(i), "text": text, "source": i % 2}
+        for i, text in enumerate(swedish_sentences(300))
+    ]
+    file.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     vocabulary, batches = open_vocabulary(teacher.tokenizer), document_batches(file, 4000)
     assert len(batches) > 3
-    alone, together = (count_text(batches, vocabulary, sources=2, workers=workers) for workers in (1, 2))
+    alone, together = (
+        count_text(batches, vocabulary, sources=2, workers=workers) for workers in (1, 2)
+    )
     assert np.array_equal(alone.pieces, together.pieces) and alone.pieces.all(axis=0).any()
     assert np.array_equal(alone.code_points, together.code_points)
     assert alone.characters == together.characters
 
 
-def test_each_source_has_its_own_counts(teacher: Teacher) -> None:
+def test_each_source_has_its_own_counts(teacher: LoadedModel) -> None:
     vocabulary = open_vocabulary(teacher.tokenizer)
     first, second = swedish_sentences(6, 1), swedish_sentences(6, 2)
-    mixed = [(number, text) for pair in zip(first, second, strict=True) for number, text in enumerate(pair)]
+    mixed = [
+        (number, text)
+        for pair in zip(first, second, strict=True)
+        for number, text in enumerate(pair)
+    ]
     counts = count_text([mixed[:5], mixed[5:]], vocabulary, sources=2)
     assert np.array_equal(counts.pieces[0], one_by_one(first, vocabulary))
     assert np.array_equal(counts.pieces[1], one_by_one(second, vocabulary))
 
 
-def test_characters_are_those_after_normalisation(teacher: Teacher) -> None:
+def test_characters_are_those_after_normalisation(teacher: LoadedModel) -> None:
     counts = count_text([[(0, "ｋo\u0308 ﬁ")]], open_vocabulary(teacher.tokenizer))
     assert counts.characters == set("kö" + "fi")
 
 
-def test_code_points_are_those_of_the_text_itself(teacher: Teacher) -> None:
+def test_code_points_are_those_of_the_text_itself(teacher: LoadedModel) -> None:
     counts = count_text([[(0, "kung kung ﬁ\nö")]], open_vocabulary(teacher.tokenizer))
-    assert (counts.code_points[ord("k")], counts.code_points[ord("ﬁ")], counts.code_points[ord("ö")]) == (2, 1, 1)
+    assert (
+        counts.code_points[ord("k")],
+        counts.code_points[ord("ﬁ")],
+        counts.code_points[ord("ö")],
+    ) == (2, 1, 1)
 
 
-def test_two_counts_add_up(teacher: Teacher) -> None:
+def test_two_counts_add_up(teacher: LoadedModel) -> None:
     vocabulary, documents = open_vocabulary(teacher.tokenizer), swedish_sentences(10)
-    halves = [count_text([[(0, text) for text in half]], vocabulary) for half in (documents[:5], documents[5:])]
+    halves = [
+        count_text([[(0, text) for text in half]], vocabulary)
+        for half in (documents[:5], documents[5:])
+    ]
     both, whole = halves[0] + halves[1], count_text(batches_of(documents), vocabulary)
     assert np.array_equal(both.pieces, whole.pieces)
     assert both.characters == whole.characters
@@ -132,7 +166,9 @@ def test_a_word_is_counted_as_often_as_it_occurs() -> None:
 @given(st.dictionaries(st.text("abc", min_size=1), st.integers(1, 4)))
 def test_packed_words_are_the_tables_words_with_their_frequencies(table: dict[str, int]) -> None:
     packed = list(pack_units(Counter(table), Units.WORDS))
-    assert sorted((word, count) for text, count in packed for word in text.split(" ")) == sorted(table.items())
+    assert sorted((word, count) for text, count in packed for word in text.split(" ")) == sorted(
+        table.items()
+    )
     assert sorted(pack_units(Counter(table), Units.LINES)) == sorted(table.items())
 
 

@@ -22,7 +22,12 @@ def curve_of(vocabulary: Vocabulary) -> Curve:
     needs = vocabulary.needs(set(vocabulary.ids.values()) - vocabulary.special)
     ranking = Ranking(counts, vocabulary.special, needs=needs, existing=vocabulary.ids.values())
     return Curve(
-        ranking, vocabulary, read_heldout(HELDOUT, vocabulary), parameters=10_000, rows=vocabulary.size + 5, piece_parameters=7
+        ranking,
+        vocabulary,
+        read_heldout(HELDOUT, vocabulary),
+        parameters=10_000,
+        rows=vocabulary.size + 5,
+        piece_parameters=7,
     )
 
 
@@ -34,19 +39,29 @@ def test_each_point_tells_what_really_trimming_to_it_gives(kind: str) -> None:
         point, new_ids = curve.point(optional), renumbering(curve.ranking.kept(optional))
         trimmed = open_vocabulary(vocabulary.trim(new_ids))
 
-        def share(texts: list[str], trimmed: Vocabulary = trimmed, new_ids: dict[int, int] = new_ids) -> float:
+        def share(
+            texts: list[str], trimmed: Vocabulary = trimmed, new_ids: dict[int, int] = new_ids
+        ) -> float:
             both = zip(vocabulary.encode(texts), trimmed.encode(texts), strict=True)
-            return float(np.mean([[new_ids.get(i) for i in before] == after for before, after in both]))
+            return float(
+                np.mean([[new_ids.get(i) for i in before] == after for before, after in both])
+            )
 
         words = sorted({word for text in HELDOUT for word in text.split()})
         mark = " " if vocabulary.units.spaced else ""
         assert point.pieces == len(new_ids)
         assert point.heldout_identical == share(HELDOUT)
-        assert point.heldout_words_identical == pytest.approx(share([mark + word for word in words]))
+        assert point.heldout_words_identical == pytest.approx(
+            share([mark + word for word in words])
+        )
         running = sum(len(text.split()) for text in HELDOUT)
-        assert point.tokens_per_word == pytest.approx(sum(map(len, trimmed.encode(HELDOUT))) / running)
+        assert point.tokens_per_word == pytest.approx(
+            sum(map(len, trimmed.encode(HELDOUT))) / running
+        )
         characters = sum(len("".join(text.split())) for text in HELDOUT)
-        assert point.heldout_unknown_characters == pytest.approx(sum(trimmed.unknown_characters(HELDOUT)) / characters)
+        assert point.heldout_unknown_characters == pytest.approx(
+            sum(trimmed.unknown_characters(HELDOUT)) / characters
+        )
         assert point.parameters == 10_000 - 7 * (vocabulary.size + 5 - point.pieces)
         assert point.bytes == 4 * point.parameters
 
@@ -61,8 +76,19 @@ def test_the_curve_has_a_point_for_each_threshold_from_many_pieces_to_few() -> N
 
 
 def point(pieces: int, min_count: int | None) -> dict[str, Any]:
-    shares = {"heldout_identical": 0.5, "heldout_words_identical": 0.75, "heldout_unknown_characters": 0.001}
-    return {"pieces": pieces, "min_count": min_count, "tokens_per_word": 1.5, "parameters": 2_000_000, "bytes": 8, **shares}
+    shares = {
+        "heldout_identical": 0.5,
+        "heldout_words_identical": 0.75,
+        "heldout_unknown_characters": 0.001,
+    }
+    return {
+        "pieces": pieces,
+        "min_count": min_count,
+        "tokens_per_word": 1.5,
+        "parameters": 2_000_000,
+        "bytes": 8,
+        **shares,
+    }
 
 
 def test_the_table_has_a_row_a_point_by_size_and_marks_the_chosen_one() -> None:

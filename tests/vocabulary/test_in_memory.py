@@ -11,7 +11,7 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 
 import distill
 from distill import Trimming, trim
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.runtime.errors import UserError
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
@@ -20,7 +20,7 @@ TEXTS = swedish_sentences(400, 3)
 HELDOUT = swedish_sentences(40, 4)
 
 
-def trimmed(teacher: Teacher, texts: Any = TEXTS, **options: Any) -> Trimming:
+def trimmed(teacher: LoadedModel, texts: Any = TEXTS, **options: Any) -> Trimming:
     return trim(teacher.model, teacher.tokenizer, texts, **{"heldout": HELDOUT, **options})
 
 
@@ -31,12 +31,21 @@ def pieces(trimming: Trimming) -> set[str]:
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_every_kind_of_vocabulary_is_trimmed_and_proven(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    config = XLMRobertaConfig(vocab_size=len(tokenizer) + 3, pad_token_id=tokenizer.pad_token_id, **sizes)
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer) + 3, pad_token_id=tokenizer.pad_token_id, **sizes
+    )
     torch.manual_seed(0)
     trimming = trim(XLMRobertaForMaskedLM(config), tokenizer, TEXTS, heldout=0.1, min_count=2)
     proof = trimming.proof
-    assert proof.kept == len(trimming.tokenizer) == trimming.model.config.vocab_size < len(tokenizer)
+    assert (
+        proof.kept == len(trimming.tokenizer) == trimming.model.config.vocab_size < len(tokenizer)
+    )
     assert proof.max_abs_hidden_difference == proof.max_abs_logit_difference == 0.0
     assert trimming.chosen.heldout_identical == proof.heldout_identical > 0.3
     assert trimming.chosen.heldout_words_identical == pytest.approx(proof.heldout_words_identical)
@@ -46,27 +55,31 @@ def test_every_kind_of_vocabulary_is_trimmed_and_proven(kind: str) -> None:
     assert trimming.model.config.pad_token_id == trimming.tokenizer.pad_token_id
 
 
-def test_any_iterable_of_texts_will_do(teacher: Teacher) -> None:
+def test_any_iterable_of_texts_will_do(teacher: LoadedModel) -> None:
     assert trimmed(teacher, iter(TEXTS)).new_ids == trimmed(teacher, TEXTS).new_ids
 
 
-def test_a_share_of_the_texts_is_held_out_by_content_and_not_counted(teacher: Teacher) -> None:
+def test_a_share_of_the_texts_is_held_out_by_content_and_not_counted(teacher: LoadedModel) -> None:
     trimming = trim(teacher.model, teacher.tokenizer, TEXTS, heldout=0.3, min_count=1)
     again = trim(teacher.model, teacher.tokenizer, TEXTS[::-1], heldout=0.3, min_count=1)
     assert trimming.proof.heldout_sentences == again.proof.heldout_sentences
     assert 0.2 * len(TEXTS) < trimming.proof.heldout_sentences < 0.4 * len(TEXTS)
     assert trimming.new_ids == again.new_ids
-    assert trimming.proof.heldout_identical < 1, "a held-out text has pieces that the others have not"
+    assert trimming.proof.heldout_identical < 1, (
+        "a held-out text has pieces that the others have not"
+    )
 
 
-def test_repeated_held_out_sentences_count_once(teacher: Teacher) -> None:
+def test_repeated_held_out_sentences_count_once(teacher: LoadedModel) -> None:
     assert trimmed(teacher, heldout=HELDOUT * 2).proof.heldout_sentences == len(HELDOUT)
 
 
 @pytest.mark.parametrize(
-    "target", [{"min_count": 2}, {"size": 300}, {"coverage": 0.95}, {"identical": 0.8}], ids=lambda target: next(iter(target))
+    "target",
+    [{"min_count": 2}, {"size": 300}, {"coverage": 0.95}, {"identical": 0.8}],
+    ids=lambda target: next(iter(target)),
 )
-def test_each_target_is_met(teacher: Teacher, target: dict[str, float]) -> None:
+def test_each_target_is_met(teacher: LoadedModel, target: dict[str, float]) -> None:
     proof = trimmed(teacher, **target).proof
     assert proof.kept == target.get("size", proof.kept)
     assert proof.heldout_identical >= target.get("identical", 0.0)
@@ -74,7 +87,9 @@ def test_each_target_is_met(teacher: Teacher, target: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_pieces_of_a_lexicon_and_of_terms_stay_and_so_do_named_ones(teacher: Teacher, tmp_path: Path, zipped: bool) -> None:
+def test_pieces_of_a_lexicon_and_of_terms_stay_and_so_do_named_ones(
+    teacher: LoadedModel, tmp_path: Path, zipped: bool
+) -> None:
     words = ["birds", "Straße"]
     path = tmp_path / ("words.txt.gz" if zipped else "words.txt")
     content = "\n".join(words) + "\n"
@@ -83,16 +98,24 @@ def test_pieces_of_a_lexicon_and_of_terms_stay_and_so_do_named_ones(teacher: Tea
     without = trimmed(teacher, min_count=50, alphabet=False)
     assert not wanted <= pieces(without)
     assert wanted <= pieces(trimmed(teacher, min_count=50, alphabet=False, lexicon=str(path)))
-    assert wanted <= pieces(trimmed(teacher, min_count=50, alphabet=False, keep={"terms": str(path)}))
+    assert wanted <= pieces(
+        trimmed(teacher, min_count=50, alphabet=False, keep={"terms": str(path)})
+    )
     assert wanted <= pieces(trimmed(teacher, min_count=50, alphabet=False, keep=sorted(wanted)))
-    assert wanted <= pieces(trimmed(teacher, min_count=50, alphabet=False, keep={"pattern": "|".join(wanted)}))
+    assert wanted <= pieces(
+        trimmed(teacher, min_count=50, alphabet=False, keep={"pattern": "|".join(wanted)})
+    )
 
 
-def test_the_alphabet_has_every_ascii_character_and_no_letter_of_another_script(teacher: Teacher) -> None:
+def test_the_alphabet_has_every_ascii_character_and_no_letter_of_another_script(
+    teacher: LoadedModel,
+) -> None:
     texts = [*TEXTS, "кошка сидит"]
     with_it = pieces(trimmed(teacher, texts, min_count=500))
     without = pieces(trimmed(teacher, texts, min_count=500, alphabet=False))
-    ascii_pieces = {piece for piece in teacher.tokenizer.get_vocab() if len(piece) == 1 and "!" <= piece <= "~"}
+    ascii_pieces = {
+        piece for piece in teacher.tokenizer.get_vocab() if len(piece) == 1 and "!" <= piece <= "~"
+    }
     assert ascii_pieces <= with_it and len(ascii_pieces - without) > 10
     assert {"å", "ö"} <= with_it and "к" not in with_it
 
@@ -103,7 +126,10 @@ def test_the_alphabet_has_every_ascii_character_and_no_letter_of_another_script(
         ({"size": 300, "min_count": 2}, "cannot aim at both min_count and size"),
         ({"keep": ["▁Donaudampf"]}, "the teacher has no piece '▁Donaudampf'"),
         ({"keep": {"pattern": "("}}, "should be a regular expression"),
-        ({"lexicon": "missing.txt"}, "vocabulary.lexicon: source missing.txt: there is no such file"),
+        (
+            {"lexicon": "missing.txt"},
+            "vocabulary.lexicon: source missing.txt: there is no such file",
+        ),
         ({"identical": 0.999}, "out of reach"),
         ({"heldout": 0.0}, "heldout 0.0 should be a share between 0 and 1, or sentences"),
         ({"heldout": 2}, "heldout 2 should be a share"),
@@ -112,31 +138,43 @@ def test_the_alphabet_has_every_ascii_character_and_no_letter_of_another_script(
         ({"texts": ["", " \n "]}, "the text is empty"),
     ],
 )
-def test_what_cannot_be_is_one_clear_error(teacher: Teacher, options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_one_clear_error(
+    teacher: LoadedModel, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         trimmed(teacher, **options)
 
 
-def test_a_tokenizer_that_does_not_belong_to_the_model_is_refused(teacher: Teacher) -> None:
-    config = XLMRobertaConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+def test_a_tokenizer_that_does_not_belong_to_the_model_is_refused(teacher: LoadedModel) -> None:
+    config = XLMRobertaConfig(
+        vocab_size=100,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
     with pytest.raises(UserError, match="do not belong together"):
         trim(XLMRobertaModel(config), teacher.tokenizer, TEXTS)
 
 
-def test_a_model_in_training_mode_is_compared_without_dropout_and_stays_in_it(teacher: Teacher) -> None:
+def test_a_model_in_training_mode_is_compared_without_dropout_and_stays_in_it(
+    teacher: LoadedModel,
+) -> None:
     model = copy.deepcopy(teacher.model).train()
     trimming = trim(model, teacher.tokenizer, TEXTS, heldout=HELDOUT)
     assert trimming.proof.max_abs_hidden_difference == 0.0
     assert all(module.training for module in model.modules())
 
 
-def test_the_given_model_and_tokenizer_are_left_as_they_are(teacher: Teacher) -> None:
+def test_the_given_model_and_tokenizer_are_left_as_they_are(teacher: LoadedModel) -> None:
     before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
     trimming = trimmed(teacher)
     with torch.no_grad():
         for parameter in trimming.model.parameters():
             parameter.zero_()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.model.state_dict().items())
+    assert all(
+        torch.equal(tensor, before[name]) for name, tensor in teacher.model.state_dict().items()
+    )
     assert len(teacher.tokenizer) > len(trimming.tokenizer)
 
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.recipe import VocabularySection
+from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import Trimmed, trim_teacher
-from distill.vocabulary.select import VocabularyResult, select_vocabulary
+from distill.vocabulary.select import select_vocabulary
 from tests.conftest import swedish_sentences
 
 TRAIN, HELDOUT = swedish_sentences(80, seed=1), swedish_sentences(60, seed=2)
@@ -35,37 +36,52 @@ def batch(texts: list[str], source: int = 0) -> list[tuple[int, str]]:
     return [(source, text) for text in texts]
 
 
-def trimmed_by(teacher: Teacher, texts: list[str] = TRAIN, **target: Any) -> Trimmed:
-    return trim_teacher(teacher, section(**target), [batch(texts)], HeldOutSentences(batch(HELDOUT)), progress=QUIET)
+def trimmed_by(teacher: LoadedModel, texts: list[str] = TRAIN, **target: Any) -> Trimmed:
+    return trim_teacher(
+        teacher, section(**target), [batch(texts)], HeldOutSentences(batch(HELDOUT)), progress=QUIET
+    )
 
 
 @pytest.fixture
-def run_stage(teacher: Teacher, tmp_path: Path) -> Run:
+def run_stage(teacher: LoadedModel, tmp_path: Path) -> Run:
     def run_stage(
-        texts: list[str] = TRAIN, heldout: list[str] = HELDOUT, *, options: dict[str, Any] | None = None, **target: Any
+        texts: list[str] = TRAIN,
+        heldout: list[str] = HELDOUT,
+        *,
+        options: dict[str, Any] | None = None,
+        **target: Any,
     ) -> VocabularyResult:
         given = {"batches": [batch(texts)], "heldout": batch(heldout), **(options or {})}
-        return select_vocabulary(section(**target), teacher=teacher, output=tmp_path, progress=QUIET, **given)
+        return select_vocabulary(
+            section(**target), teacher=teacher, output=tmp_path, progress=QUIET, **given
+        )
 
     return run_stage
 
 
-def piece_counts(teacher: Teacher) -> np.ndarray:
+def piece_counts(teacher: LoadedModel) -> np.ndarray:
     encodings = teacher.tokenizer.backend_tokenizer.encode_batch(TRAIN, add_special_tokens=False)
     return np.bincount([i for e in encodings for i in e.ids], minlength=len(teacher.tokenizer))
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])
-def test_min_count_keeps_every_piece_seen_so_often_and_no_rarer_one_but_characters(teacher: Teacher, count: int) -> None:
+def test_min_count_keeps_every_piece_seen_so_often_and_no_rarer_one_but_characters(
+    teacher: LoadedModel, count: int
+) -> None:
     counts = piece_counts(teacher)
     kept = set(trimmed_by(teacher, min_count=count).new_ids)
     assert set(np.flatnonzero(counts >= count).tolist()) <= kept
     rarer = kept - set(np.flatnonzero(counts >= count).tolist())
-    assert all(len(piece) == 1 or piece[0] == "<" for piece in teacher.tokenizer.convert_ids_to_tokens(sorted(rarer)))
+    assert all(
+        len(piece) == 1 or piece[0] == "<"
+        for piece in teacher.tokenizer.convert_ids_to_tokens(sorted(rarer))
+    )
 
 
 @pytest.mark.parametrize("coverage", [0.6, 0.9, 0.99])
-def test_coverage_reaches_its_share_of_the_training_texts_pieces(teacher: Teacher, coverage: float) -> None:
+def test_coverage_reaches_its_share_of_the_training_texts_pieces(
+    teacher: LoadedModel, coverage: float
+) -> None:
     counts = piece_counts(teacher)
     kept = list(trimmed_by(teacher, coverage=coverage).new_ids)
     assert counts[kept].sum() / counts.sum() >= coverage
@@ -73,7 +89,9 @@ def test_coverage_reaches_its_share_of_the_training_texts_pieces(teacher: Teache
 
 @pytest.mark.parametrize("alphabet", [True, False])
 @pytest.mark.parametrize("size", [150, 333, 600])
-def test_size_is_met_exactly_in_tokenizer_and_model(teacher: Teacher, size: int, alphabet: bool) -> None:
+def test_size_is_met_exactly_in_tokenizer_and_model(
+    teacher: LoadedModel, size: int, alphabet: bool
+) -> None:
     trimmed = trimmed_by(teacher, size=size, alphabet=alphabet).teacher
     assert len(trimmed.tokenizer) == trimmed.model.config.vocab_size == size
     assert trimmed.model.get_input_embeddings().weight.shape[0] == size
@@ -84,36 +102,54 @@ def test_identical_is_reached_on_the_held_out_sentences(run_stage: Run, identica
     assert run_stage(texts=MORE, identical=identical).heldout_identical >= identical
 
 
-def test_an_identical_out_of_reach_is_an_error_that_says_what_is(teacher: Teacher) -> None:
-    with pytest.raises(UserError, match=r"vocabulary.identical: 0.99 is out of reach; .* leaves 0\.0\d+ of the held-out"):
+def test_an_identical_out_of_reach_is_an_error_that_says_what_is(teacher: LoadedModel) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"vocabulary.identical: 0.99 is out of reach; .* leaves 0\.0\d+ of the held-out",
+    ):
         trimmed_by(teacher, texts=["kung"], identical=0.99)
 
 
-def test_a_last_calls_padding_and_truncation_do_not_change_what_is_counted(teacher: Teacher) -> None:
+def test_a_last_calls_padding_and_truncation_do_not_change_what_is_counted(
+    teacher: LoadedModel,
+) -> None:
     tokenizer = copy.deepcopy(teacher.tokenizer)
     tokenizer(["kung och ko", "fisk"], padding="max_length", truncation=True, max_length=4)
     assert tokenizer.backend_tokenizer.truncation is not None
-    called = Teacher(model=teacher.model, tokenizer=tokenizer)
+    called = LoadedModel(model=teacher.model, tokenizer=tokenizer)
     for target in ({"coverage": 0.7}, {"identical": 0.7}):
-        assert trimmed_by(called, MORE, **target).new_ids == trimmed_by(teacher, MORE, **target).new_ids
+        assert (
+            trimmed_by(called, MORE, **target).new_ids
+            == trimmed_by(teacher, MORE, **target).new_ids
+        )
     assert tokenizer.backend_tokenizer.truncation is not None, "the teacher's own is left as it was"
 
 
-def test_what_is_kept_is_a_function_of_the_text_and_not_of_its_order(teacher: Teacher) -> None:
-    assert trimmed_by(teacher, texts=TRAIN[::-1], min_count=2).new_ids == trimmed_by(teacher, min_count=2).new_ids
+def test_what_is_kept_is_a_function_of_the_text_and_not_of_its_order(teacher: LoadedModel) -> None:
+    assert (
+        trimmed_by(teacher, texts=TRAIN[::-1], min_count=2).new_ids
+        == trimmed_by(teacher, min_count=2).new_ids
+    )
 
 
-def test_the_curve_tells_what_each_threshold_would_give(teacher: Teacher, run_stage: Run) -> None:
+def test_the_curve_tells_what_each_threshold_would_give(
+    teacher: LoadedModel, run_stage: Run
+) -> None:
     for point in trimmed_by(teacher, min_count=1).curve[:4]:
         result = run_stage(min_count=point.min_count)
         assert (result.kept, result.heldout_identical) == (point.pieces, point.heldout_identical)
 
 
-def test_the_result_tells_what_a_reader_of_the_folder_finds(teacher: Teacher, run_stage: Run, tmp_path: Path) -> None:
+def test_the_result_tells_what_a_reader_of_the_folder_finds(
+    teacher: LoadedModel, run_stage: Run, tmp_path: Path
+) -> None:
     result = run_stage(min_count=3)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert (result.original, result.kept) == (len(teacher.tokenizer), len(tokenizer))
-    before, after = (tok(HELDOUT, add_special_tokens=False)["input_ids"] for tok in (teacher.tokenizer, tokenizer))
+    before, after = (
+        tok(HELDOUT, add_special_tokens=False)["input_ids"]
+        for tok in (teacher.tokenizer, tokenizer)
+    )
     identical = sum(
         teacher.tokenizer.convert_ids_to_tokens(a) == tokenizer.convert_ids_to_tokens(b)
         for a, b in zip(before, after, strict=True)
@@ -129,9 +165,14 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(teacher: Teacher, ru
     assert kept == {"chosen": result.chosen, "points": result.curve, "unfiltered": None}
 
 
-def test_hidden_states_of_the_saved_model_are_equal_to_the_last_bit(teacher: Teacher, run_stage: Run, tmp_path: Path) -> None:
+def test_hidden_states_of_the_saved_model_are_equal_to_the_last_bit(
+    teacher: LoadedModel, run_stage: Run, tmp_path: Path
+) -> None:
     assert run_stage(min_count=1).max_abs_hidden_difference == 0.0
-    model, tokenizer = AutoModel.from_pretrained(tmp_path / "model"), AutoTokenizer.from_pretrained(tmp_path / "model")
+    model, tokenizer = (
+        AutoModel.from_pretrained(tmp_path / "model"),
+        AutoTokenizer.from_pretrained(tmp_path / "model"),
+    )
     with torch.no_grad():
         old = teacher.model(**teacher.tokenizer(TRAIN[0], return_tensors="pt")).last_hidden_state
         new = model(**tokenizer(TRAIN[0], return_tensors="pt")).last_hidden_state
@@ -139,7 +180,9 @@ def test_hidden_states_of_the_saved_model_are_equal_to_the_last_bit(teacher: Tea
 
 
 def test_unknown_rates_are_those_of_the_tokens_between_the_special_ones(run_stage: Run) -> None:
-    result = run_stage(texts=["kung " * 9], heldout=["kung ꙮ", "kung ö"], min_count=1, alphabet=False)
+    result = run_stage(
+        texts=["kung " * 9], heldout=["kung ꙮ", "kung ö"], min_count=1, alphabet=False
+    )
     assert (result.heldout_unk_rate_original, result.heldout_unk_rate) == (1 / 6, 2 / 6)
 
 
@@ -149,19 +192,30 @@ def test_where_no_sentence_is_identical_there_is_no_hidden_difference(run_stage:
 
 
 def test_changed_sentences_are_listed_with_both_segmentations_worst_first(
-    teacher: Teacher, run_stage: Run, tmp_path: Path
+    teacher: LoadedModel, run_stage: Run, tmp_path: Path
 ) -> None:
     result = run_stage(min_count=6)
-    rows = [json.loads(line) for line in (tmp_path / "changed.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "changed.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert len(rows) == result.heldout_sentences - result.heldout_identical_sentences > 2
     assert all(row["original"] != row["trimmed"] and row["text"] in HELDOUT for row in rows)
-    assert all(row["original"] == teacher.tokenizer.tokenize(row["text"], add_special_tokens=True) for row in rows)
+    assert all(
+        row["original"] == teacher.tokenizer.tokenize(row["text"], add_special_tokens=True)
+        for row in rows
+    )
     added = [len(row["trimmed"]) - len(row["original"]) for row in rows]
     assert added == sorted(added, reverse=True) and added[0] > added[-1]
 
 
-def test_a_share_below_the_floor_is_an_error_that_says_what_to_do(run_stage: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"vocabulary: 0\.\d+ of 60 held-out sentences .* below the floor of 0.9; keep more"):
+def test_a_share_below_the_floor_is_an_error_that_says_what_to_do(
+    run_stage: Run, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"vocabulary: 0\.\d+ of 60 held-out sentences .* below the floor of 0.9; keep more",
+    ):
         run_stage(min_count=20, floor=0.9)
     assert (tmp_path / "changed.jsonl").stat().st_size > 0, "what changed is left to look at"
 
@@ -185,12 +239,19 @@ def test_what_the_language_filter_left_out_is_counted_for_comparison_alone(run_s
     assert (filtered.kept, filtered.curve) == (plain.kept, plain.curve)
     assert filtered.unfiltered_curve is not None
     assert filtered.unfiltered_curve[0]["pieces"] > filtered.curve[0]["pieces"]
-    assert filtered.unfiltered_curve[0]["heldout_identical"] >= filtered.curve[0]["heldout_identical"]
+    assert (
+        filtered.unfiltered_curve[0]["heldout_identical"] >= filtered.curve[0]["heldout_identical"]
+    )
 
 
-def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(run_stage: Run) -> None:
+def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(
+    run_stage: Run,
+) -> None:
     other = [f"der Hund läuft über die Straße und sieht {i} birds" for i in range(40)]
-    both = {"heldout": [*batch(HELDOUT), *batch(other, 1)], "sources": [("film", 1.0), ("web", 1.0), ("law", 1.0)]}
+    both = {
+        "heldout": [*batch(HELDOUT), *batch(other, 1)],
+        "sources": [("film", 1.0), ("web", 1.0), ("law", 1.0)],
+    }
     result = run_stage(MORE, min_count=1, options=both)
     film, web, law = result.sources
     assert (film["name"], film["heldout_sentences"], web["heldout_sentences"]) == ("film", 60, 40)
@@ -210,5 +271,8 @@ def test_a_heavier_source_has_more_of_its_pieces_kept(run_stage: Run) -> None:
 
 
 def test_few_identical_sentences_are_worth_a_warning_even_without_a_floor(run_stage: Run) -> None:
-    assert any("More text" in w or "more text is the main lever" in w for w in run_stage(min_count=20).warnings)
+    assert any(
+        "More text" in w or "more text is the main lever" in w
+        for w in run_stage(min_count=20).warnings
+    )
     assert run_stage(MORE, min_count=1).warnings == []

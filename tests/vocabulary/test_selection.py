@@ -30,19 +30,33 @@ def ranking() -> Ranking:
 
 @st.composite
 def rankings(draw: st.DrawFn) -> Ranking:
-    """Any counts and required pieces; the last three pieces are characters that the others may need."""
+    """Any counts and required pieces; the last three pieces are characters that the others may
+    need.
+    """
     size = draw(st.integers(5, 30))
     counts = np.array(draw(st.lists(st.integers(0, 20), min_size=size, max_size=size)))
-    required = draw(st.frozensets(st.integers(0, 1), min_size=1) | st.frozensets(st.integers(size - 3, size - 1), min_size=1))
-    pairs = draw(st.lists(st.tuples(st.integers(0, size - 4), st.integers(size - 3, size - 1)), max_size=size))
-    needs = np.array([pair for pair in pairs if pair[0] not in required], dtype=np.int64).reshape(-1, 2)
+    required = draw(
+        st.frozensets(st.integers(0, 1), min_size=1)
+        | st.frozensets(st.integers(size - 3, size - 1), min_size=1)
+    )
+    pairs = draw(
+        st.lists(
+            st.tuples(st.integers(0, size - 4), st.integers(size - 3, size - 1)), max_size=size
+        )
+    )
+    needs = np.array([pair for pair in pairs if pair[0] not in required], dtype=np.int64).reshape(
+        -1, 2
+    )
     return Ranking(counts=counts, required=required, needs=needs)
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(1, [0, 2, 3, 4, 5, 6, 7, 9]), (2, [0, 2, 3, 4, 5, 6, 9]), (5, [0, 2, 3, 4, 9]), (10, [0, 9])]
+    ("count", "expected"),
+    [(1, [0, 2, 3, 4, 5, 6, 7, 9]), (2, [0, 2, 3, 4, 5, 6, 9]), (5, [0, 2, 3, 4, 9]), (10, [0, 9])],
 )
-def test_min_count_keeps_what_was_seen_at_least_so_often(ranking: Ranking, count: int, expected: list[int]) -> None:
+def test_min_count_keeps_what_was_seen_at_least_so_often(
+    ranking: Ranking, count: int, expected: list[int]
+) -> None:
     assert kept(ranking, min_count=count) == expected
 
 
@@ -52,7 +66,13 @@ def test_without_a_target_the_default_count_holds(ranking: Ranking) -> None:
 
 @pytest.mark.parametrize(
     ("coverage", "expected"),
-    [(0.01, [0, 2, 9]), (0.36, [0, 2, 9]), (0.37, [0, 2, 3, 9]), (0.75, [0, 2, 3, 4, 9]), (0.77, [0, 2, 3, 4, 5, 9])],
+    [
+        (0.01, [0, 2, 9]),
+        (0.36, [0, 2, 9]),
+        (0.37, [0, 2, 3, 9]),
+        (0.75, [0, 2, 3, 4, 9]),
+        (0.77, [0, 2, 3, 4, 5, 9]),
+    ],
 )
 def test_coverage_keeps_the_fewest_frequent_pieces_that_make_up_the_share(
     ranking: Ranking, coverage: float, expected: list[int]
@@ -65,7 +85,9 @@ def test_coverage_keeps_nothing_more_where_the_required_pieces_suffice() -> None
 
 
 @given(ranking=rankings(), coverage=st.floats(0.01, 0.99))
-def test_coverage_is_reached_and_one_piece_less_would_not_do(ranking: Ranking, coverage: float) -> None:
+def test_coverage_is_reached_and_one_piece_less_would_not_do(
+    ranking: Ranking, coverage: float
+) -> None:
     assume(ranking.counts.sum() > 0)
     ids = kept(ranking, coverage=coverage)
     wanted = coverage * ranking.counts.sum()
@@ -82,7 +104,8 @@ def test_size_is_met_exactly(ranking: Ranking, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [(1, "fewer than the 2 pieces that are always kept"), (11, "more than the teacher's 10")]
+    ("size", "message"),
+    [(1, "fewer than the 2 pieces that are always kept"), (11, "more than the teacher's 10")],
 )
 def test_an_impossible_size_is_refused(ranking: Ranking, size: int, message: str) -> None:
     with pytest.raises(UserError, match=f"vocabulary.size: {size} is {message}"):
@@ -97,12 +120,16 @@ def test_what_is_kept_never_lacks_what_it_needs(ranking: Ranking) -> None:
 
 
 def test_a_piece_that_is_needed_comes_before_the_one_that_needs_it() -> None:
-    ranking = Ranking(counts=np.array([0, 7, 9, 0]), required=frozenset({0}), needs=np.array([[1, 3]]))
+    ranking = Ranking(
+        counts=np.array([0, 7, 9, 0]), required=frozenset({0}), needs=np.array([[1, 3]])
+    )
     assert ranking.optional.tolist() == [2, 3, 1]
 
 
 @given(ranking=rankings(), count=st.integers(1, 20))
-def test_every_required_piece_and_every_piece_seen_often_enough_is_kept(ranking: Ranking, count: int) -> None:
+def test_every_required_piece_and_every_piece_seen_often_enough_is_kept(
+    ranking: Ranking, count: int
+) -> None:
     ids = set(kept(ranking, min_count=count))
     often = set(np.flatnonzero(ranking.counts >= count).tolist())
     assert ranking.required | often <= ids
@@ -110,7 +137,9 @@ def test_every_required_piece_and_every_piece_seen_often_enough_is_kept(ranking:
 
 
 @given(ranking=rankings(), data=st.data(), share=st.floats(0.05, 0.95))
-def test_identical_is_reached_with_the_fewest_pieces_or_refused(ranking: Ranking, data: st.DataObject, share: float) -> None:
+def test_identical_is_reached_with_the_fewest_pieces_or_refused(
+    ranking: Ranking, data: st.DataObject, share: float
+) -> None:
     piece = st.integers(0, len(ranking.counts) - 1)
     heldout = data.draw(st.lists(st.lists(piece, max_size=5), min_size=1, max_size=12))
 
@@ -163,10 +192,15 @@ def test_pieces_are_found_by_name_and_by_a_pattern_that_matches_them_whole() -> 
 
 @pytest.mark.parametrize(("piece", "near"), [("kung", "▁kung"), ("▁kunk", "▁kung")])
 def test_a_piece_that_does_not_exist_is_refused_with_a_near_one(piece: str, near: str) -> None:
-    with pytest.raises(UserError, match=f"vocabulary.keep.pieces: the teacher has no piece '{piece}'; did you mean '{near}'"):
+    with pytest.raises(
+        UserError,
+        match=f"vocabulary.keep.pieces: the teacher has no piece '{piece}'; did you mean '{near}'",
+    ):
         find_pieces(IDS, [piece], None)
 
 
 def test_a_pattern_that_nothing_matches_is_refused() -> None:
-    with pytest.raises(UserError, match=r"vocabulary.keep.pattern: no piece of the teacher matches 'kung' whole"):
+    with pytest.raises(
+        UserError, match=r"vocabulary.keep.pattern: no piece of the teacher matches 'kung' whole"
+    ):
         find_pieces(IDS, [], "kung")

@@ -22,11 +22,22 @@ EXPECTED = {
     "xlm": Units.LINES,
 }
 GEMMA = {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}}
-BLANK_SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+BLANK_SPLIT = {
+    "type": "Split",
+    "pattern": {"String": " "},
+    "behavior": "MergedWithPrevious",
+    "invert": False,
+}
 
 
 def split(pattern: str, **changes: Any) -> dict[str, Any]:
-    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False, **changes}
+    return {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
@@ -43,7 +54,10 @@ def test_each_kind_of_tokenizer_has_the_smallest_units_that_are_sure(kind: str) 
         {"type": "ByteLevel", "use_regex": False},
         {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True},
         {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False},
-        {"type": "Sequence", "pretokenizers": [split(LLAMA), {"type": "Digits", "individual_digits": True}]},
+        {
+            "type": "Sequence",
+            "pretokenizers": [split(LLAMA), {"type": "Digits", "individual_digits": True}],
+        },
     ],
 )
 def test_what_cannot_be_read_off_is_segmented_line_by_line(pre_tokenizer: dict[str, Any]) -> None:
@@ -52,13 +66,20 @@ def test_what_cannot_be_read_off_is_segmented_line_by_line(pre_tokenizer: dict[s
 
 @pytest.mark.parametrize("normalizer", ["Strip", "Prepend", "StripAccents"])
 def test_a_normaliser_that_may_look_at_blanks_leaves_lines_whole(normalizer: str) -> None:
-    definition = {"pre_tokenizer": {"type": "ByteLevel", "use_regex": True}, "normalizer": {"type": normalizer}}
+    definition = {
+        "pre_tokenizer": {"type": "ByteLevel", "use_regex": True},
+        "normalizer": {"type": normalizer},
+    }
     assert units_of(definition, []) == Units.LINES
 
 
 @pytest.mark.parametrize("pre_tokenizer", [None, BLANK_SPLIT])
-def test_without_a_pre_tokenizer_words_fall_apart_where_no_piece_runs_over_a_blank(pre_tokenizer: Any) -> None:
-    assert units_of({**GEMMA, "pre_tokenizer": pre_tokenizer}, ["▁a", "▁▁", "b"]) == Units.SPACED_WORDS
+def test_without_a_pre_tokenizer_words_fall_apart_where_no_piece_runs_over_a_blank(
+    pre_tokenizer: Any,
+) -> None:
+    assert (
+        units_of({**GEMMA, "pre_tokenizer": pre_tokenizer}, ["▁a", "▁▁", "b"]) == Units.SPACED_WORDS
+    )
 
 
 def test_a_line_on_which_a_piece_may_run_over_a_blank_stays_whole() -> None:
@@ -77,6 +98,8 @@ def test_words_drop_their_blanks_and_spaced_words_keep_them() -> None:
     assert Units.LINES.split("en ko\nsnö") == ["en ko", "snö"]
 
 
-@pytest.mark.parametrize("line", ["en  ko", " en ko", "en ko ", "en\tko", "en\u00a0ko bra", "en\u200bko bra"])
+@pytest.mark.parametrize(
+    "line", ["en  ko", " en ko", "en ko ", "en\tko", "en\u00a0ko bra", "en\u200bko bra"]
+)
 def test_a_line_with_odd_white_space_is_one_unit(line: str) -> None:
     assert Units.SPACED_WORDS.split(line) == [line]

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from distill.models import Teacher
+from distill.models import LoadedModel
 from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.proof import prove
@@ -35,7 +35,7 @@ HELDOUT = swedish_sentences(60, seed=2)
 
 
 @pytest.fixture(scope="module")
-def whole(teacher: Teacher) -> tuple[dict[int, int], Segmentation]:
+def whole(teacher: LoadedModel) -> tuple[dict[int, int], Segmentation]:
     """A trimming that keeps every piece, and the segmentation under it."""
     new_ids = renumbering(range(len(teacher.tokenizer)))
     segmentation = segment(HELDOUT, teacher.tokenizer, teacher.tokenizer, new_ids)
@@ -43,7 +43,9 @@ def whole(teacher: Teacher) -> tuple[dict[int, int], Segmentation]:
     return new_ids, segmentation
 
 
-def test_the_proof_sees_a_single_changed_weight(teacher: Teacher, whole: tuple[dict[int, int], Segmentation]) -> None:
+def test_the_proof_sees_a_single_changed_weight(
+    teacher: LoadedModel, whole: tuple[dict[int, int], Segmentation]
+) -> None:
     new_ids, segmentation = whole
     spoilt = trim_model(teacher.model, new_ids)
     assert max_hidden_difference(teacher.model, spoilt, segmentation) == 0.0
@@ -53,7 +55,9 @@ def test_the_proof_sees_a_single_changed_weight(teacher: Teacher, whole: tuple[d
     assert (max_hidden_difference(teacher.model, spoilt, segmentation) or 0) > 0
 
 
-@pytest.mark.parametrize("name", ["bert with an untied head", "xlm-roberta with a head", "xlm with a head"])
+@pytest.mark.parametrize(
+    "name", ["bert with an untied head", "xlm-roberta with a head", "xlm with a head"]
+)
 def test_the_proof_sees_a_changed_bias_of_the_output_layer(name: str) -> None:
     model, ids = random_model(name), [[0, 7, 9, 2], [0, 8, 2]]
     segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(2, dtype=bool))
@@ -62,7 +66,9 @@ def test_the_proof_sees_a_changed_bias_of_the_output_layer(name: str) -> None:
     assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == 0.0
     with torch.no_grad():
         trimmed.get_output_embeddings().bias[50] += 0.01
-    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == pytest.approx(0.01, rel=1e-3)
+    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == pytest.approx(
+        0.01, rel=1e-3
+    )
 
 
 def test_of_many_identical_sentences_every_nth_is_compared() -> None:
@@ -74,18 +80,26 @@ def test_of_many_identical_sentences_every_nth_is_compared() -> None:
 
 
 def test_a_model_without_a_head_over_the_vocabulary_has_no_logits_to_compare(
-    teacher: Teacher, whole: tuple[dict[int, int], Segmentation]
+    teacher: LoadedModel, whole: tuple[dict[int, int], Segmentation]
 ) -> None:
-    assert max_logit_difference(teacher.model, trim_model(teacher.model, whole[0]), whole[1], list(whole[0])) is None
+    assert (
+        max_logit_difference(
+            teacher.model, trim_model(teacher.model, whole[0]), whole[1], list(whole[0])
+        )
+        is None
+    )
 
 
-def test_the_proof_takes_sentences_that_are_too_long_for_the_model(teacher: Teacher) -> None:
+def test_the_proof_takes_sentences_that_are_too_long_for_the_model(teacher: LoadedModel) -> None:
     new_ids = renumbering(range(len(teacher.tokenizer)))
     segmentation = segment(["kung " * 500], teacher.tokenizer, teacher.tokenizer, new_ids)
-    assert max_hidden_difference(teacher.model, trim_model(teacher.model, new_ids), segmentation) == 0.0
+    assert (
+        max_hidden_difference(teacher.model, trim_model(teacher.model, new_ids), segmentation)
+        == 0.0
+    )
 
 
-def test_raw_agreement_is_the_share_of_equal_ids(teacher: Teacher) -> None:
+def test_raw_agreement_is_the_share_of_equal_ids(teacher: LoadedModel) -> None:
     raw = Tokenizer.from_str(teacher.tokenizer.backend_tokenizer.to_str())
     ids = [teacher.tokenizer(text)["input_ids"] for text in HELDOUT[:4]]
     assert raw_agreement(raw, HELDOUT[:4], ids) == 1.0
@@ -109,14 +123,19 @@ def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: st
     same = [old == new for old, new in pieces(tokenizer, trimmed, sentences)]
     assert segmentation.identical.tolist() == same and 0 < sum(same) < len(same)
     nothing = Segmentation(
-        original=segmentation.original, trimmed=segmentation.trimmed, identical=np.zeros(len(sentences), dtype=bool)
+        original=segmentation.original,
+        trimmed=segmentation.trimmed,
+        identical=np.zeros(len(sentences), dtype=bool),
     )
     old, new = (
-        Teacher(model=model, tokenizer=tokenizer),
-        Teacher(model=trim_model(model, renumbering(range(50))), tokenizer=trimmed),
+        LoadedModel(model=model, tokenizer=tokenizer),
+        LoadedModel(model=trim_model(model, renumbering(range(50))), tokenizer=trimmed),
     )
     proof = prove(old, new, nothing, sentences, new_ids, Progress(quiet=True))
-    assert (proof.original, proof.kept) == (len(tokenizer), len(new_ids) == len(trimmed) and len(trimmed))
+    assert (proof.original, proof.kept) == (
+        len(tokenizer),
+        len(new_ids) == len(trimmed) and len(trimmed),
+    )
     assert (proof.heldout_identical_sentences, proof.max_abs_hidden_difference) == (0, None)
     if tokenizer.is_fast:
         assert proof.heldout_identical_raw == sum(same) / len(same)
@@ -132,9 +151,14 @@ def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: st
     ]
     assert proof.heldout_round_trip == sum(decoded) / len(decoded)
     running = sum(len(text.split()) for text in sentences)
-    assert proof.tokens_per_word == pytest.approx(sum(len(trimmed.tokenize(text)) for text in sentences) / running)
+    assert proof.tokens_per_word == pytest.approx(
+        sum(len(trimmed.tokenize(text)) for text in sentences) / running
+    )
     characters = sum(len(text.replace(" ", "")) for text in sentences)
-    assert proof.heldout_unknown_characters == sum(open_vocabulary(trimmed).unknown_characters(sentences)) / characters
+    assert (
+        proof.heldout_unknown_characters
+        == sum(open_vocabulary(trimmed).unknown_characters(sentences)) / characters
+    )
 
 
 def pieces(
@@ -150,7 +174,7 @@ def both(
     return zip(tokenizer(texts)["input_ids"], trimmed(texts)["input_ids"], strict=True)
 
 
-def test_a_spoilt_tokenizer_is_seen_through_each_library(teacher: Teacher) -> None:
+def test_a_spoilt_tokenizer_is_seen_through_each_library(teacher: LoadedModel) -> None:
     new_ids = renumbering(range(len(teacher.tokenizer)))
     spoilt = copy.deepcopy(teacher.tokenizer)
     spoilt.add_tokens(["ung"])
@@ -158,12 +182,16 @@ def test_a_spoilt_tokenizer_is_seen_through_each_library(teacher: Teacher) -> No
     texts = ["en kung", "en ko"]
     assert raw_identical(*raw, texts, new_ids) == 0.5
     assert segment(texts, teacher.tokenizer, spoilt, new_ids).identical.tolist() == [False, True]
-    assert words_identical(open_vocabulary(teacher.tokenizer), open_vocabulary(spoilt), texts, new_ids) == pytest.approx(2 / 3)
+    assert words_identical(
+        open_vocabulary(teacher.tokenizer), open_vocabulary(spoilt), texts, new_ids
+    ) == pytest.approx(2 / 3)
 
 
-def test_the_round_trip_sees_a_text_that_decodes_otherwise(teacher: Teacher) -> None:
+def test_the_round_trip_sees_a_text_that_decodes_otherwise(teacher: LoadedModel) -> None:
     ids = teacher.tokenizer(["en kung", "en ko"])["input_ids"]
-    segmentation = Segmentation(original=ids, trimmed=[ids[0], ids[0]], identical=np.ones(2, dtype=bool))
+    segmentation = Segmentation(
+        original=ids, trimmed=[ids[0], ids[0]], identical=np.ones(2, dtype=bool)
+    )
     assert round_trip(teacher.tokenizer, teacher.tokenizer, segmentation) == 0.5
 
 

@@ -1,15 +1,36 @@
-"""The stages in order, one file each: what a stage reads, depends on and leaves, and what does it."""
+"""The stages in order, one file each: what a stage reads, depends on and leaves, and what does
+it.
+"""
 
 from __future__ import annotations
 
 import difflib
 
-from distill.pipeline.stages import benchmark, corpus, distillation, evaluation, export, inspection, student, vocabulary
+from distill.pipeline.stages import (
+    benchmark,
+    corpus,
+    distillation,
+    evaluation,
+    export,
+    inspection,
+    student,
+    vocabulary,
+)
 from distill.pipeline.stages.stage import Stage
 from distill.runtime.errors import UserError
 
 STAGES: tuple[Stage, ...] = tuple(
-    module.STAGE for module in (corpus, vocabulary, student, distillation, evaluation, benchmark, inspection, export)
+    module.STAGE
+    for module in (
+        corpus,
+        vocabulary,
+        student,
+        distillation,
+        evaluation,
+        benchmark,
+        inspection,
+        export,
+    )
 )
 """In the order in which they run; each has the name of its section of the recipe."""
 

@@ -14,7 +14,11 @@ def depends_on(run: Run) -> dict[str, Any]:
     from distill.benchmark.subjects import describe_subject
     from distill.recipe.benchmark import is_own_model
 
-    return {name: describe_subject(name) for name in run.recipe.benchmark.models if not is_own_model(name)}
+    return {
+        name: describe_subject(name)
+        for name in run.recipe.benchmark.models
+        if not is_own_model(name)
+    }
 
 
 def execute(run: Run, output: Path) -> Any:
@@ -24,9 +28,15 @@ def execute(run: Run, output: Path) -> Any:
     from distill.recipe.benchmark import is_own_model
 
     def open_model(name: str) -> Subject:
-        return subject_of(run.load(name).model, run.model_folder(name)) if is_own_model(name) else open_subject(name)
+        return (
+            subject_of(run.load(name).model, run.model_folder(name))
+            if is_own_model(name)
+            else open_subject(name)
+        )
 
-    return measure_models(run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress)
+    return measure_models(
+        run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress
+    )
 
 
 STAGE = Stage(

@@ -12,7 +12,11 @@ from distill.pipeline.stages.stage import Stage
 
 def depends_on(run: Run) -> dict[str, Any]:
     """The sources' files, and what documents are drawn and filtered by."""
-    return {"seed": run.recipe.seed, "language": run.recipe.language, "sources": describe_sources(run.recipe.corpus.sources)}
+    return {
+        "seed": run.recipe.seed,
+        "language": run.recipe.language,
+        "sources": describe_sources(run.recipe.corpus.sources),
+    }
 
 
 def execute(run: Run, output: Path) -> Any:
@@ -20,7 +24,11 @@ def execute(run: Run, output: Path) -> Any:
     from distill.corpus.collect import collect_corpus
 
     result = collect_corpus(
-        run.recipe.corpus, language=run.recipe.language, seed=run.recipe.seed, output=output, progress=run.progress
+        run.recipe.corpus,
+        language=run.recipe.language,
+        seed=run.recipe.seed,
+        output=output,
+        progress=run.progress,
     )
     run.progress.warn(result.warnings)
     return result

@@ -24,14 +24,16 @@ def describe_sources(sources: Iterable[Source]) -> list[dict[str, Any]]:
 
 
 def describe_baselines(models: Iterable[str]) -> list[dict[str, Any]]:
-    """The files of local models that the run does not make itself; one that is not there is scored so, not refused."""
-    from distill.models import describe_teacher
+    """The files of local models that the run does not make itself; one that is not there is scored
+    so, not refused.
+    """
+    from distill.models import model_identity
 
     described: list[dict[str, Any]] = []
     for name in models:
         if name not in OWN_MODELS:
             try:
-                described.append(describe_teacher(name, "main"))
+                described.append(model_identity(name, "main"))
             except UserError:
                 described.append({"missing": name})
     return described

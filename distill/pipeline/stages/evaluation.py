@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.pipeline.run import Run
-from distill.pipeline.stages.dependencies import describe_baselines, describe_sources, teacher_section
+from distill.pipeline.stages.dependencies import (
+    describe_baselines,
+    describe_sources,
+    teacher_section,
+)
 from distill.pipeline.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from distill.models import Teacher
+    from distill.models import LoadedModel
 
 
 def depends_on(run: Run) -> dict[str, Any]:
@@ -34,16 +38,24 @@ def execute(run: Run, output: Path) -> Any:
     from distill.evaluation.scratch import read_record
 
     def on_scores(model: str, task: str, scores: Any) -> None:
-        with run.tracker.child(f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}):
+        with run.tracker.child(
+            f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}
+        ):
             for score in scores:
                 place = (score.setting, score.language or "average") if score.setting else ()
                 name = "/".join((*place, score.metric))
-                run.tracker.log({name: score.mean, f"{name}/low": score.low, f"{name}/high": score.high})
-                run.tracker.log({f"{name}/retention": score.retention, f"{name}/difference": score.difference})
+                run.tracker.log(
+                    {name: score.mean, f"{name}/low": score.low, f"{name}/high": score.high}
+                )
+                run.tracker.log(
+                    {f"{name}/retention": score.retention, f"{name}/difference": score.difference}
+                )
 
     result = evaluate_models(
         run.recipe.evaluation,
-        load=lambda name: _scratch(run, output / "scratch") if name == "scratch" else run.load(name),
+        load=lambda name: (
+            _scratch(run, output / "scratch") if name == "scratch" else run.load(name)
+        ),
         teacher_section=run.recipe.teacher,
         seed=run.recipe.seed,
         output=output,
@@ -54,7 +66,7 @@ def execute(run: Run, output: Path) -> Any:
     return replace(result, scratch=read_record(output / "scratch"))
 
 
-def _scratch(run: Run, output: Path) -> Teacher:
+def _scratch(run: Run, output: Path) -> LoadedModel:
     """The student's architecture, trained without a teacher on as many tokens as the student."""
     import torch
 

@@ -39,7 +39,15 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="export",
-    reads=("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "inspection"),
+    reads=(
+        "corpus",
+        "vocabulary",
+        "student",
+        "distillation",
+        "evaluation",
+        "benchmark",
+        "inspection",
+    ),
     depends_on=depends_on,
     execute=execute,
     borrows=("onnx",),

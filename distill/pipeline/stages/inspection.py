@@ -29,11 +29,11 @@ def depends_on(run: Run) -> dict[str, Any]:
 def execute(run: Run, output: Path) -> Any:
     """What each layer knows of language and meaning."""
     from distill.inspection.inspect import inspect_models
-    from distill.models import describe_teacher
+    from distill.models import model_identity
 
     def identify(name: str) -> dict[str, Any]:
         # Initial and untrained have one folder.
-        return {"name": name, "files": describe_teacher(str(run.model_folder(name)), "main")}
+        return {"name": name, "files": model_identity(str(run.model_folder(name)), "main")}
 
     section = run.recipe.inspection
     assert section is not None
@@ -51,7 +51,9 @@ def execute(run: Run, output: Path) -> Any:
     for model in result.models:
         for row in model.layers:
             measured = {name: value for name, value in asdict(row).items() if name != "layer"}
-            run.tracker.log({f"{model.model}/{name}": value for name, value in measured.items()}, row.layer)
+            run.tracker.log(
+                {f"{model.model}/{name}": value for name, value in measured.items()}, row.layer
+            )
     return result
 
 

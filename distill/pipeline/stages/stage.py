@@ -16,7 +16,9 @@ class Stage:
 
     name: str
     reads: tuple[str, ...]
-    """The stages that it reads the folders and results of; one that the recipe does not ask for is left out."""
+    """The stages that it reads the folders and results of; one that the recipe does not ask for is
+    left out.
+    """
     depends_on: Callable[[Run], dict[str, Any]]
     """What it depends on besides, as plain values."""
     execute: Callable[[Run, Path], Any]

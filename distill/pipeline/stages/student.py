@@ -13,18 +13,22 @@ from distill.runtime.processes import Processes
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.models import Teacher
+    from distill.models import LoadedModel
 
 
 def depends_on(run: Run) -> dict[str, Any]:
     """An existing model's files, and what pruning draws and recovers by."""
-    from distill.models import describe_teacher
+    from distill.models import model_identity
 
     section = run.recipe.student
     needed: dict[str, Any] = {}
     if section.model:
-        needed["model"] = describe_teacher(section.model, section.revision)
-    if section.config is not None or section.hidden_size is not None or section.intermediate_size is not None:
+        needed["model"] = model_identity(section.model, section.revision)
+    if (
+        section.config is not None
+        or section.hidden_size is not None
+        or section.intermediate_size is not None
+    ):
         needed["seed"] = run.recipe.seed
         if section.pruning.recover_tokens:
             needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
@@ -33,7 +37,7 @@ def depends_on(run: Run) -> dict[str, Any]:
 
 def execute(run: Run, output: Path) -> Any:
     """The smaller model, before it learns."""
-    from distill.models import load_teacher
+    from distill.models import load_with_tokenizer
     from distill.student.build import build_student, describe_model
 
     section, trimmed = run.recipe.student, run.load("trimmed")
@@ -46,19 +50,28 @@ def execute(run: Run, output: Path) -> Any:
         output=output,
         seed=run.recipe.seed,
         progress=run.progress,
-        recover=lambda student, layers, step: _recover(run, trimmed, student, layers, output / f"recovery-{step}"),
-        existing=load_teacher(section.model, section.revision) if section.model else None,
+        recover=lambda student, layers, step: _recover(
+            run, trimmed, student, layers, output / f"recovery-{step}"
+        ),
+        existing=load_with_tokenizer(section.model, section.revision) if section.model else None,
         untrimmed_vocabulary=run.teacher.tokenizer.get_vocab(),
     )
 
 
-def _recover(run: Run, trimmed: Teacher, student: PreTrainedModel, layers: list[int], folder: Path) -> None:
+def _recover(
+    run: Run, trimmed: LoadedModel, student: PreTrainedModel, layers: list[int], folder: Path
+) -> None:
     """A little distillation between two steps of pruning."""
     from distill.distillation.train import distil_student
 
     distil_student(
         run.recipe.distillation.model_copy(
-            update={"tokens": run.recipe.student.pruning.recover_tokens, "minutes": None, "validations": 0, "patience": None}
+            update={
+                "tokens": run.recipe.student.pruning.recover_tokens,
+                "minutes": None,
+                "validations": 0,
+                "patience": None,
+            }
         ),
         teacher=trimmed,
         teacher_section=run.recipe.teacher,

@@ -12,10 +12,10 @@ from distill.pipeline.stages.stage import Stage
 
 def depends_on(run: Run) -> dict[str, Any]:
     """The teacher's files, and those of the word lists."""
-    from distill.models import describe_teacher
+    from distill.models import model_identity
 
     return {
-        "teacher": describe_teacher(run.recipe.teacher.model, run.recipe.teacher.revision),
+        "teacher": model_identity(run.recipe.teacher.model, run.recipe.teacher.revision),
         "lists": describe_sources(run.recipe.vocabulary.word_lists),
     }
 
@@ -27,7 +27,10 @@ def execute(run: Run, output: Path) -> Any:
     from distill.vocabulary.curve import curve_table
     from distill.vocabulary.select import select_vocabulary
 
-    batches, foreign = document_batches(run.folder / "corpus" / "train.jsonl"), run.folder / "corpus" / "foreign.jsonl"
+    batches, foreign = (
+        document_batches(run.folder / "corpus" / "train.jsonl"),
+        run.folder / "corpus" / "foreign.jsonl",
+    )
     result = select_vocabulary(
         run.recipe.vocabulary,
         teacher=run.teacher,
@@ -42,7 +45,10 @@ def execute(run: Run, output: Path) -> Any:
     for line in curve_table(result.curve, result.chosen):
         run.progress.say(line)
     for point in result.curve:
-        run.tracker.log({f"curve/{name}": value for name, value in point.items() if name != "pieces"}, point["pieces"])
+        run.tracker.log(
+            {f"curve/{name}": value for name, value in point.items() if name != "pieces"},
+            point["pieces"],
+        )
     run.tracker.artifact(output / "curve.json")
     run.progress.warn(result.warnings)
     return result

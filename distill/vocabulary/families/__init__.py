@@ -31,7 +31,11 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
             "vocabulary trimming supports the tokenizers of the tokenizers library, and XLM's."
         )
     definition: dict[str, Any] = json.loads(backend.to_str())
-    families: dict[str, type[FastVocabulary]] = {"Unigram": Unigram, "WordPiece": WordPiece, "BPE": BytePairEncoding}
+    families: dict[str, type[FastVocabulary]] = {
+        "Unigram": Unigram,
+        "WordPiece": WordPiece,
+        "BPE": BytePairEncoding,
+    }
     if (kind := definition["model"]["type"]) not in families:
         raise UserError(
             f"teacher.model: its tokenizer is of the {kind} family; vocabulary trimming supports Unigram (XLM-R, XLM-V, "

@@ -1,9 +1,11 @@
-"""Byte-pair encoding, plain, over bytes, or falling back on them: mmBERT, EuroBERT, ModernBERT (Sennrich et al. 2016).
+"""Byte-pair encoding, plain, over bytes, or falling back on them: mmBERT, EuroBERT, ModernBERT
+(Sennrich et al. 2016).
 
-Starting from characters, the pair that comes first in the list of merges is joined, again and again. A piece is built the
-same way wherever it stands, since a pair that is joined across its edges would have made another piece. So a text
-keeps its segmentation if its pieces are kept with everything that they are built from: the merges that were applied
-are then still there, and no other has come.
+Starting from characters, the pair that comes first in the list of merges is joined, again and
+again. A piece is built the same way wherever it stands, since a pair that is joined across its
+edges would have made another piece. So a text keeps its segmentation if its pieces are kept with
+everything that they are built from: the merges that were applied are then still there, and no other
+has come.
 """
 
 from __future__ import annotations
@@ -23,13 +25,19 @@ SPACES = (" ", "▁", "\n", "\t")
 
 
 def built_from(symbols: Sequence[str], ranks: Mapping[Merge, int], prefix: str = "") -> set[str]:
-    """Every piece that comes up while `symbols` are merged: the symbols, what is joined on the way, and the end.
+    """Every piece that comes up while `symbols` are merged: the symbols, what is joined on the way,
+    and the end.
 
-    `ranks` gives the place of each merge; `prefix` marks a piece that continues a word and falls away when joined.
+    `ranks` gives the place of each merge; `prefix` marks a piece that continues a word and falls
+    away when joined.
     """
     word, met = list(symbols), set(symbols)
     while len(word) > 1:
-        ranked = [(ranks[pair], place) for place in range(len(word) - 1) if (pair := (word[place], word[place + 1])) in ranks]
+        ranked = [
+            (ranks[pair], place)
+            for place in range(len(word) - 1)
+            if (pair := (word[place], word[place + 1])) in ranks
+        ]
         if not ranked:
             break
         _, place = min(ranked)
@@ -39,10 +47,14 @@ def built_from(symbols: Sequence[str], ranks: Mapping[Merge, int], prefix: str =
 
 
 def byte_characters() -> dict[int, str]:
-    """The printable character that stands for each byte in byte-level vocabularies (Radford et al. 2019, GPT-2)."""
+    """The printable character that stands for each byte in byte-level vocabularies (Radford et al.
+    2019, GPT-2).
+    """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + place) for place, byte in enumerate(others)}
+    return {byte: chr(byte) for byte in printable} | {
+        byte: chr(256 + place) for place, byte in enumerate(others)
+    }
 
 
 class BytePairEncoding(FastVocabulary):
@@ -54,11 +66,21 @@ class BytePairEncoding(FastVocabulary):
     def special(self) -> set[int]:
         """What stands between words too, and all bytes where the model spells with them."""
         spelled = byte_characters().values() if self._byte_level else ()
-        return super().special | self.alphabet(SPACES) | {self.ids[byte] for byte in spelled if byte in self.ids}
+        return (
+            super().special
+            | self.alphabet(SPACES)
+            | {self.ids[byte] for byte in spelled if byte in self.ids}
+        )
 
     def alphabet(self, characters: Iterable[str]) -> set[int]:
-        """A character at the start, within and at the end of a word; over bytes, the piece of its bytes if there is one."""
-        starts = {prefix + self._spell(character) for character in characters for prefix in ("", self._prefix)}
+        """A character at the start, within and at the end of a word; over bytes, the piece of its
+        bytes if there is one.
+        """
+        starts = {
+            prefix + self._spell(character)
+            for character in characters
+            for prefix in ("", self._prefix)
+        }
         forms = starts | {start + self._suffix for start in starts}
         return {self.ids[form] for form in forms if form in self.ids}
 
@@ -66,21 +88,31 @@ class BytePairEncoding(FastVocabulary):
         """Each piece, and all that it is built from."""
         spelling = {i: piece for piece, i in self.model["vocab"].items()}
         wanted = [i for i in sorted(set(pieces)) if i in spelling]
-        return pairs((i, self.ids[met]) for i in wanted for met in sorted(self._built_from(spelling[i]) - {spelling[i]}))
+        return pairs(
+            (i, self.ids[met])
+            for i in wanted
+            for met in sorted(self._built_from(spelling[i]) - {spelling[i]})
+        )
 
     def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
         """The kept pieces, and the merges of kept pieces into kept pieces, in their order."""
-        vocabulary = {piece: new_ids[old] for piece, old in self.model["vocab"].items() if old in new_ids}
+        vocabulary = {
+            piece: new_ids[old] for piece, old in self.model["vocab"].items() if old in new_ids
+        }
         merges = [
             list(merge)
             for merge in self._ranks
-            if merge[0] in vocabulary and merge[1] in vocabulary and self._joined(merge) in vocabulary
+            if merge[0] in vocabulary
+            and merge[1] in vocabulary
+            and self._joined(merge) in vocabulary
         ]
         return {**self.model, "vocab": vocabulary, "merges": merges}
 
     @cached_property
     def _ranks(self) -> dict[Merge, int]:
-        merges = (merge if isinstance(merge, list) else merge.split(" ") for merge in self.model["merges"])
+        merges = (
+            merge if isinstance(merge, list) else merge.split(" ") for merge in self.model["merges"]
+        )
         return {(left, right): rank for rank, (left, right) in enumerate(merges)}
 
     @cached_property
@@ -107,7 +139,11 @@ class BytePairEncoding(FastVocabulary):
 
     def _built_from(self, piece: str) -> set[str]:
         bare = piece.removeprefix(self._prefix)
-        stem = bare.removesuffix(self._suffix) if self._suffix and len(bare) > len(self._suffix) else bare
+        stem = (
+            bare.removesuffix(self._suffix)
+            if self._suffix and len(bare) > len(self._suffix)
+            else bare
+        )
         symbols = [*stem]
         if not symbols:
             return set()

@@ -1,7 +1,8 @@
-"""What the families of the `tokenizers` library share: their parsed `tokenizer.json`, cut down and renumbered.
+"""What the families of the `tokenizers` library share: their parsed `tokenizer.json`, cut down and
+renumbered.
 
-The definition is that of the pipeline that transformers runs, not the file's: transformers 5 rebuilds XLM-R's pipeline
-when it loads one, and this is what users get.
+The definition is that of the pipeline that transformers runs, not the file's: transformers 5
+rebuilds XLM-R's pipeline when it loads one, and this is what users get.
 """
 
 from __future__ import annotations
@@ -39,13 +40,22 @@ class FastVocabulary(Vocabulary):
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without special tokens around it."""
-        return [encoding.ids for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [
+            encoding.ids
+            for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
 
     def unknown_characters(self, texts: Sequence[str]) -> list[int]:
-        """How many characters of each text are unknown: the tokenizer may fuse several into one unknown token."""
+        """How many characters of each text are unknown: the tokenizer may fuse several into one
+        unknown token.
+        """
         unknown = self.unknown
         return [
-            sum(end - start for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True) if i == unknown)
+            sum(
+                end - start
+                for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+                if i == unknown
+            )
             for encoding in self.backend.encode_batch(list(texts), add_special_tokens=False)
         ]
 
@@ -54,32 +64,45 @@ class FastVocabulary(Vocabulary):
         return str(self.backend.normalizer.normalize_str(text)) if self.backend.normalizer else text
 
     def trim(self, new_ids: dict[int, int]) -> PreTrainedTokenizerBase:
-        """A plain fast tokenizer of the kept pieces: its pipeline is its file, so that all libraries read the same."""
+        """A plain fast tokenizer of the kept pieces: its pipeline is its file, so that all
+        libraries read the same.
+        """
         from tokenizers import Tokenizer
         from transformers import PreTrainedTokenizerFast
 
         tokenizer = self.tokenizer
-        special = {f"{role}_token": str(token) for role in ROLES if (token := getattr(tokenizer, f"{role}_token", None))}
+        special = {
+            f"{role}_token": str(token)
+            for role in ROLES
+            if (token := getattr(tokenizer, f"{role}_token", None))
+        }
         return PreTrainedTokenizerFast(
-            tokenizer_object=Tokenizer.from_str(json.dumps(self.trim_definition(new_ids), ensure_ascii=False)),
+            tokenizer_object=Tokenizer.from_str(
+                json.dumps(self.trim_definition(new_ids), ensure_ascii=False)
+            ),
             model_max_length=tokenizer.model_max_length,
             model_input_names=list(tokenizer.model_input_names),
             padding_side=tokenizer.padding_side,
             truncation_side=tokenizer.truncation_side,
-            clean_up_tokenization_spaces=bool(getattr(tokenizer, "clean_up_tokenization_spaces", False)),
+            clean_up_tokenization_spaces=bool(
+                getattr(tokenizer, "clean_up_tokenization_spaces", False)
+            ),
             **special,
         )
 
     def trim_definition(self, new_ids: dict[int, int]) -> dict[str, Any]:
         """The definition with the pieces of `new_ids` alone, renumbered throughout.
 
-        The ids of the model, its unknown, the added tokens and the post-processor change; the normaliser and the
-        pre-tokenizer stay; truncation and padding, which belong to whoever saved the file, go.
+        The ids of the model, its unknown, the added tokens and the post-processor change; the
+        normaliser and the pre-tokenizer stay; truncation and padding, which belong to whoever saved
+        the file, go.
         """
         return {
             **self.definition,
             "added_tokens": [
-                {**token, "id": new_ids[token["id"]]} for token in self.definition["added_tokens"] if token["id"] in new_ids
+                {**token, "id": new_ids[token["id"]]}
+                for token in self.definition["added_tokens"]
+                if token["id"] in new_ids
             ],
             "post_processor": renumber_post_processor(self.definition["post_processor"], new_ids),
             "model": self.trim_model(new_ids),
@@ -98,18 +121,28 @@ class FastVocabulary(Vocabulary):
 
     @property
     def special(self) -> set[int]:
-        """Ids of added tokens, the unknown piece, the post-processor's, and of bytes where the model falls back on them.
+        """Ids of added tokens, the unknown piece, the post-processor's, and of bytes where the
+        model falls back on them.
 
-        Added tokens that only hold a place for later ones (6,242 of Gemma's) are pieces like others.
+        Added tokens that only hold a place for later ones (6,242 of Gemma's) are pieces like
+        others.
         """
-        ids = {token["id"] for token in self.definition["added_tokens"] if not _PLACEHOLDER.fullmatch(token["content"])}
+        ids = {
+            token["id"]
+            for token in self.definition["added_tokens"]
+            if not _PLACEHOLDER.fullmatch(token["content"])
+        }
         named = {str(getattr(self.tokenizer, f"{role}_token", None)) for role in ROLES}
         ids |= {self.ids[token] for token in named if token in self.ids}
         ids |= post_processor_ids(self.definition["post_processor"])
         if self.unknown is not None:
             ids.add(self.unknown)
         if self.model.get("byte_fallback"):
-            ids |= {self.ids[piece] for piece in (f"<0x{byte:02X}>" for byte in range(256)) if piece in self.ids}
+            ids |= {
+                self.ids[piece]
+                for piece in (f"<0x{byte:02X}>" for byte in range(256))
+                if piece in self.ids
+            }
         return ids
 
     @abstractmethod
@@ -118,17 +151,29 @@ class FastVocabulary(Vocabulary):
 
 
 def renumber_post_processor(processor: Any, new_ids: dict[int, int]) -> Any:
-    """The post-processor with its special tokens' ids renumbered (template, BERT and RoBERTa kinds, and sequences)."""
+    """The post-processor with its special tokens' ids renumbered (template, BERT and RoBERTa kinds,
+    and sequences).
+    """
     if processor is None:
         return None
     if processor["type"] == "Sequence":
-        return {**processor, "processors": [renumber_post_processor(inner, new_ids) for inner in processor["processors"]]}
+        return {
+            **processor,
+            "processors": [
+                renumber_post_processor(inner, new_ids) for inner in processor["processors"]
+            ],
+        }
     if processor["type"] == "TemplateProcessing":
         tokens = {
-            name: {**token, "ids": [new_ids[i] for i in token["ids"]]} for name, token in processor["special_tokens"].items()
+            name: {**token, "ids": [new_ids[i] for i in token["ids"]]}
+            for name, token in processor["special_tokens"].items()
         }
         return {**processor, "special_tokens": tokens}
-    named = {key: [processor[key][0], new_ids[processor[key][1]]] for key in ("sep", "cls") if key in processor}
+    named = {
+        key: [processor[key][0], new_ids[processor[key][1]]]
+        for key in ("sep", "cls")
+        if key in processor
+    }
     return {**processor, **named}
 
 

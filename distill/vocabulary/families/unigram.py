@@ -1,8 +1,9 @@
 """Unigram tokenizers: XLM-R, XLM-V, mDeBERTa, multilingual E5, BGE-M3 (Kudo 2018, section 3).
 
-Scores are left alone: a text whose pieces are all kept then keeps its best segmentation, because every rival it had
-before is at most still there. The unknown score follows the lowest score kept, which is harmless as long as the
-characters of every kept piece are kept: a character without a piece has no rival.
+Scores are left alone: a text whose pieces are all kept then keeps its best segmentation, because
+every rival it had before is at most still there. The unknown score follows the lowest score kept,
+which is harmless as long as the characters of every kept piece are kept: a character without a
+piece has no rival.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Unigram(FastVocabulary):
 
     def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
         """Pieces are numbered by their place in the list; the unknown's place is renumbered."""
-        # Added tokens that are no pieces of the model have the ids after its pieces; they keep that place.
-        kept = [self.model["vocab"][old] for old in sorted(new_ids) if old < len(self.model["vocab"])]
+        # Added tokens that are no pieces of the model have the ids after its pieces; they keep that
+        # place.
+        kept = [
+            self.model["vocab"][old] for old in sorted(new_ids) if old < len(self.model["vocab"])
+        ]
         unknown = None if self.unknown is None else new_ids[self.unknown]
         return {**self.model, "unk_id": unknown, "vocab": kept}

@@ -1,4 +1,6 @@
-"""What trimming asks of a tokenizer, whatever its family: its pieces, what they need, how text falls into units."""
+"""What trimming asks of a tokenizer, whatever its family: its pieces, what they need, how text
+falls into units.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ ASCII = frozenset(map(chr, range(0x21, 0x7F)))
 
 
 class Vocabulary(ABC):
-    """The vocabulary of one tokenizer. Ids are the tokenizer's; a *text* goes in without special tokens."""
+    """The vocabulary of one tokenizer. Ids are the tokenizer's; a *text* goes in without special
+    tokens.
+    """
 
     family: ClassVar[str]
     """The family's name, as the user knows it."""
@@ -52,11 +56,15 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def alphabet(self, characters: Iterable[str]) -> set[int]:
-        """Ids of the pieces that are one of the `characters`, in whatever form the family writes it."""
+        """Ids of the pieces that are one of the `characters`, in whatever form the family writes
+        it.
+        """
 
     @abstractmethod
     def needs(self, pieces: Iterable[int]) -> np.ndarray:
-        """Pairs of ids, [pairs, 2]: each of the `pieces`, and one that must be kept with it; transitively closed."""
+        """Pairs of ids, [pairs, 2]: each of the `pieces`, and one that must be kept with it;
+        transitively closed.
+        """
 
     @abstractmethod
     def trim(self, new_ids: dict[int, int]) -> PreTrainedTokenizerBase:

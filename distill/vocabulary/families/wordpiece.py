@@ -1,9 +1,9 @@
 """WordPiece tokenizers: mBERT, LaBSE, DistilmBERT (Wu et al. 2016; Devlin et al. 2019).
 
-From the start of a word the longest piece that fits is taken, again and again. The longest that fitted before is still
-the longest if it was kept, so a word whose pieces are all kept is segmented as before. A word with a stretch that no piece
-fits is one unknown token; keeping both forms of every character of what is kept leaves no other reason for that than a
-character that is not there.
+From the start of a word the longest piece that fits is taken, again and again. The longest that
+fitted before is still the longest if it was kept, so a word whose pieces are all kept is segmented
+as before. A word with a stretch that no piece fits is one unknown token; keeping both forms of
+every character of what is kept leaves no other reason for that than a character that is not there.
 """
 
 from __future__ import annotations
@@ -45,4 +45,7 @@ class WordPiece(FastVocabulary):
     def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
         """The pieces with their new ids."""
         vocabulary = self.model["vocab"]
-        return {**self.model, "vocab": {piece: new_ids[old] for piece, old in vocabulary.items() if old in new_ids}}
+        return {
+            **self.model,
+            "vocab": {piece: new_ids[old] for piece, old in vocabulary.items() if old in new_ids},
+        }

