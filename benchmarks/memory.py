@@ -24,16 +24,16 @@ from provenance import provenance
 from setting import RESULTS, newsreels, trimmed_teacher
 from transformers import AutoModel
 
-from distill.distillation.loop import distil
-from distill.distillation.objectives import hidden_loss
+from distill.distillation.loop import Pair, distil
+from distill.distillation.objectives.hidden import hidden_loss
 from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection
-from distill.runtime.interruption import Interruption
 from distill.runtime.memory import memory_in_use
 from distill.runtime.precision import choose_precision
 from distill.runtime.processes import Processes
-from distill.runtime.progress import Progress, silence_libraries
+from distill.runtime.progress import silence_libraries
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
 from distill.training.blocks import write_blocks
 from distill.training.chunks import Chunks, open_chunks
@@ -84,8 +84,12 @@ def measure(
     precision = choose_precision("auto", device)
     warm_up(device, precision)
     idle = memory_in_use(device)
-    teacher = LoadedModel(model=AutoModel.from_pretrained(folder / "teacher"), tokenizer=tokenizer)
-    student = keep_layers(teacher.model, LAYERS)
+    student = keep_layers(AutoModel.from_pretrained(folder / "teacher"), LAYERS)
+    # In the loop's arithmetic: of another it would keep a copy.
+    dtype = getattr(torch, precision)
+    teacher = LoadedModel(
+        model=AutoModel.from_pretrained(folder / "teacher", dtype=dtype), tokenizer=tokenizer
+    )
     section = DistillationSection(
         tokens=steps * batch_tokens,
         batch_tokens=batch_tokens,
@@ -97,22 +101,22 @@ def measure(
     )
     with Watch(device) as watch:
         distil(
-            student,
-            teacher.model,
-            tokenizer,
-            layers=LAYERS,
-            chunks=chunks,
-            heldout=Chunks(ids=chunks.ids, offsets=chunks.offsets[:9]),
-            section=section,
-            pooling="mean",
-            seed=0,
+            Pair(
+                student=student,
+                teacher=teacher.model,
+                tokenizer=tokenizer,
+                layers=LAYERS,
+                pooling="mean",
+            ),
+            chunks,
+            Chunks(ids=chunks.ids, offsets=chunks.offsets[:9]),
+            section,
             checkpoint=folder / f"checkpoint{batch_tokens}",
-            interruption=Interruption(),
-            progress=Progress(quiet=True),
-            log=lambda metrics, step: None,
+            runtime=Runtime(),
         )
     if device.type == "cpu":  # as the loop computes it there
         student.set_attn_implementation("eager")
+        teacher.model.set_attn_implementation("eager")
     weights = sum(p.nbytes for p in student.parameters())
     parts = {
         "teacher": sum(p.nbytes for p in teacher.model.parameters()),

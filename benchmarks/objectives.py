@@ -34,12 +34,12 @@ from setting import (
     trimmed_teacher,
 )
 
-from distill.distillation.loop import distil
+from distill.distillation.loop import Pair, distil
 from distill.models import LoadedModel
 from distill.models.heads import language_head
 from distill.recipe import DistillationSection, parse_count
-from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress, silence_libraries
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers, untrained_copy
 from distill.training.blocks import write_blocks
 from distill.training.chunks import Chunks, write_chunks
@@ -145,20 +145,20 @@ def run_arm(
     )
     if arm.start == "random weights":
         student = untrained_copy(student, seed)
-    state = distil(
-        student,
-        keep_layers(teacher.model, range(1, depth + 1)),  # a copy: the loop casts it
-        teacher.tokenizer,
+    pair = Pair(
+        student=student,
+        teacher=teacher.model,
+        tokenizer=teacher.tokenizer,
         layers=imitated,
-        chunks=chunks,
-        heldout=heldout,
-        section=section,
         pooling="mean",
-        seed=seed,
+    )
+    state = distil(
+        pair,
+        chunks,
+        heldout,
+        section,
         checkpoint=folder / "checkpoint",
-        interruption=Interruption(),
-        progress=Progress(),
-        log=lambda metrics, step: None,
+        runtime=Runtime(progress=Progress(), seed=seed),
     )
     last = {
         name: value

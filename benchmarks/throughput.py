@@ -26,16 +26,16 @@ import torch
 from provenance import provenance
 from setting import RESULTS, TEACHER, newsreels, trimmed_teacher
 
-from distill.distillation.loop import distil
-from distill.distillation.objectives import hidden_loss
+from distill.distillation.loop import Pair, distil
+from distill.distillation.objectives.hidden import hidden_loss
 from distill.models import LoadedModel
 from distill.models.operations import training_operations
 from distill.recipe import DistillationSection
-from distill.runtime.interruption import Interruption
 from distill.runtime.memory import memory_in_use
 from distill.runtime.precision import choose_precision
 from distill.runtime.processes import Processes
-from distill.runtime.progress import Progress, silence_libraries
+from distill.runtime.progress import silence_libraries
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
 from distill.training.blocks import write_blocks
 from distill.training.chunks import Chunks
@@ -127,21 +127,14 @@ def our_loop(
 ) -> float:
     """Tokens per second of the full loop."""
     student, model = keep_layers(teacher.model, LAYERS), keep_layers(teacher.model, range(1, 13))
-    state = distil(
-        student,
-        model,
-        teacher.tokenizer,
+    pair = Pair(
+        student=student,
+        teacher=model,
+        tokenizer=teacher.tokenizer,
         layers=LAYERS,
-        chunks=chunks,
-        heldout=chunks,
-        section=section,
         pooling="mean",
-        seed=0,
-        checkpoint=checkpoint,
-        interruption=Interruption(),
-        progress=Progress(quiet=True),
-        log=lambda metrics, step: None,
     )
+    state = distil(pair, chunks, chunks, section, checkpoint=checkpoint, runtime=Runtime())
     return state.tokens / state.seconds
 
 

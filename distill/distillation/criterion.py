@@ -1,8 +1,8 @@
-"""From two models and a batch to the value of every objective that the recipe weighs.
+"""From two models and a batch to the value of every objective that the recipe weights.
 
 Every value is a mean over what it counts (tokens, masked pieces or rows), with that count beside
 it: batches that are computed in parts, on one device after another or on several at once, add up to
-what the whole would give.
+what one pass over the batch would give.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from distill.distillation.objectives import (
-    Projector,
-    attention_loss,
-    embedding_loss,
-    hidden_loss,
-    logit_loss,
-    mlm_loss,
-    relation_loss,
-)
-from distill.distillation.states import StateReader, States, find_projections
+from distill.distillation.objectives import Models, weighted
+from distill.distillation.objectives.projector import Projector
+from distill.distillation.states import StateReader, States
 from distill.models.heads import language_head
 from distill.models.pooling import pool
 from distill.recipe import DistillationSection
@@ -57,22 +52,23 @@ class Criterion:
         separate projections.
         """
         check_objectives(section, student, teacher)
-        weights = section.objectives
+        self.objectives = weighted(section.objectives.weights)
         self.section, self.layers, self.pooling = section, layers, pooling
         self.student, self.teacher, self._autocast = student, teacher, autocast
         # As many relation heads as both models' heads divide into; with equal widths, the models'
         # own.
         shared = math.gcd(teacher.config.num_attention_heads, student.config.num_attention_heads)
         self.heads = section.relation_heads or shared
-        relations, attentions = weights.relations > 0, weights.attention > 0
-        self._read_student = StateReader(student, projections=relations, attentions=attentions)
+        projections = any(objective.projections for objective in self.objectives)
+        attentions = any(objective.attentions for objective in self.objectives)
+        self._read_student = StateReader(student, projections=projections, attentions=attentions)
         self._read_teacher = StateReader(
-            teacher, projections=relations, layer=section.relation_layer, attentions=attentions
+            teacher, projections=projections, layer=section.relation_layer, attentions=attentions
         )
-        self._student_head = language_head(student) if weights.masked else None
-        self._teacher_head = language_head(teacher) if weights.logits else None
+        self.student_head = language_head(student) if section.objectives.masked else None
+        self.teacher_head = language_head(teacher) if section.objectives.logits else None
         self.projector = None
-        if weights.hidden or weights.embedding:
+        if any(objective.projects for objective in self.objectives):
             self.projector = Projector.between(
                 student.config.hidden_size,
                 teacher.config.hidden_size,
@@ -89,11 +85,9 @@ class Criterion:
     def read_teacher(self, batch: Batch) -> States:
         """The teacher's states, of the mapped layers alone."""
         states = self._read_teacher(batch.ids, batch.mask)
-        attentions = (
-            tuple(states.attentions[layer - 1] for layer in self.layers)
-            if states.attentions
-            else ()
-        )
+        attentions: tuple[torch.Tensor, ...] = ()
+        if states.attentions:
+            attentions = tuple(states.attentions[layer - 1] for layer in self.layers)
         hidden = tuple(states.hidden[layer] for layer in self.layers)
         last = () if self.layers[-1] == len(states.hidden) - 1 else (states.hidden[-1],)
         return States(
@@ -112,69 +106,42 @@ class Criterion:
             variances.append(float((states - states.mean(0)).square().sum(-1).mean()))
         self.variances = variances
 
-    def values(
-        self, own: States, target: States, batch: Batch, gather: Gather = lambda rows: rows
-    ) -> dict[str, torch.Tensor]:
-        """Each objective's mean over the batch, before weighing; that of `embedding` over what
-        `gather` brings together.
-        """
-        weights, mask = self.section.objectives, batch.mask
-        found: dict[str, torch.Tensor] = {}
-        if weights.hidden:
-            hidden = own.hidden[1:] if self.projector is None else self.projector(own.hidden[1:])
-            found["hidden"] = hidden_loss(
-                hidden, target.hidden[: len(self.layers)], mask, self.variances
-            )
-        if weights.relations:
-            found["relations"] = relation_loss(
-                own.projections, target.projections, mask, self.heads
-            )
-        if weights.attention:
-            found["attention"] = attention_loss(own.attentions, target.attentions, mask)
-        if weights.embedding:
-            last = self.project_to_teacher(own)
-            assert last is not None
-            vectors = (pool(states.float(), mask, self.pooling) for states in (last, target.last))
-            found["embedding"] = embedding_loss(*(gather(rows) for rows in vectors))
-        if weights.masked:
-            predicted = self.predict(own, batch)
-            if self._teacher_head is not None:
-                with torch.no_grad():
-                    wanted = self._teacher_head(target.hidden[-1][batch.chosen])
-                found["logits"] = logit_loss(
-                    predicted,
-                    wanted,
-                    kind=self.section.logits,
-                    temperature=self.section.temperature,
-                )
-            if weights.mlm:
-                found["mlm"] = mlm_loss(predicted, batch.labels[batch.chosen])
-        return found
+    def counts(self, batch: Batch) -> dict[str, float]:
+        """For each objective what its mean is over: tokens, masked pieces or rows."""
+        return {objective.key: objective.count(batch) for objective in self.objectives}
 
-    def project_to_teacher(self, own: States) -> torch.Tensor | None:
+    def values(
+        self, student: States, teacher: States, batch: Batch, gather: Gather = lambda rows: rows
+    ) -> dict[str, torch.Tensor]:
+        """Each objective's mean over the batch, before weighting.
+
+        One that relates all rows of a batch is a mean over what `gather` brings together.
+        """
+        pair = _Pair(criterion=self, student=student, teacher=teacher, batch=batch, gather=gather)
+        return {objective.key: objective.value(pair) for objective in self.objectives}
+
+    def project_to_teacher(self, states: States) -> torch.Tensor | None:
         """The student's last states [B, L, D] as the teacher's compare with them; None if nothing
-        maps them there.
+        maps them.
         """
         if self.student.config.hidden_size == self.teacher.config.hidden_size:
-            return own.last
+            return states.last
         if self.projector is None:
             return None
         if self.section.objectives.embedding:
-            return self.projector.map_pooled(own.last)
-        return self.projector(own.hidden[1:])[-1]  # type: ignore[no-any-return]
+            return self.projector.map_pooled(states.last)
+        return self.projector(states.hidden[1:])[-1]  # type: ignore[no-any-return]
 
-    def predict(self, own: States, batch: Batch) -> torch.Tensor:
+    def predict(self, states: States, batch: Batch) -> torch.Tensor:
         """The student's logits at the masked positions."""
-        assert self._student_head is not None, "nothing is masked"
+        assert self.student_head is not None, "nothing is masked"
         with self._autocast():
-            return self._student_head(own.hidden[-1][batch.chosen])
+            return self.student_head(states.hidden[-1][batch.chosen])
 
     def total_loss(
         self, values: dict[str, torch.Tensor], shares: dict[str, float] | None = None
     ) -> torch.Tensor:
-        """The loss: the values by their weights, and by the share of the whole that each is
-        over.
-        """
+        """The loss: the values by their weights, and by the share of the batch that each is over."""
         weights = self.section.objectives.weights
         return torch.stack(
             [
@@ -206,44 +173,61 @@ class Criterion:
             self._read_teacher.close()
 
 
+@dataclass(kw_only=True)
+class _Pair:
+    """One batch as both models read it; a `Comparison`."""
+
+    criterion: Criterion
+    batch: Batch
+    student: States
+    teacher: States
+    gather: Gather
+
+    @property
+    def section(self) -> DistillationSection:
+        return self.criterion.section
+
+    @property
+    def variances(self) -> list[float] | None:
+        return self.criterion.variances
+
+    @property
+    def relation_heads(self) -> int:
+        return self.criterion.heads
+
+    @property
+    def projected_hidden(self) -> Sequence[torch.Tensor]:
+        layers, projector = self.student.hidden[1:], self.criterion.projector
+        return layers if projector is None else projector(layers)
+
+    @cached_property
+    def predicted(self) -> torch.Tensor:
+        return self.criterion.predict(self.student, self.batch)
+
+    @torch.no_grad()
+    def wanted(self) -> torch.Tensor:
+        assert self.criterion.teacher_head is not None, "no objective compares logits"
+        return self.criterion.teacher_head(self.teacher.hidden[-1][self.batch.chosen])
+
+    def gathered_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        last = self.criterion.project_to_teacher(self.student)
+        assert last is not None
+        student, teacher = (
+            self.gather(pool(states.float(), self.batch.mask, self.criterion.pooling))
+            for states in (last, self.teacher.last)
+        )
+        return student, teacher
+
+
 def check_objectives(
     section: DistillationSection, student: PreTrainedModel, teacher: PreTrainedModel
 ) -> None:
-    """Nothing if both models have what the objectives compare; raises ValueError naming the
-    objective if not.
-    """
-    weights = section.objectives
-    for name, model, whose in (("logits", teacher, "the teacher"), ("mlm", student, "the student")):
-        if getattr(weights, name):
-            try:
-                language_head(model)
-            except ValueError as error:
-                raise ValueError(
-                    f"distillation.objectives.{name}: {whose} needs a language-model head; {error}"
-                ) from error
-    if (layer := section.relation_layer) is not None and layer > teacher.config.num_hidden_layers:
+    """Raise ValueError naming the recipe's key if a model lacks what an objective compares."""
+    models = Models(student=student, teacher=teacher, section=section)
+    layer, layers = section.relation_layer, teacher.config.num_hidden_layers
+    if layer is not None and layer > layers:
         raise ValueError(
-            f"distillation.relation_layer: {layer} is more than the teacher's {teacher.config.num_hidden_layers} layers"
+            f"distillation.relation_layer: {layer} is more than the teacher's {layers} layers"
         )
-    if (
-        weights.attention
-        and student.config.num_attention_heads != teacher.config.num_attention_heads
-    ):
-        raise ValueError(
-            f"distillation.objectives.attention: compares head by head, and the student has "
-            f"{student.config.num_attention_heads} where the teacher has {teacher.config.num_attention_heads}; use relations"
-        )
-    if weights.relations:
-        for model in (student, teacher):
-            try:
-                find_projections(model.base_model)
-            except ValueError as error:
-                raise ValueError(
-                    f"distillation.objectives.relations: {error}; use the other objectives"
-                ) from error
-    if weights.relations and (heads := section.relation_heads) is not None:
-        for model in (student, teacher):
-            if model.config.hidden_size % heads:
-                raise ValueError(
-                    f"distillation.relation_heads: {heads} does not divide the hidden size {model.config.hidden_size}"
-                )
+    for objective in weighted(section.objectives.weights):
+        objective.check(models)

@@ -73,12 +73,12 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     cosine = tokens = nats = size = 0.0
     pooled, mapped = [], None
     for batch, target in reference.batches:
-        own = criterion.read_student(batch)
-        for name, value in criterion.values(own, target, batch).items():
-            counted = batch.counts[name]
-            sums[name] = sums.get(name, 0.0) + float(value) * counted
-            counts[name] = counts.get(name, 0.0) + counted
-        mapped = criterion.project_to_teacher(own)
+        student = criterion.read_student(batch)
+        counted = criterion.counts(batch)
+        for name, value in criterion.values(student, target, batch).items():
+            sums[name] = sums.get(name, 0.0) + float(value) * counted[name]
+            counts[name] = counts.get(name, 0.0) + counted[name]
+        mapped = criterion.project_to_teacher(student)
         if mapped is not None:
             cosine += float(
                 (
@@ -87,16 +87,18 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
             )
         tokens += float(batch.mask.sum())
         pooled.append(
-            pool((own.last if mapped is None else mapped).float(), batch.mask, criterion.pooling)
+            pool(
+                (student.last if mapped is None else mapped).float(), batch.mask, criterion.pooling
+            )
         )
         if bool(batch.chosen.any()):
             labels = batch.labels[batch.chosen]
             nats += float(
-                F.cross_entropy(criterion.predict(own, batch).float(), labels, reduction="sum")
+                F.cross_entropy(criterion.predict(student, batch).float(), labels, reduction="sum")
             )
             size += float(reference.piece_bytes[labels].sum())
-    own_pooled = F.normalize(torch.cat(pooled), dim=-1)
-    agreement = (_nearest(own_pooled) == _nearest(reference.pooled)).float().mean()
+    student_pooled = F.normalize(torch.cat(pooled), dim=-1)
+    agreement = (_nearest(student_pooled) == _nearest(reference.pooled)).float().mean()
     weights = criterion.section.objectives.weights
     measured = {
         "objective": sum(
@@ -106,7 +108,7 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     }
     if mapped is not None:
         measured["hidden_cosine"] = cosine / tokens
-        measured["pooled_cosine"] = float((own_pooled * reference.pooled).sum(-1).mean())
+        measured["pooled_cosine"] = float((student_pooled * reference.pooled).sum(-1).mean())
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
 
 

@@ -1,8 +1,7 @@
-"""The distillation stage: documents, the trimmed teacher and the initial student go in; model/ and
-history.json come out.
+"""Distillation from documents to a model folder: encode the text, train the student, save it.
 
-While it runs, its folder also holds the encoded chunks and the last checkpoint; both go when the
-student is done.
+While it runs, the folder also holds the encoded chunks and the last checkpoint; both are removed
+when the student is saved.
 """
 
 from __future__ import annotations
@@ -12,107 +11,80 @@ import shutil
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distill.distillation.loop import Log, distil
-from distill.models import LoadedModel
+from distill.distillation.loop import Pair, distil
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
-from distill.recipe import DistillationSection, TeacherSection
+from distill.recipe import DistillationSection
 from distill.report.results.distillation import DistillationResult
-from distill.runtime.interruption import Interruption
-from distill.runtime.processes import Processes
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.training.blocks import write_blocks
 from distill.training.chunks import Chunks, open_chunks, write_chunks
+from distill.training.loop import Log
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedTokenizerBase
 
 HELDOUT_DOCUMENTS = 500
 """Fidelity along the way is measured on the first of the held-out documents; more would only be
 encoded.
 """
+SCAFFOLDS = ("train", "heldout", "checkpoint", "best", "teacher")
+"""What the folder holds only while the student is trained."""
 
 
 def distil_student(
     section: DistillationSection,
     *,
-    teacher: LoadedModel,
-    teacher_section: TeacherSection,
-    student: PreTrainedModel,
-    layers: Sequence[int],
+    pair: Pair,
+    prefixes: Sequence[str],
     texts: Iterable[str],
     heldout: Iterable[str],
-    seed: int,
     output: Path,
-    interruption: Interruption,
-    progress: Progress,
-    log: Log,
-    processes: Processes | None = None,
+    runtime: Runtime,
+    log: Log = lambda figures, step: None,
 ) -> DistillationResult:
-    """Train `student` to imitate `teacher` on `texts` and save it to `output`, going on from what
-    `output` already holds.
+    """Train the pair's student on `texts` and save it to `output`/model, resuming from what
+    `output` holds.
 
-    Every process of a launch runs this; the first reads and writes. Raises UserError if the models
-    lack what an objective compares.
+    Chunks get one of `prefixes` each. Every process of a launch runs this; the first reads and
+    writes. Raises ValueError if the models lack what an objective compares.
     """
-    everyone = processes or Processes(alone=True)
-    prefixes = list(
-        dict.fromkeys([teacher_section.prefixes.query, teacher_section.prefixes.passage])
-    )
-    longest = min(teacher.tokenizer.model_max_length, position_limit(student))
+    processes = runtime.processes
+    longest = min(pair.tokenizer.model_max_length, position_limit(pair.student))
 
-    def prepare(name: str, texts: Iterable[str], draw: int) -> Chunks:
+    def encode(name: str, texts: Iterable[str], seed: int) -> Chunks:
         folder = output / name
-        if everyone.is_first and not (folder / "offsets.npy").is_file():
+        if processes.is_first and not (folder / "offsets.npy").is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with progress.task(f"distillation: encoding {name} text", unit="documents") as task:
-                advancing = _advancing(texts, task.advance)
-                if words := section.words_of_chunks:
-                    write_chunks(
-                        advancing,
-                        teacher.tokenizer,
-                        folder,
-                        prefixes=prefixes,
-                        chunk_words=words,
-                        longest=longest,
-                        seed=draw,
-                    )
-                else:
-                    write_blocks(
-                        advancing,
-                        teacher.tokenizer,
-                        folder,
-                        block_tokens=min(section.block_tokens, longest),
-                    )
-        everyone.wait()
+            task = f"distillation: encoding {name} text"
+            with runtime.progress.task(task, unit="documents") as counter:
+                documents = counter.counted(texts)
+                write_text(documents, pair.tokenizer, folder, section, prefixes, longest, seed)
+        processes.wait()
         return open_chunks(folder)
 
-    chunks = prepare("train", texts, seed)
+    chunks = encode("train", texts, runtime.seed)
     state = distil(
-        student,
-        teacher.model,
-        teacher.tokenizer,
-        layers=layers,
-        chunks=chunks,
-        heldout=prepare("heldout", islice(heldout, HELDOUT_DOCUMENTS), seed + 1),
-        section=section,
-        pooling=teacher_section.pooling,
-        seed=seed,
+        pair,
+        chunks,
+        encode("heldout", islice(heldout, HELDOUT_DOCUMENTS), runtime.seed + 1),
+        section,
         checkpoint=output / "checkpoint",
-        interruption=interruption,
-        progress=progress,
+        runtime=runtime,
         log=log,
-        processes=everyone,
     )
-    if everyone.is_first:
-        save_model(student.to("cpu").eval(), teacher.tokenizer, output / "model")
-        (output / "history.json").write_text(
-            json.dumps({"losses": state.history, "fidelity": state.fidelity}) + "\n",
-            encoding="utf-8",
-        )
-    result = DistillationResult(
+    if processes.is_first:
+        save_model(pair.student.to("cpu").eval(), pair.tokenizer, output / "model")
+        history = json.dumps({"losses": state.history, "fidelity": state.fidelity})
+        (output / "history.json").write_text(history + "\n", encoding="utf-8")
+    epochs = state.tokens / int(chunks.offsets[-1])
+    del chunks  # its file is mapped, and removed below
+    if processes.is_first:
+        for scaffold in SCAFFOLDS:
+            shutil.rmtree(output / scaffold, ignore_errors=True)
+    return DistillationResult(
         tokens=state.tokens,
         steps=state.step,
         seconds=state.seconds,
@@ -120,20 +92,37 @@ def distil_student(
         final_loss=state.loss,
         objectives=section.objectives.weights,
         precision=state.precision,
-        epochs=state.tokens / int(chunks.offsets[-1]),
+        epochs=epochs,
         best_step=state.best_step,
         skipped_batches=len(state.skipped),
-        processes=everyone.count,
+        processes=processes.count,
         resumed_from=state.resumed_from,
         fidelity=state.fidelity,
     )
-    if everyone.is_first:
-        for scaffold in ("train", "heldout", "checkpoint", "best", "teacher"):
-            shutil.rmtree(output / scaffold, ignore_errors=True)
-    return result
 
 
-def _advancing(texts: Iterable[str], advance: Any) -> Iterable[str]:
-    for text in texts:
-        yield text
-        advance(1)
+def write_text(
+    texts: Iterable[str],
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    section: DistillationSection,
+    prefixes: Sequence[str],
+    longest: int,
+    seed: int,
+) -> None:
+    """Encode `texts` into `folder`: as chunks of words where the section wants those, else packed
+    into blocks; neither is longer than `longest` tokens.
+    """
+    if words := section.words_of_chunks:
+        write_chunks(
+            texts,
+            tokenizer,
+            folder,
+            prefixes=prefixes,
+            chunk_words=words,
+            longest=longest,
+            seed=seed,
+        )
+    else:
+        block_tokens = min(section.block_tokens, longest)
+        write_blocks(texts, tokenizer, folder, block_tokens=block_tokens)

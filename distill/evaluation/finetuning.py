@@ -17,6 +17,7 @@ from distill.evaluation.encoding import IGNORED, Encoded, Input, pad
 from distill.evaluation.headed_encoder import HeadedEncoder, freeze_layers
 from distill.runtime.batching import rows_of_like_length
 from distill.training.groups import parameter_groups
+from distill.training.schedule import learning_rate_of_step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -68,17 +69,7 @@ class FineTuned:
     best_step: int
 
 
-def learning_rate_at(step: int, steps: int, highest: float, warmup: float) -> float:
-    """The rate of a step, counted from 0: rising evenly over the share `warmup` of all steps, then
-    falling to zero.
-    """
-    rising = warmup * steps
-    if step < rising:
-        return highest * (step + 1) / (rising + 1)
-    return highest * (steps - step) / max(1.0, steps - rising)
-
-
-def epoch_batches(
+def row_batches(
     lengths: np.ndarray, batch_size: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Every row once, in random batches of `batch_size` rows of like length."""
@@ -151,7 +142,7 @@ def _train(
             stalled += 1
 
     while step < steps and stalled < settings.patience:
-        for rows in epoch_batches(lengths, settings.batch_size, random):
+        for rows in row_batches(lengths, settings.batch_size, random):
             model.train()
             model.encoder.train(settings.dropout)
             batch = pad([train[i] for i in rows], padding, of_words=outputs.pooling is None)
@@ -162,7 +153,9 @@ def _train(
                 stalled = settings.patience
                 break
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, steps, settings.learning_rate, settings.warmup)
+                group["lr"] = learning_rate_of_step(
+                    step, steps, settings.learning_rate, settings.warmup
+                )
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1

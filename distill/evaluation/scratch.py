@@ -11,7 +11,6 @@ import copy
 import json
 import math
 import shutil
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,36 +18,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.distillation.objectives import mlm_loss
+from distill.distillation.objectives.mlm import mlm_loss
 from distill.models import LoadedModel
 from distill.models.heads import language_head
 from distill.models.loading import load_model, position_limit
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection, ObjectivesSection
 from distill.runtime.batching import split_rows
-from distill.runtime.errors import Interrupted
 from distill.runtime.files import write_whole
-from distill.runtime.interruption import Interruption
-from distill.runtime.precision import choose_precision
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.training.batches import Batch, Masking
 from distill.training.blocks import write_blocks
-from distill.training.checkpoints import (
-    LoopState,
-    find_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    saved_precision,
-)
-from distill.training.chunks import Chunks, batch_stream, open_chunks
-from distill.training.groups import parameter_groups
-from distill.training.schedule import learning_rate_at
+from distill.training.checkpoints import LoopState
+from distill.training.chunks import Chunks, open_chunks
+from distill.training.loop import DivergedError, Gradients, TrainingLoop, starting_precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 RECORD = "scratch.json"
-_HELDOUT_TOKENS, _BATCH_TOKENS = 50_000, 4096
+_HELDOUT_TOKENS = 50_000
+"""Tokens of held-out text by which learning rates are compared."""
+_BATCH_TOKENS = 4096
+"""Tokens that go through the model at once."""
 
 
 def train_scratch(
@@ -59,14 +52,11 @@ def train_scratch(
     texts: Iterable[str],
     heldout: Iterable[str],
     tokens: int,
-    seed: int,
     output: Path,
-    device: torch.device,
-    interruption: Interruption,
-    progress: Progress,
+    runtime: Runtime,
 ) -> LoadedModel:
-    """The trained model, saved to `output`/model; one that is there already is loaded, and one
-    half-way goes on.
+    """The trained model, saved to `output`/model; one that is there already is loaded, and a
+    training that was cut off is resumed.
 
     It is trained once at each of `learning_rates`, and the model with the lowest loss on `heldout`
     is kept: a rate that suits imitation can be one at which masked-language modelling never leaves
@@ -78,36 +68,41 @@ def train_scratch(
         return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
     if tokenizer.mask_token_id is None:
         raise ValueError(
-            "scratch is trained by masked-language modelling, and the teacher's tokenizer has no mask token"
+            "scratch is trained by masked-language modelling, and the teacher's tokenizer has no "
+            "mask token"
         )
     longest = min(section.block_tokens, tokenizer.model_max_length, position_limit(student.model))
     train, unseen = (
-        _blocks(found, tokenizer, output / name, longest, progress)
-        for name, found in (("train", texts), ("heldout", heldout))
+        _blocks(documents, tokenizer, output / name, longest, runtime.progress)
+        for name, documents in (("train", texts), ("heldout", heldout))
     )
-    masking = Masking.of(tokenizer, masked_section(section), student.model.config.vocab_size, seed)
+    vocabulary = student.model.config.vocab_size
+    masking = Masking.of(tokenizer, masked_section(section), vocabulary, runtime.seed)
     losses: dict[float, float] = {}
     for number, rate in enumerate(learning_rates, 1):
         trial = output / f"rate-{rate:g}"
         if not (trial / "loss.json").is_file():
-            model = random_language_model(student.model, seed).to(device)
-            train_masked(
-                model,
-                train,
-                masking,
-                section=section.model_copy(update={"learning_rate": rate}),
-                tokens=tokens,
-                seed=seed,
-                checkpoint=trial / "checkpoint",
-                interruption=interruption,
-                progress=progress,
-                detail=f"learning rate {rate:g} ({number} of {len(learning_rates)})",
-            )
-            loss = heldout_loss(model, unseen, masking)
+            model = random_language_model(student.model, runtime.seed).to(runtime.device)
+            rated = section.model_copy(update={"learning_rate": rate})
+            try:
+                train_masked(
+                    model,
+                    train,
+                    masking,
+                    section=rated,
+                    tokens=tokens,
+                    checkpoint=trial / "checkpoint",
+                    runtime=runtime,
+                    name=f"learning rate {rate:g} ({number} of {len(learning_rates)})",
+                )
+            except DivergedError:
+                loss = math.nan  # this learning rate is not one to keep
+            else:
+                loss = heldout_loss(model, unseen, masking)
             save_model(model.to("cpu").eval(), tokenizer, trial / "model")
             write_whole(trial / "loss.json", json.dumps(loss if math.isfinite(loss) else None))
-        found = json.loads((trial / "loss.json").read_text(encoding="utf-8"))
-        losses[rate] = math.inf if found is None else found
+        kept = json.loads((trial / "loss.json").read_text(encoding="utf-8"))
+        losses[rate] = math.inf if kept is None else kept
     best = min(losses, key=lambda rate: losses[rate])
     record = {
         "tokens": tokens,
@@ -142,7 +137,7 @@ def _blocks(
     if not (folder / "offsets.npy").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with progress.task("evaluation: encoding text for scratch", unit="documents") as task:
-            write_blocks(_advancing(texts, task.advance), tokenizer, folder, block_tokens=longest)
+            write_blocks(task.counted(texts), tokenizer, folder, block_tokens=longest)
     return open_chunks(folder)
 
 
@@ -191,63 +186,44 @@ def train_masked(
     *,
     section: DistillationSection,
     tokens: int,
-    seed: int,
     checkpoint: Path,
-    interruption: Interruption,
-    progress: Progress,
-    detail: str = "",
+    runtime: Runtime,
+    name: str = "",
 ) -> LoopState:
-    """Train `model` in place on `tokens` tokens of `chunks`, going on from the checkpoint if there
+    """Train `model` in place on `tokens` tokens of `chunks`, resuming from the checkpoint if there
     is one.
 
     Without dropout, as the student, so that position and moments are all that a resumed run needs.
+    Raises DivergedError if the loss goes astray twice, and Interrupted after a signal.
     """
-    device, padding, found = (
-        model.device,
-        model.config.pad_token_id or 0,
-        find_checkpoint(checkpoint),
-    )
-    precision = saved_precision(found) if found else choose_precision(section.precision, device)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model.eval(), section.weight_decay), betas=(0.9, 0.98), fused=True
-    )
-    state = (
-        load_checkpoint(found, model, optimizer)
-        if found
-        else LoopState(precision=precision, budget=tokens)
+    device, padding = model.device, model.config.pad_token_id or 0
+    precision = starting_precision(checkpoint, section, device, runtime.processes)
+    loop = TrainingLoop(
+        model.eval(),
+        section.model_copy(update={"tokens": tokens, "patience": None}),
+        chunks.lengths,
+        precision=precision,
+        checkpoint=checkpoint,
+        runtime=runtime,
     )
     head = language_head(model)
-    saved_at = time.monotonic()
-    stream = batch_stream(chunks.lengths, section.batch_tokens, seed, state.epoch, state.batch)
-    with (
-        interruption.deferred(),
-        progress.task(
-            "evaluation: training scratch", total=tokens, unit="tokens", already=state.tokens
-        ) as task,
-    ):
-        while state.tokens < tokens:
-            epoch, number, rows = next(stream)
-            batch = masking.batch(chunks, rows, padding, epoch).to(device)
-            loss = _masked_loss(model, head, batch, precision)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), section.max_gradient_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(state.tokens / tokens, section)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            gained = int(batch.mask.sum())
-            state.step, state.epoch, state.batch = state.step + 1, epoch, number + 1
-            state.tokens, state.loss = state.tokens + gained, float(loss.detach())
-            task.advance(
-                gained, f"loss {state.loss:.3f} · {detail}" if detail else f"loss {state.loss:.3f}"
-            )
-            due = time.monotonic() - saved_at >= section.checkpoint_seconds
-            if interruption.requested or due:
-                save_checkpoint(checkpoint, model, optimizer, state)
-                saved_at = time.monotonic()
-                if interruption.requested:
-                    raise Interrupted
-    return state
+
+    def add_gradients(
+        rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False
+    ) -> Gradients:
+        batch = masking.batch(chunks, rows, padding, epoch).to(device)
+        loss = _masked_loss(model, head, batch, precision)
+        loss.backward()  # type: ignore[no-untyped-call]
+        value = float(loss.detach())
+        return Gradients(
+            loss=value, values={"mlm": value}, tokens=int(batch.tokens), stop=stop, due=due
+        )
+
+    if not loop.is_resumed:
+        loop.save()
+    for _ in loop.steps(add_gradients, f"evaluation: training scratch {name}".rstrip()):
+        pass
+    return loop.state
 
 
 def _masked_loss(model: PreTrainedModel, head: Any, batch: Batch, precision: str) -> torch.Tensor:
@@ -255,9 +231,3 @@ def _masked_loss(model: PreTrainedModel, head: Any, batch: Batch, precision: str
         hidden = model.base_model(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
         logits = head(hidden[batch.chosen])
     return mlm_loss(logits, batch.labels[batch.chosen])
-
-
-def _advancing(texts: Iterable[str], advance: Any) -> Iterable[str]:
-    for text in texts:
-        yield text
-        advance(1)

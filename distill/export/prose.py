@@ -10,6 +10,7 @@ from typing import Any
 
 from babel import Locale
 
+from distill.distillation.objectives import OBJECTIVES
 from distill.report.grid import Grid, Row, build_grid
 
 Score = Mapping[str, Any]
@@ -19,26 +20,6 @@ _TRIMMING = (
     "Abdaoui, Pradel and Sigel 2020, Load What You Need: Smaller Versions of Multilingual BERT",
     "2010.05609",
 )
-_PAPERS = {
-    "hidden": ("imitating hidden states", "Jiao et al. 2020, TinyBERT", "1909.10351"),
-    "attention": ("imitating attention", "Jiao et al. 2020, TinyBERT", "1909.10351"),
-    "relations": (
-        "imitating query, key and value relations",
-        "Wang et al. 2021, MiniLMv2",
-        "2012.15828",
-    ),
-    "embedding": (
-        "imitating sentence vectors and their similarities",
-        "Fang et al. 2021, SEED",
-        "2101.04731",
-    ),
-    "logits": (
-        "imitating the teacher's predictions",
-        "Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network",
-        "1503.02531",
-    ),
-    "mlm": ("masked-language modelling", "Devlin et al. 2019, BERT", "1810.04805"),
-}
 _PRUNING = ("structural pruning", "Fang et al. 2023, DepGraph", "2301.12900")
 
 MEANINGS = {
@@ -152,7 +133,9 @@ def references(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     recipe, done = report["recipe"], [_TRIMMING]
     if any(recipe["student"].get(size) for size in ("hidden_size", "intermediate_size")):
         done.append(_PRUNING)
-    done += [_PAPERS[name] for name in report["distillation"]["objectives"] if name in _PAPERS]
+    for name in report["distillation"]["objectives"]:
+        if (objective := OBJECTIVES.get(name)) is not None:
+            done.append((objective.purpose, objective.paper, objective.arxiv))
     by_paper: dict[tuple[str, str], list[str]] = {}
     for purpose, paper, number in done:
         by_paper.setdefault((paper, number), []).append(purpose)

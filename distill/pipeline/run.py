@@ -18,6 +18,7 @@ from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
 from distill.runtime.processes import Processes
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from distill.models import LoadedModel
@@ -36,6 +37,16 @@ class Run:
     interruption: Interruption
     processes: Processes = field(default_factory=lambda: Processes(alone=True))
     records: dict[str, Record] = field(default_factory=dict)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What the stages work with."""
+        return Runtime(
+            progress=self.progress,
+            interruption=self.interruption,
+            processes=self.processes,
+            seed=self.recipe.seed,
+        )
 
     @property
     def recipe(self) -> Recipe:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
     model_validator,
 )
 
+from distill.recipe.objectives import is_registered, predicts_masked
 from distill.recipe.section import Count, Section, Share, Weight
 
 
@@ -36,6 +42,9 @@ class ObjectivesSection(Section):
     al. 2020).
     """
 
+    _registered: dict[str, float] = PrivateAttr(default_factory=dict)
+    """The weights of objectives that were registered from outside."""
+
     @property
     def weights(self) -> dict[str, float]:
         """The objectives that have a weight."""
@@ -44,13 +53,27 @@ class ObjectivesSection(Section):
     @property
     def masked(self) -> bool:
         """Whether pieces are masked: only then is there something to predict."""
-        return bool(self.logits or self.mlm)
+        predicting = any(predicts_masked(name) for name in self._registered)
+        return bool(self.logits or self.mlm or predicting)
 
-    @model_validator(mode="after")
-    def _at_least_one(self) -> ObjectivesSection:
-        if not self.weights:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_registered(
+        cls, given: Any, handler: ModelWrapValidatorHandler[ObjectivesSection]
+    ) -> ObjectivesSection:
+        if not isinstance(given, dict):
+            section = handler(given)
+        else:
+            added = {key: weight for key, weight in given.items() if is_registered(key)}
+            section = handler({key: given[key] for key in given if key not in added})
+            section._registered = TypeAdapter(dict[str, Weight]).validate_python(added)
+        if not section.weights:
             raise ValueError("all weights are 0; give at least one objective a weight above 0")
-        return self
+        return section
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, float]:
+        return {**handler(self), **self._registered}
 
 
 class DistillationSection(Section):

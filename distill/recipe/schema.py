@@ -25,7 +25,21 @@ def recipe_schema() -> dict[str, Any]:
         keys = section["properties"]
         if "licence" in keys:  # a recipe may spell it either way, of which pydantic names one
             keys["license"] = keys["licence"]
+    _unwrap(schema)
     return schema
+
+
+def _unwrap(node: object) -> None:
+    """Join the lines of every description, which the source wraps."""
+    if isinstance(node, dict):
+        if isinstance(text := node.get("description"), str):
+            paragraphs = text.split("\n\n")
+            node["description"] = "\n\n".join(" ".join(part.split()) for part in paragraphs)
+        for value in node.values():
+            _unwrap(value)
+    elif isinstance(node, list):
+        for value in node:
+            _unwrap(value)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class Prefixes(Section):
     # The trailing space of "query: " is part of the prefix.
     model_config = ConfigDict(str_strip_whitespace=False)
 
+    @property
+    def distinct(self) -> list[str]:
+        """Query and passage prefix; a single entry where they are equal."""
+        return list(dict.fromkeys([self.query, self.passage]))
+
 
 class TeacherSection(Section):
     """The multilingual encoder to extract from."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+T = TypeVar("T")
 LOG_SECONDS = 10.0
 """Where there is no terminal, a line this often."""
 
@@ -49,6 +50,12 @@ class Task:
         self.detail = self.detail if detail is None else detail
         if self._display is not None:
             self._display._show(self)
+
+    def counted(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, each counted when it is done with."""
+        for item in items:
+            yield item
+            self.advance()
 
     def rest(self, seconds: float) -> None:
         """So much time went into something else, which says nothing of this task's pace."""

@@ -48,15 +48,9 @@ class Batch:
         )
 
     @property
-    def counts(self) -> dict[str, float]:
-        """For each objective what its mean is over: tokens, masked pieces or rows."""
-        tokens, chosen, rows = (
-            float(self.mask.sum()),
-            float(self.chosen.sum()),
-            float(len(self.ids)),
-        )
-        by_token = dict.fromkeys(("hidden", "relations", "attention"), tokens)
-        return {**by_token, "embedding": rows, "logits": chosen, "mlm": chosen}
+    def tokens(self) -> float:
+        """How many tokens stand in it."""
+        return float(self.mask.sum())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

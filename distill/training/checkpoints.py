@@ -18,6 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 _WEIGHTS = "student.safetensors"
+SETTLED_STEPS = 50
+"""Steps whose highest loss a spike is measured by."""
+SMOOTHING = 0.95
+"""Weight of the past in the exponential average of the loss."""
 
 
 @dataclass(kw_only=True)
@@ -51,6 +55,14 @@ class LoopState:
     """Losses along the way."""
     fidelity: list[dict[str, float]] = field(default_factory=list)
     """Held-out fidelity along the way."""
+
+    def advance(self, epoch: int, batch: int, tokens: int, loss: float) -> None:
+        """Count a step that was taken on that batch."""
+        self.step, self.epoch, self.batch = self.step + 1, epoch, batch + 1
+        self.tokens += tokens
+        self.loss = loss if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
+        if self.step <= SETTLED_STEPS:
+            self.highest_loss = max(self.highest_loss, loss)
 
 
 def save_checkpoint(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ from transformers import PreTrainedModel
 
 from distill.distillation import loop
 from distill.distillation.criterion import Criterion
-from distill.distillation.loop import distil
+from distill.distillation.loop import Pair, distil
 from distill.distillation.states import States, find_projections
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import DistillationSection
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.interruption import Interruption
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers, untrained_copy
 from distill.student.width import narrow
-from distill.training.chunks import Chunks, write_chunks
+from distill.training import loop as training_loop
+from distill.training.checkpoints import SETTLED_STEPS
+from distill.training.chunks import Chunks
 from distill.training.groups import parameter_groups
 from distill.training.schedule import learning_rate_at
-from tests.conftest import swedish_sentences
 
 LAYERS = [2, 4]
 Train = Callable[..., Any]
@@ -47,20 +49,6 @@ class StopAfter(Interruption):
     @requested.setter
     def requested(self, value: bool) -> None:
         pass
-
-
-@pytest.fixture(scope="session")
-def chunks(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Chunks, Chunks]:
-    """Chunks to train on, read more than twice by the runs below, and held-out ones."""
-    tokenizer = load_with_tokenizer(str(tiny_teacher)).tokenizer
-
-    def written(name: str, texts: list[str]) -> Chunks:
-        folder = tmp_path_factory.mktemp(name)
-        return write_chunks(
-            texts, tokenizer, folder, prefixes=[""], chunk_words=(3, 9), longest=60, seed=0
-        )
-
-    return written("train", swedish_sentences(60, 1)), written("heldout", swedish_sentences(10, 2))
 
 
 def section(**values: Any) -> DistillationSection:
@@ -102,18 +90,17 @@ def train(tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path) -> 
         log: list[tuple[int, dict[str, float]]] = []
         try:
             state = distil(
-                student,
-                teacher,
-                loaded.tokenizer,
-                layers=LAYERS,
-                chunks=chunks[0],
-                heldout=chunks[1],
-                section=section(**values),
-                pooling="mean",
-                seed=0,
+                Pair(
+                    student=student,
+                    teacher=teacher,
+                    tokenizer=loaded.tokenizer,
+                    layers=LAYERS,
+                    pooling="mean",
+                ),
+                *chunks,
+                section(**values),
                 checkpoint=tmp_path / name,
-                interruption=StopAfter(stop_after),
-                progress=Progress(quiet=True),
+                runtime=Runtime(interruption=StopAfter(stop_after)),
                 log=lambda metrics, step: log.append((step, metrics)),
             )
         except Interrupted:
@@ -180,8 +167,8 @@ def test_killed_between_two_checkpoints_it_ends_with_the_same_bits(
         if len(saves) == 5:
             raise KeyboardInterrupt  # four steps of work are lost
 
-    loop_save = loop.save_checkpoint
-    monkeypatch.setattr(loop, "save_checkpoint", save_once)
+    loop_save = training_loop.save_checkpoint
+    monkeypatch.setattr(training_loop, "save_checkpoint", save_once)
     with pytest.raises(KeyboardInterrupt):
         train("killed", checkpoint_seconds=1e-9)
     monkeypatch.undo()
@@ -208,7 +195,7 @@ def test_a_time_limit_cuts_the_budget_and_is_otherwise_as_if_so_many_tokens_had_
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loop,
+        training_loop,
         "measure_rate",
         lambda rehearsed, processes: [next(rehearsed) for _ in range(3)] and 2000 / 60,
     )
@@ -220,11 +207,13 @@ def test_a_time_limit_cuts_the_budget_and_is_otherwise_as_if_so_many_tokens_had_
 def test_a_budget_that_was_cut_holds_for_the_resumed_run_too(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
+    monkeypatch.setattr(training_loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
     whole = train("whole", minutes=1, validations=0)
     assert train("stopped", minutes=1, validations=0, stop_after=5) is None
     monkeypatch.setattr(
-        loop, "measure_rate", lambda rehearsed, processes: pytest.fail("the budget is known")
+        training_loop,
+        "measure_rate",
+        lambda rehearsed, processes: pytest.fail("the budget is known"),
     )
     assert_same_end(train("stopped", minutes=1, validations=0, initial=1), whole)
 
@@ -236,18 +225,18 @@ def test_a_budget_that_fits_into_the_minutes_is_left_alone(train: Train) -> None
 def test_validations_take_their_share_of_the_minutes(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
+    monkeypatch.setattr(training_loop, "measure_rate", lambda rehearsed, processes: 2000 / 60)
     clock = iter(
         range(0, 10**6, 5)
     )  # whatever lies between two looks at the clock takes five seconds
-    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(training_loop.time, "monotonic", lambda: float(next(clock)))
     assert train(minutes=1, validations=3)[1].budget == 1500
 
 
 def test_the_rate_is_that_of_batches_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 4.0, 6.0])
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
-    assert loop.measure_rate([1000, 10, 20, 30, 10**9]) == 60 / 6
+    monkeypatch.setattr(training_loop.time, "monotonic", lambda: next(clock))
+    assert training_loop.measure_rate([1000, 10, 20, 30, 10**9]) == 60 / 6
 
 
 @pytest.mark.parametrize("objective", ["hidden", "relations", "embedding"])
@@ -274,19 +263,17 @@ def test_the_teacher_is_not_trained_and_keeps_no_hooks(
     teacher = loaded.model
     before, student = weights(teacher), keep_layers(teacher, LAYERS)
     distil(
-        student,
-        teacher,
-        loaded.tokenizer,
-        layers=LAYERS,
-        chunks=chunks[0],
-        heldout=chunks[1],
-        section=section(tokens=500),
-        pooling="mean",
-        seed=0,
+        Pair(
+            student=student,
+            teacher=teacher,
+            tokenizer=loaded.tokenizer,
+            layers=LAYERS,
+            pooling="mean",
+        ),
+        *chunks,
+        section(tokens=500),
         checkpoint=tmp_path / "checkpoint",
-        interruption=Interruption(),
-        progress=Progress(quiet=True),
-        log=lambda *_: None,
+        runtime=Runtime(),
     )
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(teacher).items())
     assert not any(
@@ -295,6 +282,40 @@ def test_the_teacher_is_not_trained_and_keeps_no_hooks(
         for module in find_projections(model.base_model)
     )
     assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_teacher_comes_back_as_it_was(
+    tiny_teacher: Path,
+    chunks: tuple[Chunks, Chunks],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    fails: bool,
+) -> None:
+    loaded = load_with_tokenizer(str(tiny_teacher))
+    teacher, student = loaded.model, keep_layers(loaded.model, LAYERS)
+    before, kernel = weights(teacher), teacher.config._attn_implementation
+    pair = Pair(
+        student=student,
+        teacher=teacher,
+        tokenizer=loaded.tokenizer,
+        layers=LAYERS,
+        pooling="mean",
+    )
+    run = partial(distil, pair, *chunks, checkpoint=tmp_path / "checkpoint", runtime=Runtime())
+    if fails:
+        going_astray(monkeypatch, math.nan, lambda call: True)
+        with pytest.raises(UserError):
+            run(section(tokens=500, precision=precision))
+    else:
+        run(section(tokens=500, precision=precision))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(teacher).items())
+    for model in (teacher, student):
+        assert model.config._attn_implementation == kernel
+        assert not any(module._forward_hooks for module in find_projections(model.base_model))
+    assert {tensor.dtype for tensor in teacher.parameters()} == {torch.float32}
 
 
 def going_astray(monkeypatch: pytest.MonkeyPatch, value: float, at: Callable[[int], bool]) -> None:
@@ -328,7 +349,7 @@ def test_a_loss_that_is_not_finite_is_recovered_from_once_without_that_batch(
 
 
 def test_a_loss_that_leaps_is_recovered_from(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    going_astray(monkeypatch, 100.0, lambda call: call == loop.SETTLED_STEPS + 3)
+    going_astray(monkeypatch, 100.0, lambda call: call == SETTLED_STEPS + 3)
     assert len(train(tokens=12_000)[1].skipped) == 1
 
 
@@ -454,24 +475,22 @@ def test_a_student_with_a_head_learns_logits_and_pieces_and_tells_its_bits_per_b
     headed = XLMRobertaForMaskedLM(teacher.model.config).eval()
     student = keep_layers(headed, LAYERS)
     state = distil(
-        student,
-        headed,
-        teacher.tokenizer,
-        layers=LAYERS,
-        chunks=chunks[0],
-        heldout=chunks[1],
-        section=section(
+        Pair(
+            student=student,
+            teacher=headed,
+            tokenizer=teacher.tokenizer,
+            layers=LAYERS,
+            pooling="mean",
+        ),
+        *chunks,
+        section(
             objectives={"hidden": 0, "logits": 1, "mlm": 1},
             logits=kind,
             precision=precision,
             tokens=12_000,
         ),
-        pooling="mean",
-        seed=0,
         checkpoint=tmp_path / "checkpoint",
-        interruption=Interruption(),
-        progress=Progress(quiet=True),
-        log=lambda *_: None,
+        runtime=Runtime(),
     )
     assert state.history[-1]["mlm"] < state.history[0]["mlm"]
     assert 0 < state.fidelity[-1]["bits_per_byte"] < state.fidelity[0]["bits_per_byte"]

@@ -11,16 +11,13 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from distill.distillation.objectives import (
-    SIMILARITY_TEMPERATURE,
-    Projector,
-    attention_loss,
-    embedding_loss,
-    hidden_loss,
-    logit_loss,
-    mlm_loss,
-    relation_loss,
-)
+from distill.distillation.objectives.attention import attention_loss
+from distill.distillation.objectives.embedding import SIMILARITY_TEMPERATURE, embedding_loss
+from distill.distillation.objectives.hidden import hidden_loss
+from distill.distillation.objectives.logits import logit_loss
+from distill.distillation.objectives.mlm import mlm_loss
+from distill.distillation.objectives.projector import Projector
+from distill.distillation.objectives.relations import relation_loss
 
 # Float32 arithmetic against float64.
 CLOSE: dict[str, Any] = {"rel": 1e-4, "abs": 1e-6}

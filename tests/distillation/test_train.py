@@ -9,13 +9,14 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from distill.distillation.loop import Pair
 from distill.distillation.train import distil_student
 from distill.models import load_with_tokenizer
-from distill.recipe import DistillationSection, TeacherSection
+from distill.recipe import DistillationSection
 from distill.report.results.distillation import DistillationResult
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
 from distill.training.chunks import open_chunks
 from tests.conftest import swedish_sentences
@@ -41,23 +42,21 @@ def run_stage(tiny_teacher: Path, tmp_path: Path) -> Run:
             "precision": "float32",
             "validations": 2,
         }
-        prefixes = {"query": "query: ", "passage": "passage: "}
         (tmp_path / name).mkdir(exist_ok=True)
         return distil_student(
             DistillationSection.model_validate({**given, **values}),
-            teacher=teacher,
-            teacher_section=TeacherSection.model_validate(
-                {"model": str(tiny_teacher), "prefixes": prefixes}
+            pair=Pair(
+                student=keep_layers(teacher.model, [2, 4]),
+                teacher=teacher.model,
+                tokenizer=teacher.tokenizer,
+                layers=[2, 4],
+                pooling="mean",
             ),
-            student=keep_layers(teacher.model, [2, 4]),
-            layers=[2, 4],
+            prefixes=["query: ", "passage: "],
             texts=texts,
             heldout=swedish_sentences(12, 99),
-            seed=3,
             output=tmp_path / name,
-            interruption=interruption or Interruption(),
-            progress=Progress(quiet=True),
-            log=lambda *_: None,
+            runtime=Runtime(interruption=interruption or Interruption(), seed=3),
         )
 
     return run_stage

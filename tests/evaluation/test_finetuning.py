@@ -15,10 +15,10 @@ from distill.evaluation.finetuning import (
     FineTuned,
     Outputs,
     Settings,
-    epoch_batches,
     fine_tune,
-    learning_rate_at,
+    learning_rate_of_step,
     predict,
+    row_batches,
 )
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.tasks import Row, TaskRows
@@ -89,27 +89,27 @@ def test_an_epoch_has_every_row_once_in_batches_of_the_size(
     count: int, size: int, seed: int
 ) -> None:
     lengths = np.random.default_rng(seed).integers(3, 50, size=count)
-    batches = list(epoch_batches(lengths, size, np.random.default_rng(seed)))
+    batches = list(row_batches(lengths, size, np.random.default_rng(seed)))
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
     assert max(map(len, batches)) <= size
 
 
 def test_batches_hold_rows_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(3, 60, size=320)
-    batches = list(epoch_batches(lengths, 8, np.random.default_rng(0)))
+    batches = list(row_batches(lengths, 8, np.random.default_rng(0)))
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert padded < 1.1 * lengths.sum()
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
-    rates = [learning_rate_at(step, 100, 1.0, 0.1) for step in range(100)]
+    rates = [learning_rate_of_step(step, 100, 1.0, 0.1) for step in range(100)]
     assert (
         rates[:10] == sorted(rates[:10])
         and rates[10] == 1.0
         and rates[10:] == sorted(rates[10:], reverse=True)
     )
     assert 0 < rates[0] < 0.2 and 0 < rates[-1] < 0.02
-    assert learning_rate_at(0, 1, 1.0, 0.0) == 1.0
+    assert learning_rate_of_step(0, 1, 1.0, 0.0) == 1.0
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny: LoadedModel) -> None:

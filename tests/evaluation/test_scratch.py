@@ -21,6 +21,7 @@ from distill.recipe import DistillationSection
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.training.batches import Masking
 from distill.training.blocks import write_blocks
 from tests.conftest import swedish_sentences
@@ -46,13 +47,14 @@ def train(tiny: LoadedModel, tmp_path: Path) -> Train:
             "texts": swedish_sentences(200),
             "heldout": swedish_sentences(40, seed=5),
             "tokens": tokens,
-            "seed": 0,
             "output": tmp_path / "scratch",
-            "device": torch.device("cpu"),
-            "interruption": Interruption(),
-            "progress": Progress(quiet=True),
         }
-        return train_scratch(changes.pop("student", tiny), SECTION, **arguments | changes)
+        stop = changes.pop("interruption", Interruption())
+        progress = changes.pop("progress", Progress(quiet=True))
+        seed = changes.pop("seed", 0)
+        runtime = Runtime(progress=progress, interruption=stop, seed=seed, device_name="cpu")
+        student = changes.pop("student", tiny)
+        return train_scratch(student, SECTION, runtime=runtime, **arguments | changes)
 
     return run
 
@@ -103,7 +105,7 @@ class StopsAfter(Progress):
         self._interruption, self._tokens, self._nth = interruption, tokens, f"({nth} of"
 
     def _show(self, task: Any) -> None:
-        late = task.unit == "tokens" and task.done >= self._tokens and self._nth in task.detail
+        late = task.unit == "tokens" and task.done >= self._tokens and self._nth in task.name
         self._interruption.requested |= late
 
 
@@ -115,8 +117,9 @@ class Counts(Progress):
         self.trained: list[str] = []
 
     def _show(self, task: Any) -> None:
-        if task.unit == "tokens" and task.done and task.detail.split(" · ")[-1] not in self.trained:
-            self.trained.append(task.detail.split(" · ")[-1])
+        rate = task.name.removeprefix("evaluation: training scratch ")
+        if task.unit == "tokens" and task.done and rate not in self.trained:
+            self.trained.append(rate)
 
 
 def test_interrupted_it_goes_on_to_the_same_weights(train: Train, tmp_path: Path) -> None:

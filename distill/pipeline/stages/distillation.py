@@ -17,22 +17,26 @@ def depends_on(run: Run) -> dict[str, Any]:
 
 def execute(run: Run, output: Path) -> Any:
     """The student, taught by the trimmed teacher."""
+    from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
 
+    trimmed = run.load("trimmed")
+    pair = Pair(
+        student=run.load("initial").model,
+        teacher=trimmed.model,
+        tokenizer=trimmed.tokenizer,
+        layers=run.records["student"].result["teacher_layers"],
+        pooling=run.recipe.teacher.pooling,
+    )
     return distil_student(
         run.recipe.distillation,
-        teacher=run.load("trimmed"),
-        teacher_section=run.recipe.teacher,
-        student=run.load("initial").model,
-        layers=run.records["student"].result["teacher_layers"],
+        pair=pair,
+        prefixes=run.recipe.teacher.prefixes.distinct,
         texts=run.texts("train"),
         heldout=run.texts("heldout"),
-        seed=run.recipe.seed,
         output=output,
-        interruption=run.interruption,
-        progress=run.progress,
-        log=run.tracker.log if run.processes.is_first else lambda metrics, step: None,
-        processes=run.processes,
+        runtime=run.runtime,
+        log=run.tracker.log if run.processes.is_first else lambda figures, step: None,
     )
 
 

@@ -68,8 +68,6 @@ def execute(run: Run, output: Path) -> Any:
 
 def _scratch(run: Run, output: Path) -> LoadedModel:
     """The student's architecture, trained without a teacher on as many tokens as the student."""
-    import torch
-
     from distill.evaluation.scratch import train_scratch
 
     return train_scratch(
@@ -79,11 +77,8 @@ def _scratch(run: Run, output: Path) -> LoadedModel:
         texts=run.texts("train"),
         heldout=run.texts("heldout"),
         tokens=run.records["distillation"].result["tokens"],
-        seed=run.recipe.seed,
         output=output,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        interruption=run.interruption,
-        progress=run.progress,
+        runtime=run.runtime.alone(),
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.stage import Stage
-from distill.runtime.processes import Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,29 +61,32 @@ def _recover(
     run: Run, trimmed: LoadedModel, student: PreTrainedModel, layers: list[int], folder: Path
 ) -> None:
     """A little distillation between two steps of pruning."""
+    from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
 
-    distil_student(
-        run.recipe.distillation.model_copy(
-            update={
-                "tokens": run.recipe.student.pruning.recover_tokens,
-                "minutes": None,
-                "validations": 0,
-                "patience": None,
-            }
-        ),
-        teacher=trimmed,
-        teacher_section=run.recipe.teacher,
+    section = run.recipe.distillation.model_copy(
+        update={
+            "tokens": run.recipe.student.pruning.recover_tokens,
+            "minutes": None,
+            "validations": 0,
+            "patience": None,
+        }
+    )
+    pair = Pair(
         student=student,
+        teacher=trimmed.model,
+        tokenizer=trimmed.tokenizer,
         layers=layers,
+        pooling=run.recipe.teacher.pooling,
+    )
+    distil_student(
+        section,
+        pair=pair,
+        prefixes=run.recipe.teacher.prefixes.distinct,
         texts=run.texts("train"),
         heldout=run.texts("heldout"),
-        seed=run.recipe.seed,
         output=folder,
-        interruption=run.interruption,
-        progress=run.progress,
-        log=lambda metrics, step: None,
-        processes=Processes(alone=True),
+        runtime=run.runtime.alone(),
     )
     shutil.rmtree(folder)
 
