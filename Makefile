@@ -2,6 +2,7 @@
 # make quickstart BUDGET=small   the same in a few minutes, less well trained
 # make test                  formatting, lint, types and tests
 # make test-slow             the tests that run for minutes
+# make revisions            note that changed code was looked at (distill/pipeline/stages)
 # make schema                recipes/schema.json from the schema of a recipe
 
 VENV ?= .venv
@@ -13,7 +14,7 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-slow lint types schema ui clean
+.PHONY: quickstart test test-slow lint types schema revisions ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
@@ -30,6 +31,9 @@ lint: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(BIN)/mypy
+
+revisions: $(VENV)/.test
+	$(BIN)/python -m tests.pipeline.revisions
 
 schema: $(VENV)/.quickstart
 	$(BIN)/python -m distill.recipe.schema > recipes/schema.json

@@ -19,8 +19,10 @@ from provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "cross_lingual.json"
 PUBLISHED = {
-    "source": "Conneau et al. 2020, Unsupervised Cross-lingual Representation Learning at Scale, Table 1: XNLI accuracy in per "
-    "cent, averaged over fifteen languages; another task with another protocol, not comparable figure by figure",
+    "source": "Conneau et al. 2020, Unsupervised Cross-lingual Representation Learning at Scale, "
+    "Table 1: XNLI accuracy in per "
+    "cent, averaged over fifteen languages; another task with another protocol, not comparable "
+    "figure by figure",
     "transfer": {"mBERT": 66.3, "XLM (MLM+TLM)": 75.1, "XLM-R": 80.9},
     "translate_train_all": {"XLM (MLM+TLM)": 77.8, "XLM-R": 83.6},
 }

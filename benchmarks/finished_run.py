@@ -61,15 +61,22 @@ def main(name: str) -> None:
     result.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(table(kept), "\n\n", curve(kept), sep="")
     print(
-        f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in {result}"
+        f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in "
+        f"{result}"
     )
 
 
 def curve(kept: dict[str, Any]) -> str:
     """Sizes of vocabulary and what they leave, as README.md shows them."""
     titles = [
-        "seen", "pieces", "sentences as before", "words as before", "unknown characters", "tokens a word", "parameters",
-    ]  # fmt: skip
+        "seen",
+        "pieces",
+        "sentences as before",
+        "words as before",
+        "unknown characters",
+        "tokens a word",
+        "parameters",
+    ]
     often = {1: "once", 2: "twice"}
     rows = [
         [

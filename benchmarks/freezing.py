@@ -170,11 +170,15 @@ def verdict(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
         if row["difference"]["high"] is not None and row["difference"]["high"] < 0
     ]
     best = max(rows, key=lambda row: row["others"]["mean"])
-    said = f"{name}: the best mean abroad is that of k = {best['frozen']} ({100 * best['others']['mean']:.1f}); "
+    said = (
+        f"{name}: the best mean abroad is that of k = {best['frozen']} "
+        f"({100 * best['others']['mean']:.1f}); "
+    )
     if better:
         return (
             said
-            + f"freezing helps beyond its interval at k = {', '.join(map(str, better))}, so the advice holds."
+            + f"freezing helps beyond its interval at k = {', '.join(map(str, better))}, so the "
+            "advice holds."
         )
     if len(worse) == len(frozen):
         return said + "freezing hurts beyond its interval at every k, so the advice does not hold."
@@ -182,7 +186,8 @@ def verdict(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     harmed = f"it hurts at k = {', '.join(map(str, worse))}, and " if worse else ""
     return (
         said
-        + f"{harmed}the intervals do not decide at k = {', '.join(map(str, undecided))}: no help is shown."
+        + f"{harmed}the intervals do not decide at k = {', '.join(map(str, undecided))}: no help "
+        "is shown."
     )
 
 

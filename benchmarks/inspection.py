@@ -90,15 +90,20 @@ def observations(model: Mapping[str, Any]) -> str:
     """
     layers = model["layers"]
     apart, together = (
-        max(layers, key=lambda row: row["neighbour_language"]), max(layers, key=lambda row: row["neighbour_translation"])
-    )  # fmt: skip
+        max(layers, key=lambda row: row["neighbour_language"]),
+        max(layers, key=lambda row: row["neighbour_translation"]),
+    )
     last = layers[-1]
     return (
-        f"{model['model']}: the nearest vector is of the same language most often in layer {apart['layer']} "
-        f"({apart['neighbour_language']:.1%}) and a translation most often in layer {together['layer']} "
-        f"({together['neighbour_translation']:.1%}); in the last layer {last['neighbour_language']:.1%} and "
+        f"{model['model']}: the nearest vector is of the same language most often in layer "
+        f"{apart['layer']} "
+        f"({apart['neighbour_language']:.1%}) and a translation most often in layer "
+        f"{together['layer']} "
+        f"({together['neighbour_translation']:.1%}); in the last layer "
+        f"{last['neighbour_language']:.1%} and "
         f"{last['neighbour_translation']:.1%}. A linear probe names the language in "
-        f"{layers[0]['language_accuracy']:.1%} of the embeddings' and {last['language_accuracy']:.1%} of the last layer's "
+        f"{layers[0]['language_accuracy']:.1%} of the embeddings' and "
+        f"{last['language_accuracy']:.1%} of the last layer's "
         "vectors."
     )
 

@@ -35,7 +35,8 @@ def main() -> None:
     kept = {**provenance({"batches": 16}), "teacher": measure_tasks(teacher, tasks), "rows": []}
     columns = list(kept["teacher"])
     print(
-        f"| | importance | steps | {' | '.join(columns)} | seconds |\n|---|---|---:|{'---:|' * len(columns)}---:|"
+        f"| | importance | steps | {' | '.join(columns)} | seconds "
+        f"|\n|---|---|---:|{'---:|' * len(columns)}---:|"
     )
     for sizes, importance, steps in product(SIZES, ("magnitude", "taylor"), (1, 8)):
         section = StudentSection(**sizes, pruning={"steps": steps, "importance": importance})

@@ -46,7 +46,8 @@ SUPERLIM_NAMES = {
 }
 """What SuperLim calls a model that the Hub has since moved."""
 PROTOCOLS = {
-    "EuroEval": "mean over 10 fine-tunes of 1,024 rows each, training and test rows drawn anew; entities without MISC",
+    "EuroEval": "mean over 10 fine-tunes of 1,024 rows each, training and test rows drawn anew; "
+    "entities without MISC",
     "SuperLim 2": "one figure on the test split, hyperparameters searched by its authors",
 }
 

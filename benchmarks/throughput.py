@@ -91,7 +91,8 @@ def main() -> None:
                 )
             )
             print(
-                f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain {plain[-1]:,.0f}",
+                f"ours {speed:,.0f} tokens/s, {shares[-1]:.1%} of {peak / 1e9:,.0f} Gop/s; plain "
+                f"{plain[-1]:,.0f}",
                 flush=True,
             )
     kept: dict[str, Any] = {
@@ -104,7 +105,8 @@ def main() -> None:
     }
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(
-        f"{kept['share_of_peak']:.1%} of the peak; {kept['times_the_plain_loop']:.1f} times a plain loop"
+        f"{kept['share_of_peak']:.1%} of the peak; {kept['times_the_plain_loop']:.1f} times a "
+        "plain loop"
     )
 
 

@@ -77,7 +77,9 @@ def _load_torch(runtime: str, path: str) -> tuple[float, Callable[[int, int], ob
     started = time.perf_counter()
     model = load_model(path, dtype="bfloat16" if runtime == "torch_bfloat16" else "float32")
     for parameter in model.parameters():
-        parameter.sum()  # weights are mapped from the file, and without this only the few rows that are looked up would count
+        # Weights are mapped from the file: without this only the rows that are looked up would
+        # count.
+        parameter.sum()
     load_ms = (time.perf_counter() - started) * 1000.0
 
     def forward(batch: int, length: int) -> object:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill.benchmark.baselines import baseline_names, find_baseline
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -77,14 +78,14 @@ def check_subject(name: str) -> None:
         raise _as_model(error) from error
 
 
-def describe_subject(name: str) -> dict[str, Any]:
-    """What identifies the model's files without reading weights: for fingerprints. Raises UserError
-    for a missing folder.
+def describe_subject(name: str, hashes: FileHashes) -> dict[str, object]:
+    """What identifies the content of the model's files: for fingerprints. Raises UserError for a
+    missing folder.
     """
     from distill.models import model_identity
 
     try:
-        return model_identity(location_of(name), "main")
+        return model_identity(location_of(name), "main", hashes)
     except UserError as error:
         raise _as_model(error) from error
 

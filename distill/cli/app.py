@@ -46,7 +46,8 @@ def main() -> None:
     except Exception as error:
         if is_disk_full(error):
             _fail(
-                "No space left on the device; what is done is kept. Free some and run the same command again."
+                "No space left on the device; what is done is kept. Free some and run the same "
+                "command again."
             )
         raise
 

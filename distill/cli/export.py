@@ -19,13 +19,13 @@ from distill.pipeline.reporting import write_report
 from distill.pipeline.run import Run
 from distill.pipeline.running import make_stage
 from distill.pipeline.stages import stage_named
+from distill.pipeline.stages.export import STAGE as _EXPORT
 from distill.recipe import Recipe
 from distill.recipe.reading import RecipeFile
+from distill.report.results.export import ExportResult
 from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress, silence_libraries
-
-_EXPORT = stage_named("export")
 
 
 def export(
@@ -60,7 +60,8 @@ def export(
 
     if push is None and (private or revision or force):
         raise UserError(
-            "--private, --revision and --force say how to push: name the repository with --push ORG/NAME."
+            "--private, --revision and --force say how to push: name the repository with --push "
+            "ORG/NAME."
         )
     files = export_run(run, Progress(), dry_run=dry_run)
     OUT.print(f"student: {run / 'export'}: {', '.join(files)}", markup=False, soft_wrap=True)
@@ -95,7 +96,7 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
     made.
     """
     run = open_run(folder, progress)
-    stage = StageFolder(folder, "export")
+    stage = _EXPORT.folder(run)
     record = stage.record()
     if (
         record is None
@@ -104,15 +105,15 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
     ):
         if dry_run:
             raise UserError(
-                f"{stage.final} is missing or out of date; python -m distill export {folder} makes it."
+                f"{stage.final} is missing or out of date; python -m distill export {folder} makes "
+                "it."
             )
         silence_libraries()
         record = make_stage(run, _EXPORT)
         write_report(run)
     else:
         progress.say("export: up to date", "dim")
-    files: list[str] = record.result["files"]
-    return files
+    return record.result.files
 
 
 def open_run(folder: Path, progress: Progress) -> Run:
@@ -132,9 +133,16 @@ def open_run(folder: Path, progress: Progress) -> Run:
         raise UserError(
             f"{folder / 'report.json'} is not one of this version of distill; run the recipe again."
         ) from error
-    records = {
-        name: StageFolder(folder, name).record() for name in _EXPORT.reads if name in recipe.stages
-    }
+    records: dict[str, Record[Any] | None] = {}
+    for name in _EXPORT.reads:
+        if name in recipe.stages:
+            stage = StageFolder(folder, name, stage_named(name).result)
+            if stage.is_of_earlier_version:
+                raise UserError(
+                    f"{folder} was made by an earlier version of distill; run the recipe again: "
+                    f"python -m distill recipe {recipe.name}"
+                )
+            records[name] = stage.record()
     missing = [
         name
         for name, record in records.items()
@@ -142,7 +150,8 @@ def open_run(folder: Path, progress: Progress) -> Run:
     ]
     if missing:
         raise UserError(
-            f"{folder} is not finished: what it has of {', '.join(missing)} is missing or not of the same run; "
+            f"{folder} is not finished: what it has of {', '.join(missing)} is missing or not of "
+            "the same run; "
             f"python -m distill recipe {recipe.name} goes on."
         )
     try:
@@ -158,5 +167,5 @@ def open_run(folder: Path, progress: Progress) -> Run:
     )
 
 
-def _is_whole(folder: Path, record: Record) -> bool:
-    return all((folder / name).is_file() for name in record.result["files"])
+def _is_whole(folder: Path, record: Record[ExportResult]) -> bool:
+    return all((folder / name).is_file() for name in record.result.files)

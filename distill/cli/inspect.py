@@ -15,6 +15,7 @@ from distill.cli.console import OUT
 from distill.cli.options import as_options, model_name, section_of
 from distill.recipe import InspectionSection, TeacherSection
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 from distill.runtime.progress import Progress, silence_libraries
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def inspect_to_folder(
         return inspect_models(
             checked,
             load=lambda name: load_with_tokenizer(named[name]),
-            identify=lambda name: model_identity(named[name], "main"),
+            identify=lambda name: model_identity(named[name], "main", FileHashes()),
             teacher_section=teacher_section,
             kept=kept,
             seed=0,

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.pipeline.records import fingerprint
+from distill.pipeline.stages.evaluation import STAGE as EVALUATION
 from distill.recipe import TeacherSection
 from distill.recipe.reading import TasksFile
+from distill.recipe.section import meaning
 from distill.runtime.files import write_whole
+from distill.runtime.hashes import FileHashes
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
 
@@ -44,22 +47,23 @@ def score_models(
 
     section = tasks.evaluation.model_copy(update={"models": list(models)})
     teacher = tasks.teacher or TeacherSection(model=models[0])
+    hashes = FileHashes(output / ".hashes.json")
     mark = fingerprint(
         {
-            "section": section.model_dump(mode="json", exclude={"models"}),
+            "section": meaning(section.model_copy(update={"models": []})),
             "sources": [
-                describe_source(source) for task in section.tasks for source in task.sources
+                describe_source(source, hashes) for task in section.tasks for source in task.sources
             ],
             "sentences": teacher.model_dump(include={"pooling", "prefixes"}),
             "seed": tasks.seed,
-        },
-        "evaluation",
+            "revision": EVALUATION.revision,
+        }
     )
     folder = (
         output / "scores" / mark
     )  # other tasks have another: none undoes hours of another's work
     folder.mkdir(parents=True, exist_ok=True)
-    _forget_changed(folder, {name: describe_subject(name) for name in models})
+    _forget_changed(folder, {name: describe_subject(name, hashes) for name in models})
     return evaluate_models(
         section,
         load=lambda name: load_with_tokenizer(location_of(name)),

@@ -110,8 +110,10 @@ def trim(
     OUT.print("\n".join(curve_table(result.curve, result.chosen)), markup=False, soft_wrap=True)
     difference = result.max_abs_hidden_difference
     OUT.print(
-        f"{result.kept:,} of {result.original:,} pieces kept; {result.heldout_identical:.2%} of {result.heldout_sentences:,} "
-        f"held-out sentences are segmented as before; largest difference of a hidden state on those: "
+        f"{result.kept:,} of {result.original:,} pieces kept; {result.heldout_identical:.2%} of "
+        f"{result.heldout_sentences:,} "
+        "held-out sentences are segmented as before; largest difference of a hidden state on "
+        "those: "
         f"{'not measured, there is none' if difference is None else f'{difference:g}'}",
         soft_wrap=True,
     )

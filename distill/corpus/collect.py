@@ -41,7 +41,8 @@ def collect_corpus(
     identifier = LanguageIdentifier(language or "")
     if section.language_filter and not identifier.knows:
         raise UserError(
-            f"corpus.language_filter: the language identifier doesn't know {language!r}; set it to false."
+            f"corpus.language_filter: the language identifier doesn't know {language!r}; set it to "
+            "false."
         )
     dropped: Counter[str] = Counter()
     sample: list[str] = []
@@ -99,8 +100,10 @@ def collect_corpus(
     if kept < 2 or kept < MIN_SURVIVING_SHARE * read:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
         raise UserError(
-            f"corpus: {kept} of {read} documents survive cleaning ({reasons or 'none was read'}); at least two, and "
-            f"{MIN_SURVIVING_SHARE:.0%}, should: check the column, the language of the text, min_characters and min_letters."
+            f"corpus: {kept} of {read} documents survive cleaning ({reasons or 'none was read'}); "
+            "at least two, and "
+            f"{MIN_SURVIVING_SHARE:.0%}, should: check the column, the language of the text, "
+            "min_characters and min_letters."
         )
     heldout = split_documents(everything, groups, section.heldout, output)
     everything.unlink()

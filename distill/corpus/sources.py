@@ -14,11 +14,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from pathlib import Path
 
 from distill.corpus.formats import READERS, SENTENCE_A_LINE, Row, Tally, format_of
 from distill.recipe import Source
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 MAX_INVALID_SHARE = 0.01
 """A source with a larger share of unreadable lines is an error: its encoding or format is another
@@ -68,13 +69,17 @@ def list_files(source: Source) -> list[str]:
         return files
     if found and filesystem.isdir(found[0]):
         raise UserError(
-            f"source {source.location}: this is a folder; name its files, such as {source.path}/*.txt."
+            f"source {source.location}: this is a folder; name its files, such as "
+            f"{source.path}/*.txt."
         )
     raise UserError(f"source {source.location}: there is no such file.")
 
 
-def describe_source(source: Source) -> dict[str, Any]:
-    """What identifies a source's content without reading it: for fingerprints."""
+def describe_source(source: Source, hashes: FileHashes) -> dict[str, object]:
+    """What identifies a source's content, wherever it lies: for fingerprints.
+
+    Local files are known by their hashes; files elsewhere by address, size and time.
+    """
     if source.hub:
         return {
             "hub": source.hub,
@@ -89,15 +94,22 @@ def describe_source(source: Source) -> dict[str, Any]:
             "files": source.files,
         }
     import fsspec
+    from fsspec.implementations.local import LocalFileSystem
 
-    described = []
+    described: list[list[object]] = []
     for address in list_files(source):
         filesystem, path = fsspec.core.url_to_fs(address)
+        if isinstance(filesystem, LocalFileSystem):
+            described.append([Path(path).name, Path(path)])
+            continue
         info = filesystem.info(path)
-        described.append(
-            [address, info.get("size"), str(info.get("mtime") or info.get("ETag") or "")]
-        )
-    return {"path": source.path, "files": described}
+        changed = str(info.get("mtime") or info.get("ETag") or "")
+        described.append([address, info.get("size"), changed])
+    local = [entry for entry in described if isinstance(entry[1], Path)]
+    read = hashes.of_files(Path(str(entry[1])) for entry in local)
+    for entry, content in zip(local, read, strict=True):
+        entry[1] = content
+    return {"files": described}
 
 
 def read_source(source: Source, tally: Tally) -> Iterator[Record]:
@@ -109,7 +121,8 @@ def read_source(source: Source, tally: Tally) -> Iterator[Record]:
     if invalid > MAX_INVALID_SHARE * tally.lines:
         kind = "valid UTF-8" if tally.invalid_utf8 >= tally.invalid_json else "JSON objects"
         raise UserError(
-            f"source {source.location}: {invalid} of {tally.lines} lines are not {kind} (first: {tally.first_invalid}), "
+            f"source {source.location}: {invalid} of {tally.lines} lines are not {kind} (first: "
+            f"{tally.first_invalid}), "
             f"more than {MAX_INVALID_SHARE:.0%}; convert the files or name their format."
         )
     if not tally.rows:
@@ -124,7 +137,8 @@ def column_value(record: Record, column: str, source: Source) -> str:
     if column not in record.row:
         columns = ", ".join(sorted(map(str, record.row))) or "none"
         raise UserError(
-            f"source {source.location}: there is no column {column!r} in {record.origin}; its columns: {columns}."
+            f"source {source.location}: there is no column {column!r} in {record.origin}; its "
+            f"columns: {columns}."
         )
     value = record.row[column]
     if value is None:
@@ -134,7 +148,8 @@ def column_value(record: Record, column: str, source: Source) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "\n".join(value)
     raise UserError(
-        f"source {source.location}: column {column!r} holds {type(value).__name__} in {record.origin}, not text."
+        f"source {source.location}: column {column!r} holds {type(value).__name__} in "
+        f"{record.origin}, not text."
     )
 
 
@@ -147,7 +162,8 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
         form = source.format or format_of(name)
         if form is None:
             raise UserError(
-                f"source {source.location}: the name {name} does not tell its format; say format: {', '.join(READERS)}."
+                f"source {source.location}: the name {name} does not tell its format; say format: "
+                f"{', '.join(READERS)}."
             )
         tally.files += 1
         tally.location = name
@@ -201,7 +217,8 @@ def _package_version(source: Source) -> str:
         return metadata.version(str(source.package))
     except metadata.PackageNotFoundError:
         raise UserError(
-            f"source {source.location}: the Python package {source.package} is not installed; pip install {source.package}."
+            f"source {source.location}: the Python package {source.package} is not installed; pip "
+            f"install {source.package}."
         ) from None
 
 

@@ -59,7 +59,8 @@ class TeacherCache:
         free = shutil.disk_usage(self._folder).free + (file.stat().st_size if file.is_file() else 0)
         if free < self.bytes:
             raise UserError(
-                f"distillation.cache_teacher: the teacher's states take {self.bytes / 1e9:,.1f} GB and the device has "
+                f"distillation.cache_teacher: the teacher's states take {self.bytes / 1e9:,.1f} GB "
+                "and the device has "
                 f"{free / 1e9:,.1f} GB free; free some, or set it to false."
             )
         progress.say(f"distillation: the teacher's states take {self.bytes / 1e9:,.2f} GB on disk")

@@ -141,7 +141,9 @@ class Criterion:
     def total_loss(
         self, values: dict[str, torch.Tensor], shares: dict[str, float] | None = None
     ) -> torch.Tensor:
-        """The loss: the values by their weights, and by the share of the batch that each is over."""
+        """The loss: the values by their weights, and by the share of the batch that each is
+        over.
+        """
         weights = self.section.objectives.weights
         return torch.stack(
             [

@@ -103,7 +103,8 @@ class StateReader:
     def _check_kernel(self) -> None:
         if (kernel := self.encoder.config._attn_implementation) != "eager":
             raise ValueError(
-                f"{type(self.encoder).__name__} runs the attention kernel {kernel}, and only the eager one gives attentions; "
+                f"{type(self.encoder).__name__} runs the attention kernel {kernel}, and only the "
+                "eager one gives attentions; "
                 'call model.set_attn_implementation("eager") first'
             )
 
@@ -125,7 +126,8 @@ def find_projections(encoder: torch.nn.Module, layer: int | None = None) -> list
     layers = list(zip(*found, strict=True))
     if layer is not None and not 1 <= layer <= len(layers):
         raise ValueError(
-            f"{type(encoder).__name__} has query, key and value projections of {len(layers)} layers, not of {layer}"
+            f"{type(encoder).__name__} has query, key and value projections of {len(layers)} "
+            f"layers, not of {layer}"
         )
     return list(layers[-1 if layer is None else layer - 1])
 

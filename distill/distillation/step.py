@@ -79,7 +79,8 @@ class Backward:
     def _share_out(
         self, batch: Batch, rows: np.ndarray, of_batch: dict[str, float], totals: dict[str, float]
     ) -> tuple[Batch, np.ndarray, list[int], dict[str, float]]:
-        """The rows of a part that this process takes, the rows of each process, and the share of each value.
+        """The rows of a part that this process takes, the rows of each process, and the share of
+        each value.
 
         With fewer rows than processes each computes them all.
         """

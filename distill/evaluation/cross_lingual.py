@@ -177,7 +177,8 @@ class _Reader:
             if not rows["train"]:
                 location = task.train.in_language(language).location
                 raise UserError(
-                    f"evaluation task {task.name}: {location} has one row, too few to carve dev from."
+                    f"evaluation task {task.name}: {location} has one row, too few to carve dev "
+                    "from."
                 )
         return {
             "train": self.drawn(rows["train"], task.max_train),
@@ -198,12 +199,15 @@ class _Reader:
             )
             if section.id is None and len(other) != len(whole[language]):
                 raise UserError(
-                    f"evaluation task {self.task.name}: {language} has {len(whole[language])} test rows and "
-                    f"{len(other)} translations; say in cross_lingual.id which column tells what is a translation of what."
+                    f"evaluation task {self.task.name}: {language} has {len(whole[language])} test "
+                    "rows and "
+                    f"{len(other)} translations; say in cross_lingual.id which column tells what "
+                    "is a translation of what."
                 )
             if lacking := sorted(tests[language].keys() - other.keys()):
                 raise UserError(
-                    f"evaluation task {self.task.name}: {len(lacking)} of the test rows in {language} have no translation "
+                    f"evaluation task {self.task.name}: {len(lacking)} of the test rows in "
+                    f"{language} have no translation "
                     f"into {source} (first: {lacking[0]})."
                 )
             found[language] = {

@@ -18,7 +18,7 @@ import torch
 
 from distill.evaluation.comparing import no_scores, scores_of
 from distill.evaluation.cross_lingual import CrossLingualRows, read_cross_lingual
-from distill.evaluation.finished import Finished
+from distill.evaluation.finished import MEASURED, Finished
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.masked import masked_hits, read_texts
 from distill.evaluation.protocol import Measured, measure_model, planned
@@ -73,7 +73,7 @@ def evaluate_models(
     """
     rows = {task.name: _read(task, seed) for task in section.tasks}
     counts = _counts(rows)
-    finished = Finished(output / "measured.jsonl", interruption or Interruption())
+    finished = Finished(output / MEASURED, interruption or Interruption())
     # The reference comes first where it is among the models: the others are compared with it. In
     # int8 the student is scored in the student's own fine-tunes.
     names = (

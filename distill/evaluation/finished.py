@@ -13,6 +13,9 @@ from typing import Any
 from distill.runtime.files import write_whole
 from distill.runtime.interruption import Interruption
 
+MEASURED = "measured.jsonl"
+"""The file of one evaluation's measurements."""
+
 Key = tuple[str, str, int | None, float | None]
 """Model, task, and of a fine-tune the seed's number and the learning rate."""
 

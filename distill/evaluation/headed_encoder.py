@@ -89,7 +89,8 @@ def freeze_layers(encoder: PreTrainedModel, layers: int) -> None:
     count = encoder.config.num_hidden_layers
     if layers > count:
         raise UserError(
-            f"evaluation.freeze_layers: {layers} is more than the {count} layers of one of the models."
+            f"evaluation.freeze_layers: {layers} is more than the {count} layers of one of the "
+            "models."
         )
     encoder.requires_grad_(False)
     for layer in list(encoder.get_submodule(layer_list_name(encoder)))[layers:]:

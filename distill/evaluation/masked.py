@@ -36,7 +36,8 @@ def read_texts(task: MaskedTask, seed: int) -> list[str]:
     texts = [text for text in read if text]
     if not texts:
         raise UserError(
-            f"evaluation task {task.name}: {task.source.location} has no text in column {task.text!r}."
+            f"evaluation task {task.name}: {task.source.location} has no text in column "
+            f"{task.text!r}."
         )
     return cap_rows(texts, task.max_test, np.random.default_rng([seed, *task.name.encode()]))
 

@@ -73,7 +73,8 @@ def read_retrieval_rows(task: RetrievalTask) -> RetrievalRows:
             answers.append(passages.setdefault(passage, len(passages)))
     if len(passages) < 2:
         raise UserError(
-            f"evaluation task {task.name}: {task.source.location} has {len(passages)} passages with a query; "
+            f"evaluation task {task.name}: {task.source.location} has {len(passages)} passages "
+            "with a query; "
             "at least two are needed."
         )
     return RetrievalRows(queries=queries, passages=list(passages), answers=np.array(answers))

@@ -112,7 +112,8 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
         rows["train"], rows["dev"] = carve_dev(rows["train"], task.dev_share, random)
         if not rows["train"]:
             raise UserError(
-                f"evaluation task {task.name}: {task.train.location} has one row, too few to carve dev from."
+                f"evaluation task {task.name}: {task.train.location} has one row, too few to carve "
+                "dev from."
             )
     for name, most in (("train", task.max_train), ("dev", task.max_dev), ("test", task.max_test)):
         rows[name] = cap_rows(rows[name], most, random)
@@ -149,14 +150,16 @@ def read_split(
             absent += 1
         elif name in rows:
             raise UserError(
-                f"evaluation task {task.name}: two rows of {split} ({source.location}) have the id {name}."
+                f"evaluation task {task.name}: two rows of {split} ({source.location}) have the id "
+                f"{name}."
             )
         else:
             rows[name] = row
     left_out[split] = absent
     if not rows:
         raise UserError(
-            f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that counts."
+            f"evaluation task {task.name}: no row of {split} ({source.location}) has a label that "
+            "counts."
         )
     return rows
 
@@ -237,7 +240,8 @@ def _number(task: SimilarityTask, value: Any, origin: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise UserError(
-            f"evaluation task {task.name}: similarity wants numbers; {task.label!r} holds {str(value)[:40]!r} in {origin}."
+            f"evaluation task {task.name}: similarity wants numbers; {task.label!r} holds "
+            f"{str(value)[:40]!r} in {origin}."
         )
     return number
 
@@ -249,7 +253,8 @@ def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | Non
     if not lists or len(words) != len(tags):
         found = f"{len(words)} and {len(tags)}" if lists else "something else"
         raise UserError(
-            f"evaluation task {task.name}: {origin} should have a list of words in {task.words!r} and a list as long of "
+            f"evaluation task {task.name}: {origin} should have a list of words in {task.words!r} "
+            "and a list as long of "
             f"their classes in {task.label!r}; found {found}."
         )
     names = [name for tag in tags if (name := class_name(tag)) is not None]
@@ -280,17 +285,20 @@ def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str
     classes = tuple(sorted(known["train"]))
     if len(classes) < 2:
         raise UserError(
-            f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or more are needed."
+            f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or "
+            "more are needed."
         )
     for split, names in known.items():
         if lacking := sorted(names - known["train"]):
             raise UserError(
-                f"evaluation task {task.name}: {split} has classes that the training rows lack ({', '.join(lacking[:5])}); "
+                f"evaluation task {task.name}: {split} has classes that the training rows lack "
+                f"({', '.join(lacking[:5])}); "
                 "say in labels which count, or what they are called."
             )
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
         raise UserError(
-            f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found {odd}."
+            f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found "
+            f"{odd}."
         )
     return classes

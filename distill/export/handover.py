@@ -123,7 +123,8 @@ def _warnings(section: ExportSection, runtimes: Runtimes, proof: ExportProof) ->
         warnings.append(f"{INT8} was left out: {runtimes.int8_reason}")
     if runtimes.left_whole:
         warnings.append(
-            f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it was not faithful"
+            f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it "
+            "was not faithful"
         )
     if proof.int8_time is not None and proof.int8_time > 1:
         warnings.append(f"{INT8} takes {proof.int8_time:.2f} times as long as float32 on this CPU")

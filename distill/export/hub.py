@@ -150,7 +150,8 @@ def read_export(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
             else ""
         )
         raise UserError(
-            f"{folder} is no whole export{named}; python -m distill export {folder.parent} makes it."
+            f"{folder} is no whole export{named}; python -m distill export {folder.parent} makes "
+            "it."
         ) from error
 
 
@@ -158,7 +159,8 @@ def check_repository(repository: str) -> None:
     """Check that a name reads as the Hub wants it. Raises UserError."""
     if not is_repository(repository):
         raise UserError(
-            f"--push {repository}: should be ORG/NAME, each of letters, digits, '-', '_' and '.', such as my-group/my-model."
+            f"--push {repository}: should be ORG/NAME, each of letters, digits, '-', '_' and '.', "
+            "such as my-group/my-model."
         )
 
 
@@ -166,7 +168,8 @@ def check_branch(revision: str | None) -> None:
     """Check that a name can be a branch's. Raises UserError."""
     if revision is not None and (not _BRANCH.fullmatch(revision) or revision.endswith(".lock")):
         raise UserError(
-            f"--revision {revision}: should be a branch's name of letters, digits, '-', '_', '.' and '/'."
+            f"--revision {revision}: should be a branch's name of letters, digits, '-', '_', '.' "
+            "and '/'."
         )
 
 
@@ -179,14 +182,16 @@ def find_token() -> str:
     token = get_token()
     if token is None:
         raise UserError(
-            f"There is no token for {constants.ENDPOINT}: log in with `hf auth login`, or set HF_TOKEN to a token with write "
+            f"There is no token for {constants.ENDPOINT}: log in with `hf auth login`, or set "
+            "HF_TOKEN to a token with write "
             f"access ({constants.ENDPOINT}/settings/tokens)."
         )
     if not re.fullmatch(
         r"[!-~]+", token
     ):  # what cannot be sent would be quoted in the error about it
         raise UserError(
-            "HF_TOKEN, or what `hf auth login` saved, has characters that no token has; copy it anew."
+            "HF_TOKEN, or what `hf auth login` saved, has characters that no token has; copy it "
+            "anew."
         )
     return token
 
@@ -197,5 +202,6 @@ def check_right(account: Mapping[str, Any], repository: str) -> None:
     """
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise UserError(
-            f"--push {repository}: the token of {account.get('name')} can only read; use one with write access."
+            f"--push {repository}: the token of {account.get('name')} can only read; use one with "
+            "write access."
         )

@@ -81,17 +81,27 @@ def _answer(status: int, message: str, repository: str, endpoint: str) -> str:
     said = f" ({message})" if message else ""
     settings = f"{endpoint}/settings/tokens"
     if status == 401:
-        return f"{endpoint} does not know the token{said}; it may have expired: make one with write access, {settings}."
+        return (
+            f"{endpoint} does not know the token{said}; it may have expired: make one with "
+            f"write access, {settings}."
+        )
     if status == 403:
         organisation = repository.partition("/")[0]
         return (
-            f"--push {repository}: this token has no right to write there{said}; use one with write access to {organisation} "
+            f"--push {repository}: this token has no right to write there{said}; use one with "
+            f"write access to {organisation} "
             f"({settings}), or name a repository of your own."
         )
     if status == 404:
-        return f"--push {repository}: {endpoint} does not find it{said}; is the name right, and may this token see it?"
+        return (
+            f"--push {repository}: {endpoint} does not find it{said}; is the name right, and "
+            "may this token see it?"
+        )
     if status in (409, 412):
-        return f"--push {repository}: it was made or changed by somebody else meanwhile{said}; look at it, and push again."
+        return (
+            f"--push {repository}: it was made or changed by somebody else meanwhile{said}; "
+            "look at it, and push again."
+        )
     if status == 429 or status >= 500:
         return f"{endpoint} answers {status}{said}; try again later: {_AGAIN}."
     return f"{endpoint} refuses to take {repository}: {status}{said}."

@@ -81,7 +81,8 @@ def check_place(
     """
     if private and not place.private:
         raise UserError(
-            f"--private: {repository} is there already, and public; make it private in its settings first."
+            f"--private: {repository} is there already, and public; make it private in its "
+            "settings first."
         )
     if revision in place.tags:
         raise UserError(f"--revision {revision}: is a tag of {repository}; name a branch.")
@@ -90,7 +91,8 @@ def check_place(
         return
     held = f"{theirs!r}, where this is {ours!r}" if theirs else "one that distill did not push"
     raise UserError(
-        f"--push {repository}: it holds another model: {held}. Name another repository, or replace that model with --force "
+        f"--push {repository}: it holds another model: {held}. Name another repository, or replace "
+        "that model with --force "
         "(its commits stay)."
     )
 

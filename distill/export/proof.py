@@ -61,12 +61,14 @@ def prove(
     difference, cosine = found["onnx_max_abs_difference"], found["int8_cosine"]
     if difference is not None and not difference <= _TOLERANCE:
         raise ExportError(
-            f"onnx/model.onnx is up to {difference:.2g} off the student, more than {_TOLERANCE}; please report this, "
+            f"onnx/model.onnx is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
+            "please report this, "
             "and go on without it by --set export.onnx=false"
         )
     if cosine is not None and not cosine >= LEAST_COSINE:
         raise ExportError(
-            f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than {LEAST_COSINE}"
+            f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than "
+            f"{LEAST_COSINE}"
         )
     return ExportProof(
         sentences=len(sentences),

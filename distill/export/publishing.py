@@ -58,8 +58,12 @@ def _shortened(text: str, public: Mapping[str, str]) -> str:
 
 def _public_names(recipe: Mapping[str, Any]) -> dict[str, str]:
     """What the recipe says of local models and files, each with what may be told of it."""
-    rows = [task[split] for task in recipe["evaluation"]["tasks"] for split in ("source", "train", "dev", "test")
-            if task.get(split)]  # fmt: skip
+    rows = [
+        task[split]
+        for task in recipe["evaluation"]["tasks"]
+        for split in ("source", "train", "dev", "test")
+        if task.get(split)
+    ]
     sources = [*recipe["corpus"]["sources"], *rows]
     public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
     public |= {text: last_name(text) for text in _strings(recipe) if _ABSOLUTE.match(text)}

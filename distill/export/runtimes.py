@@ -78,7 +78,10 @@ def write_runtimes(
         return Runtimes()
     for file in small.parent.glob(f"{small.name}*"):
         file.unlink()
-    reason = f"in int8 the mean cosine of its vectors to those in float32 is {cosine:.3f}, less than {LEAST_COSINE}"
+    reason = (
+        f"in int8 the mean cosine of its vectors to those in float32 is {cosine:.3f}, less "
+        f"than {LEAST_COSINE}"
+    )
     return Runtimes(int8_reason=reason)
 
 

@@ -35,8 +35,15 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
     return environment.get_template("inspection.html.j2").render(
         models=[short_name(model["model"]) for model in content["models"]],
         families={
-            family: [{"at": projection.languages.index(code), "code": code, "name": language_name(code), "colour": shades[code]}
-                     for code in members]
+            family: [
+                {
+                    "at": projection.languages.index(code),
+                    "code": code,
+                    "name": language_name(code),
+                    "colour": shades[code],
+                }
+                for code in members
+            ]
             for family, members in families.items()
         },
         sentences=[_shortened(texts) for texts in zip(*projection.texts, strict=True)],
@@ -45,7 +52,7 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
         measures=list(LAYER_LABELS.values()),
         counts=(content["sentences"], len(content["languages"])),
         data=Markup(_as_script(_data(content, projection, shades))),
-    )  # fmt: skip
+    )
 
 
 def _data(

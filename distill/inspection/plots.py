@@ -32,7 +32,10 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
     figure = Figure(figsize=(10.4, 5.6), layout="constrained")
     layers = models[0]["layers"]
     best = max(layers, key=lambda row: row["retrieval"])
-    title = f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in layer {best['layer']}"
+    title = (
+        f"{short_name(models[0]['model'])} finds {best['retrieval']:.0%} of translations in "
+        f"layer {best['layer']}"
+    )
     title += (
         ", its last"
         if best is layers[-1]
@@ -57,8 +60,15 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
                 if model["model"] in STYLES
                 else _OTHERS[place % len(_OTHERS)]
             )
-            axes.plot(x, y, color=colour, marker=MARKS[place % len(MARKS)], markersize=3.5, linewidth=1.5,
-                      label=short_name(model["model"]))  # fmt: skip
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                marker=MARKS[place % len(MARKS)],
+                markersize=3.5,
+                linewidth=1.5,
+                label=short_name(model["model"]),
+            )
         if key in chance:
             axes.axhline(chance[key], color=GREY, linewidth=0.8, linestyle=":")
         axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.04)
@@ -133,10 +143,15 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
         layout="constrained",
     )
     figure.suptitle(
-        f"{short_name(model['model'])}: {len(projection.ids)} sentences in {len(projection.languages)} languages, "
+        f"{short_name(model['model'])}: {len(projection.ids)} sentences in "
+        f"{len(projection.languages)} languages, "
         "layer by layer (UMAP of each)",
-        x=0.01, ha="left", fontsize=12, weight="bold", color=BLACK,
-    )  # fmt: skip
+        x=0.01,
+        ha="left",
+        fontsize=12,
+        weight="bold",
+        color=BLACK,
+    )
     shades = colours(projection.languages)
     panels = figure.subplots(rows, columns, squeeze=False)
     for layer, axes in enumerate(panels.flat):
@@ -146,18 +161,37 @@ def projection_plot(projection: Projection, model: Mapping[str, Any]) -> Figure:
             figures = model["layers"][layer]
             name = "embeddings" if layer == 0 else f"layer {layer}"
             axes.set_title(name, loc="left", fontsize=10, weight="bold", color=BLACK, pad=14)
-            nearest = f"nearest: translation {figures['neighbour_translation']:.0%}, language {figures['neighbour_language']:.0%}"
+            nearest = (
+                f"nearest: translation {figures['neighbour_translation']:.0%}, language "
+                f"{figures['neighbour_language']:.0%}"
+            )
             axes.text(0, 1.02, nearest, transform=axes.transAxes, fontsize=7.2, color=SOFT)
     handles: list[Any] = []
     tallest = max(map(len, families.values()))
     for members in families.values():  # a column a family
-        handles += [Line2D([], [], linestyle="", marker="o", markersize=6, color=shades[code],
-                           label=f"{code} {language_name(code)}") for code in members]  # fmt: skip
+        handles += [
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="o",
+                markersize=6,
+                color=shades[code],
+                label=f"{code} {language_name(code)}",
+            )
+            for code in members
+        ]
         handles += [Line2D([], [], linestyle="", label=" ") for _ in range(tallest - len(members))]
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=len(families), frameon=False, fontsize=8, handletextpad=0.1,
-        columnspacing=1.2, labelspacing=0.25,
-    )  # fmt: skip
+        handles=handles,
+        loc="outside lower left",
+        ncols=len(families),
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.1,
+        columnspacing=1.2,
+        labelspacing=0.25,
+    )
     return figure
 
 
@@ -167,9 +201,13 @@ def _draw_map(
     for sentence in range(points_LS2.shape[1]):
         mark = MARKS[sentence]
         axes.scatter(
-            *points_LS2[:, sentence].T, marker=mark, s=30 if mark == "*" else 14, linewidths=0.25, edgecolors="white",
+            *points_LS2[:, sentence].T,
+            marker=mark,
+            s=30 if mark == "*" else 14,
+            linewidths=0.25,
+            edgecolors="white",
             c=[shades[code] for code in projection.languages],
-        )  # fmt: skip
+        )
     halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.6}
     label: dict[str, Any] = {
         "textcoords": "offset points",

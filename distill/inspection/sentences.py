@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from distill.corpus.formats import Tally, format_of
 from distill.corpus.sources import Record, column_value, describe_source, read_source
 from distill.recipe import InspectionSection, Source
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 Texts = dict[str, dict[str, str]]
 """For each language the text of each id."""
@@ -58,13 +58,16 @@ def read_sentences(section: InspectionSection, kept: str | None, seed: int) -> P
     )
     if kept is not None and kept not in parallel.languages:
         raise UserError(
-            f"inspection.kept: {section.sentences} has no {kept}, the language that the students are made for; "
+            f"inspection.kept: {section.sentences} has no {kept}, the language that the students "
+            "are made for; "
             f"its languages: {', '.join(parallel.languages)}."
         )
     if len(parallel.ids) * len(parallel.languages) > MOST_VECTORS:
         raise UserError(
-            f"inspection.sentences: {len(parallel.ids):,} sentences in {len(parallel.languages)} languages are more than "
-            f"{MOST_VECTORS:,} vectors, every two of which are compared; say inspection.max_sentences: "
+            f"inspection.sentences: {len(parallel.ids):,} sentences in {len(parallel.languages)} "
+            "languages are more than "
+            f"{MOST_VECTORS:,} vectors, every two of which are compared; say "
+            "inspection.max_sentences: "
             f"{MOST_VECTORS // len(parallel.languages)}, or name fewer inspection.languages."
         )
     return parallel
@@ -96,7 +99,8 @@ def read_parallel(
         of_language = found.setdefault(language, {})
         if key in of_language:
             raise UserError(
-                f"inspection.sentences: {path} has the id {key} twice in {language}; an id says which rows are translations."
+                f"inspection.sentences: {path} has the id {key} twice in {language}; an id says "
+                "which rows are translations."
             )
         if text and key:
             of_language[key] = text
@@ -105,7 +109,8 @@ def read_parallel(
     if len(ids) < LEAST:
         counts = ", ".join(f"{language} {len(found[language])}" for language in chosen)
         raise UserError(
-            f"inspection.sentences: {path} has {len(ids)} of the ids in every language, and {LEAST} are needed "
+            f"inspection.sentences: {path} has {len(ids)} of the ids in every language, and "
+            f"{LEAST} are needed "
             f"(rows: {counts}); translations of a sentence share its id."
         )
     if most is not None and len(ids) > most:
@@ -120,10 +125,10 @@ def read_parallel(
     )
 
 
-def describe_sentences(path: Path, languages: Sequence[str] | None = None) -> dict[str, Any]:
-    """What identifies the sentences without reading them: for fingerprints. Raises UserError if
-    there is no file.
-    """
+def describe_sentences(
+    path: Path, languages: Sequence[str] | None, hashes: FileHashes
+) -> dict[str, object]:
+    """What identifies the sentences: for fingerprints. Raises UserError if there is no file."""
     _check_there(path)
     files = language_files(path) if path.is_dir() else {"": path}
     wanted = {
@@ -131,7 +136,7 @@ def describe_sentences(path: Path, languages: Sequence[str] | None = None) -> di
         for name, file in files.items()
         if languages is None or name in languages or not name
     }
-    return {name: describe_source(Source(path=str(file))) for name, file in wanted.items()}
+    return {name: describe_source(Source(path=str(file)), hashes) for name, file in wanted.items()}
 
 
 def language_files(folder: Path) -> dict[str, Path]:
@@ -148,7 +153,8 @@ def language_files(folder: Path) -> dict[str, Path]:
         language = entry.name.split(".", 1)[0]
         if language in found:
             raise UserError(
-                f"inspection.sentences: {folder} has two files of {language}, {found[language].name} and {entry.name}."
+                f"inspection.sentences: {folder} has two files of {language}, "
+                f"{found[language].name} and {entry.name}."
             )
         found[language] = file
     return found
@@ -186,7 +192,8 @@ def _choose_languages(found: Texts, languages: Sequence[str] | None, path: Path)
     chosen = tuple(languages or found)
     if len(chosen) < 2:
         raise UserError(
-            f"inspection.sentences: {path} has {', '.join(chosen) or 'no language'}; two languages at least are compared."
+            f"inspection.sentences: {path} has {', '.join(chosen) or 'no language'}; two languages "
+            "at least are compared."
         )
     return chosen
 
@@ -199,6 +206,7 @@ def _file_of_language(folder: Path) -> Path | None:
     named = [file for file in files if file.name.split(".", 1)[0] == _SPLIT]
     if len(files) > 1 and len(named) != 1:
         raise UserError(
-            f"inspection.sentences: {folder} has {len(files)} files; one is needed, or one called {_SPLIT} ({_SPLIT}.jsonl.gz)."
+            f"inspection.sentences: {folder} has {len(files)} files; one is needed, or one called "
+            f"{_SPLIT} ({_SPLIT}.jsonl.gz)."
         )
     return next(iter(named or files), None)

@@ -94,11 +94,16 @@ def to_markdown(content: Mapping[str, Any]) -> str:
         [name, *language_cells(row)] for name, model in models for row in model["languages"]
     ]
     note = (
-        f"{content['sentences']} sentences in {len(content['languages'])} languages; pooled states, {content['precision']}. "
-        "Retrieval: how often a sentence's translation is the nearest sentence of the other language by cosine, over all pairs "
-        "of languages in both directions, as it is and with the mean of each language taken out. Nearest: what the nearest of "
-        "all vectors is. Probe: how often a linear one names the language of sentences that it has not seen; chance is "
-        f"{1 / len(content['languages']):.1%}. Anisotropy: the mean cosine of two vectors. Layer 0 is the embeddings'."
+        f"{content['sentences']} sentences in {len(content['languages'])} languages; pooled "
+        f"states, {content['precision']}. "
+        "Retrieval: how often a sentence's translation is the nearest sentence of the other "
+        "language by cosine, over all pairs "
+        "of languages in both directions, as it is and with the mean of each language taken out. "
+        "Nearest: what the nearest of "
+        "all vectors is. Probe: how often a linear one names the language of sentences that it has "
+        "not seen; chance is "
+        f"{1 / len(content['languages']):.1%}. Anisotropy: the mean cosine of two vectors. Layer 0 "
+        "is the embeddings'."
     )
     parts = [
         "# Layer by layer",
@@ -157,9 +162,13 @@ def _pairs(content: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
                 for j, target in enumerate(languages):
                     if i != j:
                         yield {
-                            "model": model["model"], "layer": layer, "from": source, "into": target,
-                            "retrieval": plain[layer][i][j], "retrieval_centred": centred[layer][i][j],
-                        }  # fmt: skip
+                            "model": model["model"],
+                            "layer": layer,
+                            "from": source,
+                            "into": target,
+                            "retrieval": plain[layer][i][j],
+                            "retrieval_centred": centred[layer][i][j],
+                        }
 
 
 def _plain(matrix: np.ndarray) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -29,21 +30,17 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
 
 
-def model_identity(model: str, revision: str) -> dict[str, Any]:
-    """What identifies the teacher's files without reading weights: for fingerprints.
+def model_identity(model: str, revision: str, hashes: FileHashes) -> dict[str, object]:
+    """What identifies the content of a model's files: for fingerprints.
 
-    A local folder is known by its files' sizes and times, a Hub model by its id and revision.
-    Raises UserError if a local folder is named and is not there.
+    A folder is known by the hashes of its files, wherever it lies; a Hub model by its id and
+    revision. Raises UserError if a folder is named and is not there.
     """
     if model.startswith(PACKAGE):
         return {"package": model, "folder": packaged_teacher(model.removeprefix(PACKAGE)).name}
     folder = Path(model)
     if folder.is_dir():
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-        return {
-            "folder": model,
-            "files": [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files],
-        }
+        return {"files": hashes.of_folder(folder, folder.iterdir())}
     if _is_path(model):
         raise UserError(
             f"teacher.model: there is no folder {model}; a Hub id reads organisation/name."
@@ -62,7 +59,8 @@ def load_config(model: str, revision: str = "main") -> PretrainedConfig:
         config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(
-            f"teacher.model: {model} is of type {config.model_type}, which has a decoder besides; an encoder is needed."
+            f"teacher.model: {model} is of type {config.model_type}, which has a decoder besides; "
+            "an encoder is needed."
         )
     return config
 
@@ -84,7 +82,8 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
     # and a space.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:
         raise UserError(
-            f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing."
+            f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to "
+            "be missing."
         )
     return tokenizer
 
@@ -148,7 +147,8 @@ def check_weights(model: str) -> None:
             pass  # opening reads the header and compares the file's length with it
     if folder.is_dir() and not weights:
         raise UserError(
-            f"teacher.model: {model} has no safetensors weights; other formats can run code when read and are refused. "
+            f"teacher.model: {model} has no safetensors weights; other formats can run code when "
+            "read and are refused. "
             "Convert it once: AutoModel.from_pretrained(...).save_pretrained(...)."
         )
 
@@ -201,7 +201,8 @@ def _resolve(model: str) -> str:
         )
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(
-            f"teacher.model: the folder {model} has no config.json; it should hold a transformers model."
+            f"teacher.model: the folder {model} has no config.json; it should hold a transformers "
+            "model."
         )
     return model
 
@@ -238,5 +239,6 @@ class _Explained:
         reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
         raise UserError(
             f"teacher.model: cannot read {self.wanted} of {self.model} ({reason}). "
-            "It should be a Hub id that can be reached from here, a folder with safetensors, or package:multilingual-e5-small."
+            "It should be a Hub id that can be reached from here, a folder with safetensors, or "
+            "package:multilingual-e5-small."
         ) from error

@@ -47,7 +47,8 @@ def packaged_teacher(name: str) -> Path:
     """
     if name not in PACKAGED_TEACHERS:
         raise UserError(
-            f"teacher.model: there is no packaged teacher {name!r}; known: {', '.join(PACKAGED_TEACHERS)}."
+            f"teacher.model: there is no packaged teacher {name!r}; known: "
+            f"{', '.join(PACKAGED_TEACHERS)}."
         )
     weights = _installed_file(_WEIGHTS_PACKAGE, "e5-small-q4.bin")
     tokenizer = _installed_file(_TOKENIZER_PACKAGE, "multilingual-e5-small/tokenizer.json")
@@ -208,7 +209,8 @@ def _installed_file(distribution: str, ending: str) -> Path:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
         raise UserError(
-            f"teacher.model: the packaged teacher needs the Python package {distribution}, which is not installed; "
+            f"teacher.model: the packaged teacher needs the Python package {distribution}, which "
+            "is not installed; "
             'install the quickstart extra: pip install "distill[quickstart]".'
         ) from None
     for file in files:

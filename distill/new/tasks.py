@@ -28,18 +28,42 @@ class KnownTask:
 
 
 _SENTIMENT = {
-    "da": "angry-tweets-mini", "de": "sb10k-mini", "en": "sst5-mini", "fi": "scandisent-fi-mini", "fo": "fosent",
-    "nl": "dbrd-mini", "no": "norec-mini", "nb": "norec-mini", "sv": "swerec-mini",
-}  # fmt: skip
+    "da": "angry-tweets-mini",
+    "de": "sb10k-mini",
+    "en": "sst5-mini",
+    "fi": "scandisent-fi-mini",
+    "fo": "fosent",
+    "nl": "dbrd-mini",
+    "no": "norec-mini",
+    "nb": "norec-mini",
+    "sv": "swerec-mini",
+}
 _ENTITIES = {
-    "da": "dansk-mini", "de": "germeval-mini", "en": "conll-en-mini", "fi": "turku-ner-fi-mini", "fo": "fone",
-    "is": "mim-gold-ner-mini", "nl": "conll-nl-mini", "no": "norne-nb-mini", "nb": "norne-nb-mini", "nn": "norne-nn-mini",
+    "da": "dansk-mini",
+    "de": "germeval-mini",
+    "en": "conll-en-mini",
+    "fi": "turku-ner-fi-mini",
+    "fo": "fone",
+    "is": "mim-gold-ner-mini",
+    "nl": "conll-nl-mini",
+    "no": "norne-nb-mini",
+    "nb": "norne-nb-mini",
+    "nn": "norne-nn-mini",
     "sv": "suc3-mini",
-}  # fmt: skip
+}
 _ACCEPTABILITY = {
-    "da": "scala-da", "de": "scala-de", "en": "scala-en", "fi": "scala-fi", "fo": "scala-fo", "is": "scala-is",
-    "nl": "scala-nl", "no": "scala-nb", "nb": "scala-nb", "nn": "scala-nn", "sv": "scala-sv",
-}  # fmt: skip
+    "da": "scala-da",
+    "de": "scala-de",
+    "en": "scala-en",
+    "fi": "scala-fi",
+    "fo": "scala-fo",
+    "is": "scala-is",
+    "nl": "scala-nl",
+    "no": "scala-nb",
+    "nb": "scala-nb",
+    "nn": "scala-nn",
+    "sv": "scala-sv",
+}
 """EuroEval's sets of a language, by their names under EuroEval/ on the Hub."""
 _WIKIANN_LABELS = "{0: O, 1: B-PER, 2: I-PER, 3: B-ORG, 4: I-ORG, 5: B-LOC, 6: I-LOC}"
 

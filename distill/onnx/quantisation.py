@@ -35,7 +35,9 @@ def write_int8(source: Path, target: Path, *, whole: Iterable[str] = ()) -> None
             nodes_to_exclude=[*done, *whole],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            reduce_range=True,  # processors without VNNI add up pairs of products in 16 bits, where 8-bit weights overflow
+            # Processors without VNNI add up pairs of products in 16 bits, where 8-bit weights
+            # overflow.
+            reduce_range=True,
             use_external_data_format=large,
         )
     finally:

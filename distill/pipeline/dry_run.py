@@ -37,7 +37,8 @@ def dry_run_lines(run: Run, *, until: str | None, force: str | None) -> Iterator
     about = "" if plan.vocabulary_is_measured else "about "
     yield f"teacher: {format_count(plan.teacher_parameters)} parameters"
     yield (
-        f"student: {about}{format_count(plan.student_parameters)} parameters, {about}{format_bytes(plan.student_bytes)}, "
+        f"student: {about}{format_count(plan.student_parameters)} parameters, "
+        f"{about}{format_bytes(plan.student_bytes)}, "
         f"{about}{plan.vocabulary:,} pieces"
     )
     if "distillation" in pending:
@@ -45,7 +46,8 @@ def dry_run_lines(run: Run, *, until: str | None, force: str | None) -> Iterator
         limit = 60 * (run.recipe.distillation.minutes or math.inf)
         yield (
             f"distillation: {'at most ' if seconds > limit else ''}{plan.tokens:,} tokens, "
-            f"{plan.operations:.2g} floating-point operations, about {format_seconds(min(seconds, limit))} here in {precision}"
+            f"{plan.operations:.2g} floating-point operations, about "
+            f"{format_seconds(min(seconds, limit))} here in {precision}"
         )
     if "export" in pending and run.recipe.export.push:
         yield f"export: pushed to {run.recipe.export.push} when the run is done"

@@ -169,7 +169,8 @@ def check_space(plan: Plan, folder: Path) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
-            f"{folder}: no space left for the run: it needs about {math.ceil(needed / 1e6):,} MB and the device has "
+            f"{folder}: no space left for the run: it needs about {math.ceil(needed / 1e6):,} MB "
+            "and the device has "
             f"{free // 10**6:,} MB free; free some, or name another folder with --runs."
         )
 

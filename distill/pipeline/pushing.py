@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.pipeline.records import StageFolder
 from distill.recipe import ExportSection
+from distill.report.results.export import ExportResult
 from distill.runtime.errors import UserError
 from distill.runtime.files import write_whole
 
@@ -40,13 +41,14 @@ def push_run(
         force=force,
         dry_run=dry_run,
     )
-    stage = StageFolder(folder, "export")
+    stage = StageFolder(folder, "export", ExportResult)
     record = stage.record()
     if pushed.commit is not None and record is not None:
-        record = replace(record, result={**record.result, "pushed_to": pushed.url, "reason": None})
+        result = replace(record.result, pushed_to=pushed.url, reason=None)
+        record = replace(record, result=result)
         stage.amend(record)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        content = json.dumps({**report, "export": record.result}, ensure_ascii=False, indent=2)
+        content = json.dumps({**report, "export": asdict(result)}, ensure_ascii=False, indent=2)
         write_whole(folder / "report.json", content + "\n")
     return pushed
 
@@ -70,7 +72,8 @@ def push_obstacles(section: ExportSection) -> list[str]:
         return []
     if constants.HF_HUB_OFFLINE:
         return [
-            f"export.push: HF_HUB_OFFLINE is set, so that nothing can be pushed to {section.push} when the run is done."
+            f"export.push: HF_HUB_OFFLINE is set, so that nothing can be pushed to {section.push} "
+            "when the run is done."
         ]
     try:
         find_token()
@@ -87,6 +90,7 @@ def run_is_kept(folder: Path, section: ExportSection) -> Iterator[None]:
     except UserError as error:
         private = " --private" if section.private else ""
         raise UserError(
-            f"{error}\nThe run is done, and its export is kept in {folder / 'export'}. To push it later: "
+            f"{error}\nThe run is done, and its export is kept in {folder / 'export'}. To push it "
+            "later: "
             f"python -m distill export {folder} --push {section.push}{private}"
         ) from error

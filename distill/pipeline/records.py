@@ -1,5 +1,5 @@
-"""Where a run keeps its stages on disk: each in a folder of its own, written beside and renamed
-into place when whole.
+"""Where a run keeps its stages on disk: each in a folder of its own, renamed into place when
+whole.
 """
 
 from __future__ import annotations
@@ -7,56 +7,67 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from distill.runtime.files import MARK, RECORD, write_whole
-from distill.runtime.version import __version__
+
+FORMAT = 2
+"""Of stage.json: 1 had fingerprints of source files and of times; it is recognised, not read."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class Record(Generic[T]):
     """What `stage.json` says of a finished stage."""
 
     fingerprint: str
     started: str
     finished: str
     seconds: float
-    result: dict[str, Any]
+    result: T
 
     @property
     def identity(self) -> str:
-        """Equal only for one and the same execution: what a later stage's fingerprint holds of an
-        earlier one.
-        """
+        """Equal only for the same execution: what a later stage's fingerprint holds of this one."""
         return f"{self.fingerprint}@{self.started}"
 
 
-class StageFolder:
-    """The folder of one stage of one run."""
+class StageFolder(Generic[T]):
+    """The folder of one stage of one run, whose results are of one class."""
 
-    def __init__(self, run_folder: Path, stage: str) -> None:
+    def __init__(self, run_folder: Path, stage: str, result: type[T]) -> None:
         self.final = run_folder / stage
         self.partial = run_folder / f".{stage}.partial"
         self._stale = run_folder / f".{stage}.old"
+        self._result = result
 
-    def record(self) -> Record | None:
+    def record(self) -> Record[T] | None:
         """The record of the finished stage, or None if there is none that can be read."""
-        if (
-            not self.final.exists() and self._stale.exists()
-        ):  # killed between the two renames of `finish`
-            self._stale.rename(self.final)
+        content = self._content()
+        if content.pop("format", None) != FORMAT:
+            return None
         try:
-            return Record(**json.loads((self.final / RECORD).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            result = adapter(self._result).validate_python(content.pop("result"))
+            return Record(result=result, **content)
+        except (KeyError, TypeError, ValidationError):
             return None
 
+    @property
+    def is_of_earlier_version(self) -> bool:
+        """Whether the record was written in an earlier format."""
+        content = self._content()
+        return "fingerprint" in content and content.get("format", 1) != FORMAT
+
     def begin(self, work: str, *, resumable: bool) -> Path:
-        """A folder to work in: what a cut-off try left there if it was at the same work, else
-        empty.
+        """A folder to work in: what a try that was cut off left there if it was at the same work,
+        else an empty one.
         """
         mark = self.partial / MARK
         left = mark.read_text(encoding="utf-8") if mark.is_file() else None
@@ -66,9 +77,9 @@ class StageFolder:
             mark.write_text(work, encoding="utf-8")
         return self.partial
 
-    def finish(self, record: Record) -> None:
-        """Put the worked-in folder, with its record, in the stage's place."""
-        (self.partial / RECORD).write_text(_record_text(record), encoding="utf-8")
+    def finish(self, record: Record[T]) -> None:
+        """Put the folder that was worked in, with its record, in the stage's place."""
+        (self.partial / RECORD).write_text(self._text(record), encoding="utf-8")
         (self.partial / MARK).unlink()
         shutil.rmtree(self._stale, ignore_errors=True)
         if self.final.exists():
@@ -76,26 +87,46 @@ class StageFolder:
         self.partial.rename(self.final)
         shutil.rmtree(self._stale, ignore_errors=True)
 
-    def amend(self, record: Record) -> None:
+    def amend(self, record: Record[T]) -> None:
         """Give the finished stage another record: of what was done with it since."""
-        write_whole(self.final / RECORD, _record_text(record))
+        write_whole(self.final / RECORD, self._text(record))
+
+    def _content(self) -> dict[str, Any]:
+        """What stage.json holds; nothing if it cannot be read."""
+        # Killed between the two renames of `finish`.
+        if not self.final.exists() and self._stale.exists():
+            self._stale.rename(self.final)
+        try:
+            content = json.loads((self.final / RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _text(self, record: Record[T]) -> str:
+        content = {
+            "format": FORMAT,
+            "fingerprint": record.fingerprint,
+            "started": record.started,
+            "finished": record.finished,
+            "seconds": record.seconds,
+            "result": adapter(self._result).dump_python(record.result, mode="json"),
+        }
+        return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _record_text(record: Record) -> str:
-    return json.dumps(asdict(record), ensure_ascii=False, indent=2) + "\n"
+_ADAPTERS: dict[object, TypeAdapter[Any]] = {}
 
 
-def fingerprint(parts: Mapping[str, Any], *rooms: str) -> str:
-    """A hash of what a stage depends on: the given parts, the package's version and the source code
-    of its rooms.
-    """
-    code = sha256()
-    for room in rooms:
-        for path in sorted((Path(__file__).parents[1] / room).rglob("*")):
-            if path.suffix in (".py", ".j2"):
-                code.update(path.name.encode() + path.read_bytes())
-    content = {"parts": parts, "version": __version__, "code": code.hexdigest()}
-    return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def adapter(result: type[T]) -> TypeAdapter[T]:
+    """Reads and writes results of one class."""
+    if result not in _ADAPTERS:
+        _ADAPTERS[result] = TypeAdapter(result)
+    return _ADAPTERS[result]
+
+
+def fingerprint(parts: Mapping[str, object]) -> str:
+    """A hash of what a stage depends on, as plain values."""
+    return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def now() -> str:

@@ -5,16 +5,18 @@ the tracker.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distill.pipeline.records import Record
 from distill.recipe import Recipe
 from distill.recipe.evaluation import OWN_MODELS
 from distill.recipe.reading import RecipeFile
+from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 from distill.runtime.interruption import Interruption
 from distill.runtime.processes import Processes
 from distill.runtime.progress import Progress
@@ -23,6 +25,9 @@ from distill.runtime.runtime import Runtime
 if TYPE_CHECKING:
     from distill.models import LoadedModel
     from distill.tracking import Tracker
+
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -36,7 +41,10 @@ class Run:
     progress: Progress
     interruption: Interruption
     processes: Processes = field(default_factory=lambda: Processes(alone=True))
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, Record[Any]] = field(default_factory=dict)
+    """Of the stages that are finished, by name."""
+    forced: str | None = None
+    """The stage that must not take anything over from before."""
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -68,14 +76,31 @@ class Run:
         self.progress.say(f"loading {self.recipe.teacher.model}", "dim")
         return load_with_tokenizer(self.recipe.teacher.model, self.recipe.teacher.revision)
 
+    @cached_property
+    def hashes(self) -> FileHashes:
+        """Hashes of the files that stages read, kept beside the runs."""
+        return FileHashes(self.folder.parent / ".hashes.json")
+
+    def find(self, kind: type[T]) -> T | None:
+        """The finished stage's result of that class, if there is one."""
+        results = (record.result for record in self.records.values())
+        return next((result for result in results if isinstance(result, kind)), None)
+
+    def result(self, kind: type[T]) -> T:
+        """The result of that class, of a stage that is finished."""
+        result = self.find(kind)
+        assert result is not None, f"the stage that returns {kind.__name__} has not run"
+        return result
+
     def results(self) -> dict[str, dict[str, Any]]:
         """What the finished stages returned, by stage."""
-        return {stage: record.result for stage, record in self.records.items()}
+        return {stage: asdict(record.result) for stage, record in self.records.items()}
 
     @property
     def kept_pieces(self) -> int | None:
         """How many pieces the vocabulary stage kept, if it need not run again."""
-        return self.records["vocabulary"].result["kept"] if "vocabulary" in self.records else None
+        vocabulary = self.find(VocabularyResult)
+        return None if vocabulary is None else vocabulary.kept
 
     def texts(self, split: str) -> Iterator[str]:
         """The documents of a split, `train` or `heldout`."""

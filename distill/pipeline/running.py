@@ -1,24 +1,24 @@
 """What must run, runs: fingerprints, skipping, resuming, tracking, and the report at the end.
 
-A stage is skipped if its folder's record has the fingerprint that it would have now: of its own
-section of the recipe, of the executions that it reads from, and of its code. It is thereby redone
-when anything before it was.
+A stage is skipped if its folder's record has the fingerprint that it would have now: of its section
+of the recipe, of the content of what it reads, of the executions before it, and of its revision.
+It is thereby redone when anything before it was.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from distill.pipeline.pending import pending_stages, stage_fingerprint
-from distill.pipeline.records import Record, StageFolder, now
+from distill.pipeline.records import Record, now
 from distill.pipeline.reporting import is_reported, report
 from distill.pipeline.run import Run
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.export import ExportResult
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.progress import format_seconds, silence_libraries
 
@@ -42,7 +42,8 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     if not pending and is_reported(run):
         send_what_was_kept(run.recipe.name, run.folder, run.progress)
         run.progress.say(
-            f"{run.recipe.name}: nothing to do; every stage is up to date (report: {run.folder / 'report.html'})"
+            f"{run.recipe.name}: nothing to do; every stage is up to date (report: "
+            f"{run.folder / 'report.html'})"
         )
         _push(run)
         return
@@ -50,9 +51,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         run.progress.say(f"{name}: up to date", "dim")
     if pending:
         check_surroundings(run.recipe)
-        if any(
-            stage.name == "distillation" for stage in pending
-        ):  # what takes the room is its models and checkpoints
+        if any(stage.is_trained for stage in pending):
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         silence_libraries()
@@ -62,19 +61,18 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         **run.recipe.model_dump(mode="json", exclude_none=True),
         "overrides": " ".join(run.file.overrides) or "none",
     }
-    tags = {
+    about = {
         "teacher": run.recipe.teacher.model,
         "language": run.recipe.language,
         **describe_surroundings(run.file.path),
     }
-    run.tracker.start(" ".join([run.recipe.name, *run.file.overrides]), parameters, tags)
+    run.tracker.start(" ".join([run.recipe.name, *run.file.overrides]), parameters, about)
     try:
         for stage in pending:
-            with run.tracker.child(
-                stage.name, {"stage": stage.name}, with_system=stage.name == "distillation"
-            ):
+            tags = {"stage": stage.name}
+            with run.tracker.child(stage.name, tags, with_system=stage.is_trained):
                 record = make_stage(run, stage, forced=stage.name == force)
-                run.tracker.log({**_figures(record.result), "seconds": record.seconds})
+                run.tracker.log({**figures(record.result), "seconds": record.seconds})
         report(run)
     except Interrupted:
         run.tracker.finish("KILLED")
@@ -86,24 +84,22 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
     _push(run)
 
 
-def make_stage(run: Run, stage: Stage, *, forced: bool = False) -> Record:
+T = TypeVar("T")
+
+
+def make_stage(run: Run, stage: Stage[T], *, forced: bool = False) -> Record[T]:
     """Run one stage in a folder of its own and put it into place."""
     run.interruption.check()
+    run.forced = stage.name if forced else None
     mark = stage_fingerprint(run, stage)
-    folder = StageFolder(run.folder, stage.name)
+    folder = stage.folder(run)
     started, clock = now(), time.monotonic()
     # Forced work is its own: it doesn't go on from what was there, but after an interruption from
     # itself.
     partial = folder.begin(f"{mark} forced" if forced else mark, resumable=stage.resumable)
     if stage.shared:
-        run.processes.share(
-            (
-                stage.name,
-                str(partial),
-                {name: asdict(record) for name, record in run.records.items()},
-            )
-        )
-    result = asdict(stage.execute(run, partial))
+        run.processes.share((stage.name, str(partial), run.records))
+    result = stage.execute(run, partial)
     seconds = time.monotonic() - clock
     record = Record(
         fingerprint=mark, started=started, finished=now(), seconds=seconds, result=result
@@ -120,8 +116,7 @@ def follow(run: Run) -> None:
     """
     silence_libraries()
     while (call := run.processes.share(None)) is not None:
-        name, folder, records = call
-        run.records = {stage: Record(**record) for stage, record in records.items()}
+        name, folder, run.records = call
         stage_named(name).execute(run, Path(folder))
 
 
@@ -131,12 +126,8 @@ def _push(run: Run) -> None:
     """
     from distill.pipeline.pushing import is_to_be_pushed, push_run, run_is_kept
 
-    section, record = run.recipe.export, run.records.get("export")
-    if (
-        section.push is None
-        or record is None
-        or not is_to_be_pushed(section, record.result["pushed_to"])
-    ):
+    section, export = run.recipe.export, run.find(ExportResult)
+    if section.push is None or export is None or not is_to_be_pushed(section, export.pushed_to):
         return
     run.progress.say(f"export: pushing to {section.push}", "dim")
     with run_is_kept(run.folder, section):
@@ -144,9 +135,11 @@ def _push(run: Run) -> None:
     run.progress.say(f"export: pushed to {pushed.url} as {pushed.tag}")
 
 
-def _figures(result: Mapping[str, Any]) -> dict[str, float]:
+def figures(result: Any) -> dict[str, float]:
+    """The numbers among a result's fields, by name."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
     return {
-        key: value
-        for key, value in result.items()
+        name: value
+        for name, value in values.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }

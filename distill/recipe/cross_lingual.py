@@ -51,7 +51,8 @@ class CrossLingualSection(Section):
     def _source_among_languages(self) -> CrossLingualSection:
         if self.source_language not in self.languages:
             raise ValueError(
-                f"source_language {self.source_language} is none of the languages {', '.join(self.languages)}"
+                f"source_language {self.source_language} is none of the languages "
+                f"{', '.join(self.languages)}"
             )
         if self.translated is not None and "translate_test" not in self.settings:
             raise ValueError("translated goes with the setting translate_test")

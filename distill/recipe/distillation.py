@@ -153,14 +153,17 @@ class DistillationSection(Section):
             raise ValueError("patience counts validations, and validations is 0; give it some")
         if self.cache_teacher and self.objectives.masked:
             raise ValueError(
-                "cache_teacher keeps states of unmasked text, and logits and mlm mask it anew each time; choose one"
+                "cache_teacher keeps states of unmasked text, and logits and mlm mask it anew each "
+                "time; choose one"
             )
         if self.cache_teacher and self.objectives.attention:
             raise ValueError(
-                "cache_teacher keeps states and no attention scores; choose it or the attention objective"
+                "cache_teacher keeps states and no attention scores; choose it or the attention "
+                "objective"
             )
         if self.micro_batch_tokens is not None and self.micro_batch_tokens > self.batch_tokens:
             raise ValueError(
-                f"micro_batch_tokens {self.micro_batch_tokens} is more than batch_tokens {self.batch_tokens}"
+                f"micro_batch_tokens {self.micro_batch_tokens} is more than batch_tokens "
+                f"{self.batch_tokens}"
             )
         return self

@@ -134,6 +134,7 @@ class EvaluationSection(Section):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
         if "student_int8" in self.models and "student" not in self.models:
             raise ValueError(
-                "models names student_int8, which is measured in the student's fine-tunes: name student, too"
+                "models names student_int8, which is measured in the student's fine-tunes: name "
+                "student, too"
             )
         return self

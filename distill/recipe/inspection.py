@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -15,7 +15,8 @@ def _known(name: str) -> str:
     """`name` if it can be a model's whose layers can be read."""
     if name in ("student_int8", "scratch"):
         raise ValueError(
-            f"{name} is not looked into; models: teacher, trimmed, student, initial, untrained, a Hub id, a folder"
+            f"{name} is not looked into; models: teacher, trimmed, student, initial, untrained, a "
+            "Hub id, a folder"
         )
     return name if name.startswith(("package:", ".", "~")) else check_model_name(name)
 
@@ -24,6 +25,8 @@ class InspectionSection(Section):
     """What each layer's sentence vectors are like, of teacher and student, on sentences that are
     translations of each other.
     """
+
+    locations: ClassVar[frozenset[str]] = frozenset({"sentences"})
 
     sentences: str = Field(min_length=1)
     """A file with a row a sentence and language (jsonl, csv, tsv, parquet; .gz), or a folder with a

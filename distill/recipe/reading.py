@@ -96,7 +96,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeFile:
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise UserError(
-            f"{path}: a recipe is a mapping (name: ..., language: ..., teacher: ...); found {kind_of(data)}."
+            f"{path}: a recipe is a mapping (name: ..., language: ..., teacher: ...); found "
+            f"{kind_of(data)}."
         )
     origins = {_apply_override(data, override): override for override in overrides}
     recipe = checked(Recipe, data, path, lines=lambda: key_lines(text), origins=origins)
@@ -149,7 +150,8 @@ def _apply_override(data: dict[str, Any], override: str) -> KeyPath:
             pass
         elif not isinstance(holder, dict) or isinstance(part, int):
             raise UserError(
-                f"--set {override}: {'.'.join(map(str, path[:depth])) or 'the recipe'} has no entry {part}."
+                f"--set {override}: {'.'.join(map(str, path[:depth])) or 'the recipe'} has no "
+                f"entry {part}."
             )
         elif not last and holder.get(part) is None:
             holder[part] = {}

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -78,6 +79,9 @@ def is_repository(name: str) -> bool:
 class Section(BaseModel):
     """A part of a recipe: fixed once read, and closed to keys it does not know."""
 
+    locations: ClassVar[frozenset[str]] = frozenset()
+    """The keys that say where something lies, and nothing of what it holds."""
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -96,3 +100,22 @@ class Section(BaseModel):
         ):
             raise ValueError(f"should not be {str(value).lower()}")
         return value
+
+
+def meaning(value: object, *, without: Collection[str] = ()) -> object:
+    """A section as plain values, without the keys that say where something lies, nor those of
+    `without`: for fingerprints.
+
+    What lies there is hashed instead, so that a folder that was moved is still the same.
+    """
+    if isinstance(value, Section):
+        dumped = value.model_dump(mode="json")
+        hidden = {*value.locations, *without}
+        fields = {key: getattr(value, key, None) for key in dumped if key not in hidden}
+        return {
+            key: meaning(field) if isinstance(field, Section | list) else dumped[key]
+            for key, field in fields.items()
+        }
+    if isinstance(value, list):
+        return [meaning(item) for item in value]
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -23,6 +23,8 @@ _PLACES = ("hub", "config", "split", "path", "files")
 
 class Source(Section):
     """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
+
+    locations: ClassVar[frozenset[str]] = frozenset({"path"})
 
     hub: str | None = None
     """A dataset on the Hub (organisation/name), streamed."""

@@ -65,7 +65,8 @@ class StudentSection(Section):
             not self.layers or self.layers != sorted(set(self.layers))
         ):
             raise ValueError(
-                f"a list of layers names at least one, each once, in rising order; found {self.layers}"
+                "a list of layers names at least one, each once, in rising order; found "
+                f"{self.layers}"
             )
         shape = [
             name
@@ -81,7 +82,8 @@ class StudentSection(Section):
             raise ValueError(f"cannot have both {' and '.join([*given, *shape][:2])}; choose one")
         if self.weights == "random" and self.config is None:
             raise ValueError(
-                "weights: random goes with config; without one the student is cut from the teacher's own weights"
+                "weights: random goes with config; without one the student is cut from the "
+                "teacher's own weights"
             )
         return self
 

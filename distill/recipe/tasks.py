@@ -88,7 +88,8 @@ class _FineTunedTask(_Task):
                 name for name, source in sources.items() if source and source.names_language
             ]:
                 raise ValueError(
-                    f"{named[0]} names {LANGUAGE}; say which languages there are in cross_lingual.languages"
+                    f"{named[0]} names {LANGUAGE}; say which languages there are in "
+                    "cross_lingual.languages"
                 )
             return self
         sources["cross_lingual.translated"] = self.cross_lingual.translated
@@ -201,7 +202,8 @@ class TokensTask(_FineTunedTask):
     def _no_translated_words(self) -> TokensTask:
         if self.cross_lingual is not None and "translate_test" in self.cross_lingual.settings:
             raise ValueError(
-                "translate_test wants one label a text: the words of a translation have classes of their own"
+                "translate_test wants one label a text: the words of a translation have classes of "
+                "their own"
             )
         return self
 

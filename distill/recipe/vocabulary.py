@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import (
     BeforeValidator,
@@ -36,6 +36,8 @@ class CorpusSection(Section):
 
 class KeepSection(Section):
     """Pieces that stay whatever the target."""
+
+    locations: ClassVar[frozenset[str]] = frozenset({"terms"})
 
     pieces: list[str] = []
     """These pieces, as the tokenizer writes them."""
@@ -72,6 +74,8 @@ Keep = Annotated[
 
 class VocabularySection(Section):
     """Which pieces stay: one target, or none for `min_count: 3`."""
+
+    locations: ClassVar[frozenset[str]] = frozenset({"lexicon"})
 
     min_count: Annotated[int, Field(ge=1)] | None = None
     """Keep the pieces seen at least this often in the training text."""
@@ -110,6 +114,7 @@ class VocabularySection(Section):
             raise ValueError(f"cannot aim at both {' and '.join(given)}; choose one")
         if self.identical is not None and self.identical < self.floor:
             raise ValueError(
-                f"identical {self.identical} lies below floor {self.floor}; the run would always fail"
+                f"identical {self.identical} lies below floor {self.floor}; the run would always "
+                "fail"
             )
         return self

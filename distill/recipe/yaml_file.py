@@ -84,7 +84,8 @@ def parse_yaml(text: str, where: str) -> Any:
         Exception
     ) as error:  # PyYAML trips in many ways over a value that does not fit its explicit tag
         raise UserError(
-            f"{where}: this is not valid YAML: {str(error).splitlines()[0] if str(error) else error}."
+            f"{where}: this is not valid YAML: "
+            f"{str(error).splitlines()[0] if str(error) else error}."
         ) from error
 
 

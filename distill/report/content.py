@@ -96,7 +96,8 @@ def summary(content: Mapping[str, Any]) -> str:
     if "student_parameters" in figures:
         of = content["teacher"]["parameters"]
         parts.append(
-            f"{format_count(figures['student_parameters'])} parameters of the teacher's {format_count(of)}"
+            f"{format_count(figures['student_parameters'])} parameters of the teacher's "
+            f"{format_count(of)}"
         )
     if "retention" in figures:
         tasks = len(leading_retention(content))

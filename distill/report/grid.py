@@ -112,7 +112,10 @@ def place_of(row: Row) -> str:
     """Where it ran: GPU, or CPU with its threads."""
     if row["threads"] is None:
         return "GPU" if row["device"] == "cuda" else row["device"].upper()
-    return f"{row['device'].upper()}, {row['threads']} {'thread' if row['threads'] == 1 else 'threads'}"
+    return (
+        f"{row['device'].upper()}, {row['threads']} "
+        f"{'thread' if row['threads'] == 1 else 'threads'}"
+    )
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -128,10 +131,15 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
     """Sizes and the grid of medians as Markdown tables, each median beside its floor."""
     grid = build_grid(rows)
     sizes = [
-        [row["model"], runtime_of(row), format_count(row["parameters"]), format_bytes(row["bytes_on_disk"]),
-         format_ms(row["load_ms"])]
+        [
+            row["model"],
+            runtime_of(row),
+            format_count(row["parameters"]),
+            format_bytes(row["bytes_on_disk"]),
+            format_ms(row["load_ms"]),
+        ]
         for row in distinct_files(rows)
-    ]  # fmt: skip
+    ]
     times = [
         [
             line.model,
@@ -145,7 +153,8 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
         markdown_table(
             ["model", "runtime", "parameters", "on disk", "loads in, ms"], sizes, words=2
         ),
-        "Median milliseconds of a forward pass by batch size × tokens; in brackets the floor, what the machine's own matrix "
+        "Median milliseconds of a forward pass by batch size × tokens; in brackets the floor, what "
+        "the machine's own matrix "
         "products and memory would allow at least.",
         markdown_table(
             ["model", "runtime", "on", *(f"{batch} × {length}" for batch, length in grid.shapes)],

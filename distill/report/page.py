@@ -42,10 +42,19 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=format_count, size=format_bytes, ms=format_ms, score=format_score, share=format_share, metric=format_metric,
-        duration=format_seconds, runtime=runtime_of, machine=describe, values=cell_values, texts=cell_texts,
+        count=format_count,
+        size=format_bytes,
+        ms=format_ms,
+        score=format_score,
+        share=format_share,
+        metric=format_metric,
+        duration=format_seconds,
+        runtime=runtime_of,
+        machine=describe,
+        values=cell_values,
+        texts=cell_texts,
         breakable=breakable,
-    )  # fmt: skip
+    )
     board = build_scoreboard(content)
     panels = {panel.name: panel for panel in list_panels(board)}
     return environment.get_template("report.html.j2").render(

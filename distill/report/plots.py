@@ -137,9 +137,15 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     }
     labels = {name: label for name, label in labels.items() if name in fidelity[-1]}
     tokens, unit = _tokens_axis(fidelity)
-    title = f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest neighbour that the teacher gives them"
+    title = (
+        f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest "
+        "neighbour that the teacher gives them"
+    )
     if "pooled_cosine" in fidelity[-1]:
-        title = f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the teacher's"
+        title = (
+            f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the "
+            "teacher's"
+        )
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():
         axes.plot(

@@ -130,7 +130,8 @@ def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
         for rate, loss in scratch["heldout_loss"].items()
     )
     return (
-        f"scratch saw {format_count(scratch['tokens'])} tokens at a learning rate of {scratch['learning_rate']:g}, chosen by "
+        f"scratch saw {format_count(scratch['tokens'])} tokens at a learning rate of "
+        f"{scratch['learning_rate']:g}, chosen by "
         f"its loss on masked held-out pieces in nats: {losses}"
     )
 

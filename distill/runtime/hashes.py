@@ -33,25 +33,39 @@ def hash_file(path: Path) -> str:
 class FileHashes:
     """Hashes of files, kept in a JSON file with the stamp that each file had when it was read."""
 
-    def __init__(self, kept: Path | None = None, *, trust: bool = True) -> None:
-        """`kept` is the JSON file, None keeps nothing; without `trust` every file is read again."""
+    def __init__(self, kept: Path | None = None) -> None:
+        """`kept` is the JSON file; None keeps nothing."""
         self._kept = kept
-        self._known: dict[str, tuple[Stamp, str]] = self._read() if trust else {}
+        self._known = self._read()
+
+    def forget(self) -> None:
+        """Read every file again, whatever its stamp."""
+        self._known = {}
 
     def of(self, path: Path) -> str:
         """The hash of one file. Raises OSError if it cannot be read."""
-        address, stamp = str(path.resolve()), _stamp(path)
-        if (known := self._known.get(address)) is not None and known[0] == stamp:
-            return known[1]
-        found = hash_file(path)
-        self._known[address] = (stamp, found)
-        self._write()
-        return found
+        return self.of_files([path])[0]
+
+    def of_files(self, paths: Iterable[Path]) -> list[str]:
+        """The hash of each file. Raises OSError if one cannot be read."""
+        before = dict(self._known)
+        hashes = [self._hash(path) for path in paths]
+        if self._known != before:
+            self._write()
+        return hashes
 
     def of_folder(self, folder: Path, paths: Iterable[Path] | None = None) -> dict[str, str]:
         """By name relative to `folder` the hash of each of its files, or of `paths` among them."""
         files = sorted(path for path in (paths or folder.rglob("*")) if path.is_file())
-        return {path.relative_to(folder).as_posix(): self.of(path) for path in files}
+        names = [path.relative_to(folder).as_posix() for path in files]
+        return dict(zip(names, self.of_files(files), strict=True))
+
+    def _hash(self, path: Path) -> str:
+        address, stamp = str(path.resolve()), _stamp(path)
+        known = self._known.get(address)
+        if known is None or known[0] != stamp:
+            known = self._known[address] = (stamp, hash_file(path))
+        return known[1]
 
     def _read(self) -> dict[str, tuple[Stamp, str]]:
         if self._kept is None:

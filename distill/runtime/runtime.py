@@ -1,4 +1,6 @@
-"""What every long function works with besides its input: display, signals, processes, seed, device."""
+"""What every long function works with besides its input: display, signals, processes, seed,
+device.
+"""
 
 from __future__ import annotations
 

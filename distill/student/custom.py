@@ -41,7 +41,8 @@ def custom_config(overrides: Mapping[str, Any], config: PreTrainedConfig) -> Pre
     depth = values[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")]
     if isinstance(depth, int) and depth > layers:
         raise ValueError(
-            f"a student cannot be deeper than its teacher: num_hidden_layers {depth}, and the teacher has {layers}"
+            f"a student cannot be deeper than its teacher: num_hidden_layers {depth}, and the "
+            f"teacher has {layers}"
         )
     kinds = getattr(
         config, "layer_types", None
@@ -126,7 +127,8 @@ def adopt_model(
         return existing.model.eval()
     if untrimmed_vocabulary is None or own != dict(untrimmed_vocabulary):
         raise UserError(
-            f"student.model: its vocabulary of {len(own):,} pieces is another one than the teacher's; "
+            f"student.model: its vocabulary of {len(own):,} pieces is another one than the "
+            "teacher's; "
             "it should have the teacher's tokenizer, untrimmed or trimmed as in this run."
         )
     return trim_model(existing.model, {own[piece]: new for piece, new in kept.items()})
@@ -140,7 +142,8 @@ def corresponding_layers(layers: int, teacher_layers: int) -> list[int]:
     """
     if layers > teacher_layers:
         raise UserError(
-            f"student: it has {layers} layers and the teacher {teacher_layers}; a student cannot be deeper than its teacher."
+            f"student: it has {layers} layers and the teacher {teacher_layers}; a student cannot "
+            "be deeper than its teacher."
         )
     return choose_layers(layers, teacher_layers)
 
@@ -190,7 +193,8 @@ def _check_sizes(config: PreTrainedConfig) -> None:
             raise ValueError(f"{name} {size} is smaller than 1")
     if config.hidden_size % config.num_attention_heads:
         raise ValueError(
-            f"hidden_size {config.hidden_size} is not divisible by num_attention_heads {config.num_attention_heads}"
+            f"hidden_size {config.hidden_size} is not divisible by num_attention_heads "
+            f"{config.num_attention_heads}"
         )
     if (
         getattr(config, "rope_parameters", None)
@@ -202,7 +206,8 @@ def _check_sizes(config: PreTrainedConfig) -> None:
         )
     if (kinds := getattr(config, "layer_types", None)) and len(kinds) != config.num_hidden_layers:
         raise ValueError(
-            f"layer_types names {len(kinds)} layers and num_hidden_layers is {config.num_hidden_layers}"
+            f"layer_types names {len(kinds)} layers and num_hidden_layers is "
+            f"{config.num_hidden_layers}"
         )
 
 

@@ -38,7 +38,8 @@ def check_layers(config: PreTrainedConfig, layers: Sequence[int]) -> None:
     """
     if config.model_type == "modernbert" and layers[0] != 1:
         raise ValueError(
-            f"layer {layers[0]} cannot be the first of a ModernBERT, whose first layer alone has no attention norm; "
+            f"layer {layers[0]} cannot be the first of a ModernBERT, whose first layer alone has "
+            "no attention norm; "
             "give layers as a list that starts with 1"
         )
 

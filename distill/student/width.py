@@ -154,12 +154,14 @@ def check_width(
         below = hidden_size - hidden_size % head_size
         nearest = f"{below} or {below + head_size}" if below else str(head_size)
         raise ValueError(
-            f"hidden_size {hidden_size} is not divisible into heads of {head_size}, the teacher's head size; {nearest} would be"
+            f"hidden_size {hidden_size} is not divisible into heads of {head_size}, the teacher's "
+            f"head size; {nearest} would be"
         )
     if all(size == widest[key] for key, size in asked.items()):
         sizes = " and ".join(f"{key} {size}" for key, size in asked.items())
         raise ValueError(
-            f"{sizes} {'is' if len(asked) == 1 else 'are'} the teacher's own; nothing would be pruned: "
+            f"{sizes} {'is' if len(asked) == 1 else 'are'} the teacher's own; nothing would be "
+            "pruned: "
             "give a smaller size, or none"
         )
 

@@ -103,5 +103,6 @@ def _compare(new: Mapping[str, float], best: Mapping[str, float] | None) -> tupl
     ours, theirs = (fmean(found[score] for score in both) for found in (new, best))
     return (
         ours > theirs,
-        f"retention {ours:.1%} against {theirs:.1%}, over {len(both)} score{'s' if len(both) > 1 else ''}",
+        f"retention {ours:.1%} against {theirs:.1%}, over {len(both)} "
+        f"score{'s' if len(both) > 1 else ''}",
     )

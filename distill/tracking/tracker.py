@@ -95,7 +95,8 @@ class Tracker:
         """Send it now, or say where it lies."""
         if self._is_away and not self._catch_up():
             self._progress.say(
-                f"MLflow at {self._shown_uri} did not come back; what it lacks lies in {self._outbox.folder}, and the next run "
+                f"MLflow at {self._shown_uri} did not come back; what it lacks lies in "
+                f"{self._outbox.folder}, and the next run "
                 "of this recipe sends it.",
                 "yellow",
             )
@@ -225,7 +226,8 @@ class Tracker:
         self._is_away = True
         self._next_look = time.monotonic() + self._pause
         self._progress.say(
-            f"MLflow at {self._shown_uri} cannot be written to ({reason}); going on without it, and keeping what it lacks.",
+            f"MLflow at {self._shown_uri} cannot be written to ({reason}); going on without it, "
+            "and keeping what it lacks.",
             "yellow",
         )
 

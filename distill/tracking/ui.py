@@ -40,7 +40,8 @@ EXPERIMENT_TAGS = {
     ),
 }
 _ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that wait for judges of language models
+    # Seven processes that wait for judges of language models.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
@@ -52,7 +53,8 @@ def find_store(port: int) -> str:
     uri = tracking_uri()
     if is_server(uri):
         raise UserError(
-            f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: open {without_password(uri)} in a browser."
+            "MLFLOW_TRACKING_URI names a server, which has a UI of its own: open "
+            f"{without_password(uri)} in a browser."
         )
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():

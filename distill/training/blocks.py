@@ -31,7 +31,8 @@ def write_blocks(
     room = block_tokens - len(before) - len(after)
     if room < 1:
         raise ValueError(
-            f"a block of {block_tokens} tokens has no room beside {len(before) + len(after)} special ones"
+            f"a block of {block_tokens} tokens has no room beside {len(before) + len(after)} "
+            "special ones"
         )
     separator = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
     with ChunkWriter(folder) as writer:

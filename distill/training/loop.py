@@ -1,4 +1,5 @@
-"""The training loop: optimiser steps on a stream of batches, with checkpoints, rollback and live figures.
+"""The training loop: optimiser steps on a stream of batches, with checkpoints, rollback and live
+figures.
 
 Distillation and the student trained from scratch share it. The objective is the caller's: a
 function that adds the gradients of a batch to the parameters.

@@ -66,13 +66,16 @@ def curve_table(curve: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -
         key=lambda p: -p["pieces"],
     )
     lines = [
-        "    pieces  seen  sentences identical  words identical  unknown characters  tokens a word  parameters"
+        "    pieces  seen  sentences identical  words identical  unknown characters  tokens a word "
+        " parameters"
     ]
     for point in points:
         seen = "" if point["min_count"] is None else f"{point['min_count']}+"
         lines.append(
-            f"{'>' if point is chosen else ' '} {point['pieces']:>8,} {seen:>5}  {point['heldout_identical']:>19.1%}  "
-            f"{point['heldout_words_identical']:>15.1%}  {point['heldout_unknown_characters']:>18.4%}  "
+            f"{'>' if point is chosen else ' '} {point['pieces']:>8,} {seen:>5}  "
+            f"{point['heldout_identical']:>19.1%}  "
+            f"{point['heldout_words_identical']:>15.1%}  "
+            f"{point['heldout_unknown_characters']:>18.4%}  "
             f"{point['tokens_per_word']:>13.3f}  {point['parameters'] / 1e6:>9.1f}M"
         )
     return lines

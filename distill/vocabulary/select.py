@@ -85,8 +85,10 @@ def select_vocabulary(
     identical = float(segmentation.identical.mean())
     if identical < section.floor:
         raise UserError(
-            f"vocabulary: {identical:.4f} of {len(sentences)} held-out sentences keep their segmentation, below the floor "
-            f"of {section.floor}; keep more pieces (a lower min_count, a larger size) or give more text."
+            f"vocabulary: {identical:.4f} of {len(sentences)} held-out sentences keep their "
+            "segmentation, below the floor "
+            f"of {section.floor}; keep more pieces (a lower min_count, a larger size) or give more "
+            "text."
         )
     proof = prove(teacher, saved, segmentation, sentences, trimmed.new_ids, progress)
     return VocabularyResult(

@@ -98,12 +98,15 @@ def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarra
     if section.size is not None:
         if section.size < required:
             raise UserError(
-                f"vocabulary.size: {section.size} is fewer than the {required} pieces that are always kept "
-                "(special pieces, the alphabet, and what keep and lexicon name); give a larger size or set alphabet: false."
+                f"vocabulary.size: {section.size} is fewer than the {required} pieces that are "
+                "always kept "
+                "(special pieces, the alphabet, and what keep and lexicon name); give a larger "
+                "size or set alphabet: false."
             )
         if section.size > ranking.whole:
             raise UserError(
-                f"vocabulary.size: {section.size} is more than the teacher's {ranking.whole} pieces."
+                f"vocabulary.size: {section.size} is more than the teacher's {ranking.whole} "
+                "pieces."
             )
         return section.size - required
     if section.coverage is not None:
@@ -118,8 +121,10 @@ def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarra
         if pieces > ranking.seen:
             reachable = float((needed <= ranking.seen).mean())
             raise UserError(
-                f"vocabulary.identical: {section.identical} is out of reach; keeping every piece that the training text "
-                f"has leaves {reachable:.4f} of the held-out sentences unchanged. More text is the main lever, "
+                f"vocabulary.identical: {section.identical} is out of reach; keeping every piece "
+                "that the training text "
+                f"has leaves {reachable:.4f} of the held-out sentences unchanged. More text is the "
+                "main lever, "
                 "then a lexicon of the language."
             )
         return pieces

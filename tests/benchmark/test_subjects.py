@@ -16,6 +16,7 @@ from distill.benchmark.subjects import (
     size_without_weights,
 )
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 BASELINE = "organisation/known"
 
@@ -94,7 +95,8 @@ def test_what_is_unknown_of_the_shape_gives_no_size_and_a_reason(known_baselines
         ("./none", r"^benchmark.models: there is no folder ./none"),
         (
             "organisation/unknown",
-            r"^benchmark.models: cannot read .* of organisation/unknown .*Known without weights: organisation/known\.$",
+            r"^benchmark.models: cannot read .* of organisation/unknown .*Known without weights: "
+            r"organisation/known\.$",
         ),
     ],
 )
@@ -107,13 +109,13 @@ def test_a_model_of_which_nothing_can_be_had_is_told_in_one_sentence(
 
 
 def test_a_folder_is_known_by_its_files_and_a_hub_model_by_its_id(tiny_teacher: Path) -> None:
-    assert "files" in describe_subject(str(tiny_teacher))
-    assert describe_subject(BASELINE) == {"hub": BASELINE, "revision": "main"}
+    assert "files" in describe_subject(str(tiny_teacher), FileHashes())
+    assert describe_subject(BASELINE, FileHashes()) == {"hub": BASELINE, "revision": "main"}
 
 
 def test_a_missing_folder_has_nothing_to_be_known_by() -> None:
     with pytest.raises(UserError, match=r"^benchmark.models: there is no folder ./none"):
-        describe_subject("./none")
+        describe_subject("./none", FileHashes())
 
 
 def test_size_on_disk_counts_weights_and_tokenizer_alone(tmp_path: Path) -> None:

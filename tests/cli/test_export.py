@@ -132,7 +132,8 @@ def test_what_is_no_run_is_said(tmp_path: Path, distill: Distill) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "report.json").write_text('{"accuracy": 1}')
     said = {
-        "runs/nothing": "runs/nothing is not there; name the folder of a finished run, such as runs/quickstart.",
+        "runs/nothing": "runs/nothing is not there; name the folder of a finished run, such as "
+        "runs/quickstart.",
         "empty": "empty has no report.json: its run has not ended;",
         "odd": "odd/report.json is not one of this version of distill; run the recipe again.",
     }
@@ -157,7 +158,8 @@ batch = tokenizer("Regeringen och fisken på det hav som vi har.", return_tensor
 with torch.inference_mode():
     states = model(**batch).last_hidden_state
 weights = b"".join(part.numpy().tobytes() for _, part in sorted(model.state_dict().items()))
-print(batch["input_ids"].tolist(), *(hashlib.sha256(one).hexdigest() for one in (states.numpy().tobytes(), weights)))
+hashes = [hashlib.sha256(part).hexdigest() for part in (states.numpy().tobytes(), weights)]
+print(batch["input_ids"].tolist(), *hashes)
 """
 
 
@@ -231,8 +233,8 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     )
     assert done.returncode == 0, done.stderr
     assert (
-        f"would go to {hub.url}/group/tiny, a new private repository, as v{__version__}; nothing was sent"
-        in done.stdout
+        f"would go to {hub.url}/group/tiny, a new private repository, as v{__version__}; nothing "
+        "was sent" in done.stdout
     )
     assert f"{len(files_of(run))} files, " in done.stdout
     assert hub.repositories == {} and {call.method for call in hub.calls} == {"GET"}

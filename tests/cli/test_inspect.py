@@ -199,8 +199,10 @@ def test_the_same_sentence_in_every_language_is_found_everywhere(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--kept", "da"), "--kept: {sentences} has no da, the language that the students are made for; its languages: pig,"),
-        (("--languages", "sv,de"), "--sentences: {sentences} has no de; its languages: pig, sv, zh."),
+        (("--kept", "da"), "--kept: {sentences} has no da, the language that the students are made "
+                           "for; its languages: pig,"),
+        (("--languages", "sv,de"), "--sentences: {sentences} has no de; its languages: pig, sv, "
+                                   "zh."),
         (("--languages", "sv"), "--languages"),
         (("--max-sentences", "2"), "--max-sentences"),
         (("--text", "words"), "there is no column 'words'"),

@@ -266,7 +266,8 @@ def test_without_the_first_model_there_is_nothing_to_compare_with(
         (None, "--tasks: There is no recipe own, neither as a file nor in recipes/; "),
         (
             "",
-            "--tasks: own.yaml: should hold a list of tasks (- name: ...) or a recipe; found nothing.",
+            "--tasks: own.yaml: should hold a list of tasks (- name: ...) or a recipe; found "
+            "nothing.",
         ),
         ("[]", "--tasks: own.yaml: there is no task in it."),
         ("- [", "--tasks: own.yaml, line 1, column 4: this is not valid YAML: "),
@@ -276,11 +277,13 @@ def test_without_the_first_model_there_is_nothing_to_compare_with(
         ),
         (
             "- {name: t, kind: retrieval, source: {path: a}, query: q,\n   passage: a, quary: q}\n",
-            "--tasks: own.yaml: 1 error in the tasks:\n  line 2: tasks.0.quary: unknown key; did you mean query?",
+            "--tasks: own.yaml: 1 error in the tasks:\n  line 2: tasks.0.quary: unknown key; did "
+            "you mean query?",
         ),
         (
             "- {name: t, kind: ranking}\n",
-            "--tasks: own.yaml: 1 error in the tasks:\n  line 1: tasks.0.kind: there is no 'ranking'",
+            "--tasks: own.yaml: 1 error in the tasks:\n  line 1: tasks.0.kind: there is no "
+            "'ranking'",
         ),
         ("- {name: t, kind: masked, source: {path: none.txt}}\n", "none.txt"),
         (

@@ -9,7 +9,8 @@ from distill.corpus.cleaning import clean_text, content_hash, letter_share, spli
 # Free text with more of what cleaning and splitting look at than chance would bring.
 AWKWARD = st.sampled_from(
     list(
-        " \n\t\r.!?…\"'”’»«()[]–-。！？」』।॥؟aB9åक中ا\x00\x0b\x1c\x1f\x85\xa0\u00ad\u200b\u200c\u2028\ufeff\ufffd\ue000"
+        " \n\t\r.!?…\"'”’»«()[]–-。！？」』।॥؟"
+        "aB9åक中ا\x00\x0b\x1c\x1f\x85\xa0\u00ad\u200b\u200c\u2028\ufeff\ufffd\ue000"
     )
 )
 TEXT = (

@@ -122,7 +122,10 @@ def test_srt_without_an_entry_gives_no_row() -> None:
 
 
 def test_conllu_gives_a_row_a_file_with_a_line_a_sentence() -> None:
-    content = "# sent_id = 1\n# text = Det regnar.\n1\tDet\tdet\n\n# text = Solen skiner.\n1\tSolen\tsol\n\n"
+    content = (
+        "# sent_id = 1\n# text = Det regnar.\n1\tDet\tdet\n\n# text = Solen "
+        "skiner.\n1\tSolen\tsol\n\n"
+    )
     assert read("conllu", content.encode()) == [{"text": "Det regnar.\nSolen skiner."}]
 
 
@@ -227,7 +230,10 @@ def test_a_file_that_is_mostly_unreadable_is_an_error_that_names_the_first_place
 
 
 def test_a_conllu_sentence_without_its_text_is_put_together_from_its_words():
-    rows = b"1\tFisk\t_\t_\n2\tsimmar\t_\tSpaceAfter=No\n3\t.\t_\t_\n\n# text = Hav.\n1\tHav\t_\tSpaceAfter=No\n2\t.\t_\t_"
+    rows = (
+        b"1\tFisk\t_\t_\n2\tsimmar\t_\tSpaceAfter=No\n3\t.\t_\t_\n\n# text = "
+        b"Hav.\n1\tHav\t_\tSpaceAfter=No\n2\t.\t_\t_"
+    )
     assert [row["text"] for row in READERS["conllu"](io.BytesIO(rows), Tally())] == [
         "Fisk simmar.\nHav."
     ]

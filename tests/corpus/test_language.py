@@ -6,12 +6,15 @@ from distill.corpus.language import LanguageIdentifier
 
 SENTENCES = {
     "sv": "Regeringen föreslår att skatten på drivmedel höjs nästa år, men oppositionen säger nej.",
-    "da": "Regeringen foreslår, at afgiften på brændstof hæves næste år, men oppositionen siger nej.",
+    "da": "Regeringen foreslår, at afgiften på brændstof hæves næste år, men oppositionen siger "
+    "nej.",
     "nb": "Regjeringen foreslår at avgiften på drivstoff økes neste år, men opposisjonen sier nei.",
-    "nn": "Regjeringa gjer framlegg om at avgifta på drivstoff aukar neste år, men opposisjonen seier nei.",
+    "nn": "Regjeringa gjer framlegg om at avgifta på drivstoff aukar neste år, men opposisjonen "
+    "seier nei.",
     "en": "The government proposes to raise the tax on fuel next year, but the opposition says no.",
     "fi": "Hallitus ehdottaa polttoaineveron korottamista ensi vuonna, mutta oppositio sanoo ei.",
-    "ru": "Правительство предлагает повысить налог на топливо в следующем году, но оппозиция против.",
+    "ru": "Правительство предлагает повысить налог на топливо в следующем году, но оппозиция "
+    "против.",
     "th": "รัฐบาลเสนอให้ขึ้นภาษีน้ำมันในปีหน้า แต่ฝ่ายค้านไม่เห็นด้วย",
 }
 

@@ -382,7 +382,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     assert not steps
 
 
-def test_a_narrower_student_learns_hidden_states_and_vectors_through_a_projection_that_is_thrown_away(
+def test_a_narrower_student_learns_states_and_vectors_through_a_projection_that_is_thrown_away(
     train: Train,
 ) -> None:
     student, state, _ = train(hidden_size=16, tokens=8000, objectives={"hidden": 1, "embedding": 1})

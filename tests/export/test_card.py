@@ -92,13 +92,19 @@ def test_a_student_that_began_as_another_model_has_an_ingredient_of_unknown_lice
 @pytest.mark.parametrize(
     ("teacher", "text", "chosen", "sentence"),
     [
-        ("mit", "cc-by-4.0", None, "The student is under `cc-by-4.0`, the strictest licence of what it was made from:"),
+        ("mit", "cc-by-4.0", None, "The student is under `cc-by-4.0`, the strictest licence of "
+                                   "what it was made from:"),
         ("mit", "cc-by-4.0", "cc-by-4.0", "the strictest licence of what it was made from:"),
-        ("mit", "cc-by-4.0", "gpl-3.0", "The student is under `gpl-3.0`, the choice of who made it. It was made from:"),
-        ("mit", None, "mit", "by itself none follows from what it was made from, because that of at"),
-        ("mit", None, None, "No licence is named, because that of at least one ingredient was not said."),
-        ("mit", "my-own", None, "because distill does not know what that of at least one ingredient asks"),
-        ("cc-by-sa-4.0", "cc-by-nc-4.0", None, "because no licence of an ingredient is allowed by those of all others"),
+        ("mit", "cc-by-4.0", "gpl-3.0", "The student is under `gpl-3.0`, the choice of who made "
+                                        "it. It was made from:"),
+        ("mit", None, "mit", "by itself none follows from what it was made from, because that of "
+                             "at"),
+        ("mit", None, None, "No licence is named, because that of at least one ingredient was not "
+                            "said."),
+        ("mit", "my-own", None, "because distill does not know what that of at least one "
+                                "ingredient asks"),
+        ("cc-by-sa-4.0", "cc-by-nc-4.0", None, "because no licence of an ingredient is allowed by "
+                                               "those of all others"),
         ("mit", "cc-by-nd-4.0", None, "because cc-by-nd-4.0 does not let adaptations be shared"),
     ],
 )  # fmt: skip
@@ -222,7 +228,10 @@ def test_the_card_names_the_task_that_lost_most() -> None:
     first = next(score for score in report["evaluation"] if score["model"] == "student")
     lost = {"retention": 0.5, "difference": -0.25, "difference_low": -0.3, "difference_high": -0.2}
     report["evaluation"].append(first | {"task": "acceptability", "metric": "mcc"} | lost)
-    sentence = "**It lost most on acceptability:** mcc is 50.0% of the teacher's, a difference of −0.250 (95% interval −0.300 to "
+    sentence = (
+        "**It lost most on acceptability:** mcc is 50.0% of the teacher's, a difference of "
+        "−0.250 (95% interval −0.300 to "
+    )
     assert sentence in card_of(report)
 
 

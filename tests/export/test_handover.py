@@ -20,10 +20,19 @@ from tests.conftest import swedish_sentences
 from tests.export.conftest import SECRET
 
 SENTENCES = swedish_sentences(5, seed=9)
-RECIPE = f"name: tiny  # the user's own words\ncorpus: {{sources: [{{path: /home/{SECRET}/text/*.jsonl}}]}}\n"
+RECIPE = (
+    f"name: tiny  # the user's own words\ncorpus: {{sources: [{{path: "
+    f"/home/{SECRET}/text/*.jsonl}}]}}\n"
+)
 STOCK = {
-    "README.md", "config.json", "model.safetensors", "recipe.yaml", "report.json", "tokenizer.json", "tokenizer_config.json",
-}  # fmt: skip
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "recipe.yaml",
+    "report.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
 FOR_SENTENCES = {
     "1_Pooling/config.json",
     "config_sentence_transformers.json",

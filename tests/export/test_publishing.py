@@ -69,7 +69,7 @@ def test_a_published_report_names_a_local_baseline_without_its_folder(
     assert published["evaluation"][-1]["reason"] == "there is no folder baseline; say a/b"
 
 
-def test_a_published_report_names_a_local_model_of_the_benchmark_and_of_the_student_by_its_last_name(
+def test_a_published_report_names_local_models_of_benchmark_and_student_by_their_last_names(
     local_report: dict[str, Any],
 ) -> None:
     report = copy.deepcopy(local_report)

@@ -56,13 +56,24 @@ def example(
 
 def layer_figures(layer: int, share: float) -> LayerFigures:
     return LayerFigures(
-        layer=layer, retrieval=share, retrieval_centred=share, neighbour_translation=share, neighbour_language=1 - share,
-        language_accuracy=1 - share, anisotropy=share,
-    )  # fmt: skip
+        layer=layer,
+        retrieval=share,
+        retrieval_centred=share,
+        neighbour_translation=share,
+        neighbour_language=1 - share,
+        language_accuracy=1 - share,
+        anisotropy=share,
+    )
 
 
 def language_figures(code: str) -> LanguageFigures:
     return LanguageFigures(
-        language=code, unknown_pieces=0.125, unknown_characters=0.5, pieces_a_sentence=7, retrieval=0.75, retrieval_centred=0.8,
-        retrieval_kept=None if code == "sv" else 0.5, retrieval_kept_centred=None if code == "sv" else 0.6,
-    )  # fmt: skip
+        language=code,
+        unknown_pieces=0.125,
+        unknown_characters=0.5,
+        pieces_a_sentence=7,
+        retrieval=0.75,
+        retrieval_centred=0.8,
+        retrieval_kept=None if code == "sv" else 0.5,
+        retrieval_kept_centred=None if code == "sv" else 0.6,
+    )

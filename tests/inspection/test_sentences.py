@@ -12,6 +12,7 @@ import pytest
 from distill.inspection.sentences import describe_sentences, read_parallel, read_sentences
 from distill.recipe import InspectionSection
 from distill.runtime.errors import UserError
+from distill.runtime.hashes import FileHashes
 
 ROWS = [
     {"id": str(number), "language": language, "text": f"{language} {number}"}
@@ -122,16 +123,28 @@ def test_of_many_as_many_are_drawn_the_same_for_the_same_seed(tmp_path: Path) ->
     ("rows", "message"),
     [
         ([], "it is empty"),
-        ([row for row in ROWS if row["language"] == "sv"], "has sv; two languages at least are compared"),
+        (
+            [row for row in ROWS if row["language"] == "sv"],
+            "has sv; two languages at least are compared",
+        ),
         ([*ROWS, ROWS[0]], "has the id 0 twice in en"),
-        ([{**row, "id": row["language"] + row["id"]} for row in ROWS], "has 0 of the ids in every language, and 4 are needed"),
-        ([row for row in ROWS if row["id"] < "3"], "has 3 of the ids in every language, and 4 are needed"),
+        (
+            [{**row, "id": row["language"] + row["id"]} for row in ROWS],
+            "has 0 of the ids in every language, and 4 are needed",
+        ),
+        (
+            [row for row in ROWS if row["id"] < "3"],
+            "has 3 of the ids in every language, and 4 are needed",
+        ),
         ([{**row, "text": ""} for row in ROWS], "has 0 of the ids in every language"),
-        ([{"text": row["text"], "language": row["language"]} for row in ROWS], "there is no column 'id' in a.jsonl, row 1"),
+        (
+            [{"text": row["text"], "language": row["language"]} for row in ROWS],
+            "there is no column 'id' in a.jsonl, row 1",
+        ),
         ([{"id": row["id"], "text": row["text"]} for row in ROWS], "there is no column 'language'"),
         ([{**row, "text": {"a": 1}} for row in ROWS], "column 'text' holds dict"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_parallel(write(tmp_path / "a.jsonl", rows))
@@ -178,9 +191,15 @@ def test_a_description_changes_with_the_files_of_the_languages_that_are_read(
     tmp_path: Path,
 ) -> None:
     folder = folder_a_language(tmp_path)
-    before = describe_sentences(folder), describe_sentences(folder, ["en", "sv"])
+    before = (
+        describe_sentences(folder, None, FileHashes()),
+        describe_sentences(folder, ["en", "sv"], FileHashes()),
+    )
     write(folder / "fi" / "test.jsonl.gz", ROWS[:2])
-    after = describe_sentences(folder), describe_sentences(folder, ["en", "sv"])
+    after = (
+        describe_sentences(folder, None, FileHashes()),
+        describe_sentences(folder, ["en", "sv"], FileHashes()),
+    )
     assert before[0] != after[0] and before[1] == after[1]
 
 

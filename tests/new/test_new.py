@@ -16,8 +16,26 @@ from distill.runtime.errors import UserError
 from tests.conftest import ROOT, distill_command, distill_environment
 
 LANGUAGES = [
-    "sv", "da", "fi", "no", "is", "de", "en", "zh", "ar", "fa", "ja", "ko", "sw", "ur", "mt", "ceb", "sme", "qu", "sr-Latn",
-]  # fmt: skip
+    "sv",
+    "da",
+    "fi",
+    "no",
+    "is",
+    "de",
+    "en",
+    "zh",
+    "ar",
+    "fa",
+    "ja",
+    "ko",
+    "sw",
+    "ur",
+    "mt",
+    "ceb",
+    "sme",
+    "qu",
+    "sr-Latn",
+]
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -17,7 +17,8 @@ from tests.conftest import needs_quickstart
 SENTENCES = (
     "query: Regeringen föreslår höjda skatter på drivmedel.",
     "query: Vad krävs för bygglov?",
-    "passage: Kommunen prövar ansökan om bygglov enligt plan- och bygglagen, och kan neka den som bygger utan att ha frågat.",
+    "passage: Kommunen prövar ansökan om bygglov enligt plan- och bygglagen, och kan neka den som "
+    "bygger utan att ha frågat.",
     "passage: Fisken simmar i havet, och solen skiner över staden under hela sommaren.",
 )
 WIDTH = 128

@@ -20,7 +20,9 @@ def test_a_product_whose_input_has_an_outlier_is_named_first(tmp_path: Path) -> 
         "num_hidden_layers": 2,
     }
     model = BertModel(BertConfig(vocab_size=60, max_position_embeddings=32, **size)).eval()
-    with torch.no_grad():  # one unit of the second layer is always at 1000, which says nothing and leaves the others no steps
+    # One unit of the second layer is always at 1000, which says nothing and leaves the others no
+    # steps.
+    with torch.no_grad():
         model.encoder.layer[1].intermediate.dense.bias[0] = 1000.0
         model.encoder.layer[1].output.dense.weight[:, 0] = 0.0
     write_onnx(model, tmp_path / "model.onnx")

@@ -229,7 +229,8 @@ def test_predicting_pieces_needs_a_language_model_head(objective: str) -> None:
     )
     with pytest.raises(
         UserError,
-        match=rf"distillation\.objectives\.{objective}: the .* needs a language-model head; BertModel",
+        match=rf"distillation\.objectives\.{objective}: the .* needs a language-model head; "
+        r"BertModel",
     ):
         check_student(recipe, CONFIGS["bert"]())
 

@@ -71,7 +71,10 @@ class Place:
 
     def parents(self) -> dict[str, str]:
         """The status of each recipe run in MLflow, by id."""
-        query = "SELECT run_uuid, status FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = ?)"
+        query = (
+            "SELECT run_uuid, status FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM "
+            "tags WHERE key = ?)"
+        )
         with closing(sqlite3.connect(self.folder / "mlruns" / "mlflow.db")) as database:
             return dict(database.execute(query, ("mlflow.parentRunId",)).fetchall())
 
@@ -123,7 +126,10 @@ def _redone(place: Place, before: Place) -> set[str]:
 
 def test_a_finished_run_has_nothing_to_do(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
-    probe = "import sys; from distill.cli import main\ntry:\n    main()\nfinally:\n    print(*sorted(sys.modules))"
+    probe = (
+        "import sys; from distill.cli import main\ntry:\n    main()\nfinally:\n    "
+        "print(*sorted(sys.modules))"
+    )
     command = [sys.executable, "-c", probe, "recipe", str(finished.recipe)]
     done = subprocess.run(
         command, cwd=finished.folder, env=distill_environment(), capture_output=True, text=True

@@ -15,10 +15,13 @@ from distill.runtime.errors import UserError
 
 START = "name: x\nlanguage: sv\nteacher: {model: a/b}\ncorpus:\n  sources:\n    - hub: some/text\n"
 KINDS = """
-- {name: area, kind: classification, train: {path: a}, dev: {path: b}, test: {path: c}, text: text_masked, label: area}
-- {name: nli, kind: pair_classification, train: {hub: a/b}, test: {hub: a/b, split: test}, metrics: [mcc], max_train: 1k}
+- {name: area, kind: classification, train: {path: a}, dev: {path: b}, test: {path: c},
+   text: text_masked, label: area}
+- {name: nli, kind: pair_classification, train: {hub: a/b}, test: {hub: a/b, split: test},
+   metrics: [mcc], max_train: 1k}
 - {name: sts, kind: similarity, train: {path: a}, test: {path: c}, metrics: [pearson, alpha]}
-- {name: ner, kind: tokens, train: {path: a}, test: {path: c}, label: ner, metrics: [entity_f1], dev_share: 0.2}
+- {name: ner, kind: tokens, train: {path: a}, test: {path: c}, label: ner,
+   metrics: [entity_f1], dev_share: 0.2}
 - {name: faq, kind: retrieval, source: {path: a}, query: q, passage: a}
 - {name: mlm, kind: masked, source: {path: a}}
 """
@@ -71,7 +74,10 @@ def told(tmp_path: Any) -> Callable[[str], str]:
     return read
 
 
-TASK = "  tasks:\n    - name: t\n      kind: {kind}\n      train: {{path: a}}\n      test: {{path: b}}\n      {key}\n"
+TASK = (
+    "  tasks:\n    - name: t\n      kind: {kind}\n      train: {{path: a}}\n      test: {{path: "
+    "b}}\n      {key}\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,10 @@ def test_a_mistake_names_its_line_its_key_and_what_would_be_right(
     assert message in told(evaluation)
 
 
-ABROAD = "- {name: nli, kind: KIND, train: {hub: a/b, config: TRAIN}, test: {hub: a/b, config: '{language}', split: test}REST}"
+ABROAD = (
+    "- {name: nli, kind: KIND, train: {hub: a/b, config: TRAIN}, test: {hub: a/b, config: "
+    "'{language}', split: test}REST}"
+)
 
 
 def abroad(
@@ -189,7 +198,8 @@ def test_a_task_in_several_languages_names_a_source_for_each_that_its_settings_w
         ),
         (
             abroad(
-                "cross_lingual: {languages: [en, sv], settings: [transfer], translated: {path: '{language}'}}"
+                "cross_lingual: {languages: [en, sv], settings: [transfer], translated: {path: "
+                "'{language}'}}"
             ),
             "translated goes with the setting translate_test",
         ),

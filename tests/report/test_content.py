@@ -25,20 +25,50 @@ KEYS: dict[str, set[str]] = {
     "teacher": {"name", "parameters", "vocabulary_size"},
     "corpus": {"documents", "bytes", "heldout_documents"},
     "vocabulary": {
-        "original", "kept", "heldout_sentences", "heldout_identical", "heldout_unk_rate", "heldout_unk_rate_original",
-        "tokens_per_word", "tokens_per_word_original", "max_abs_hidden_difference",
+        "original",
+        "kept",
+        "heldout_sentences",
+        "heldout_identical",
+        "heldout_unk_rate",
+        "heldout_unk_rate_original",
+        "tokens_per_word",
+        "tokens_per_word_original",
+        "max_abs_hidden_difference",
     },
     "student": {
-        "parameters", "embedding_parameters", "layers", "hidden_size", "intermediate_size", "vocabulary_size",
+        "parameters",
+        "embedding_parameters",
+        "layers",
+        "hidden_size",
+        "intermediate_size",
+        "vocabulary_size",
     },
-    "distillation": {"tokens", "steps", "seconds", "tokens_per_second", "final_loss", "objectives", "resumed_from"},
+    "distillation": {
+        "tokens",
+        "steps",
+        "seconds",
+        "tokens_per_second",
+        "final_loss",
+        "objectives",
+        "resumed_from",
+    },
     "evaluation": {"model", "task", "metric", "scores", "mean", "low", "high", "retention"},
     "benchmark": {
-        "model", "device", "threads", "precision", "batch_size", "length", "median_ms", "p95_ms", "sequences_per_second",
-        "parameters", "bytes_on_disk", "peak_memory_bytes",
+        "model",
+        "device",
+        "threads",
+        "precision",
+        "batch_size",
+        "length",
+        "median_ms",
+        "p95_ms",
+        "sequences_per_second",
+        "parameters",
+        "bytes_on_disk",
+        "peak_memory_bytes",
     },
     "export": {"path", "files", "pushed_to"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("part", KEYS)
@@ -206,8 +236,10 @@ def test_retention_is_the_mean_over_tasks_of_each_ones_first_metric() -> None:
 
 def test_the_summary_says_the_headline_in_words() -> None:
     assert summary(example_report()) == (
-        "38.4k parameters of the teacher's 56.8k; 81.0% of the teacher's scores; 0.50 times the trimmed teacher's latency; "
-        "97.0% of held-out sentences segmented as before; tables and plots in report.html, under Artifacts."
+        "38.4k parameters of the teacher's 56.8k; 81.0% of the teacher's scores; 0.50 times the "
+        "trimmed teacher's latency; "
+        "97.0% of held-out sentences segmented as before; tables and plots in report.html, under "
+        "Artifacts."
     )
 
 

@@ -24,8 +24,10 @@ def board_of(**parts: Any) -> Scoreboard:
 
 def test_there_is_a_panel_a_task_and_one_of_the_mean_before_them() -> None:
     assert [(panel.title, panel.metric) for panel in list_panels(board_of())] == [
-        ("Mean of 2 tasks", "score"), ("faq", "MRR@10"), ("news", "MRR@10"),
-    ]  # fmt: skip
+        ("Mean of 2 tasks", "score"),
+        ("faq", "MRR@10"),
+        ("news", "MRR@10"),
+    ]
 
 
 def test_one_task_is_not_shown_again_as_its_mean() -> None:
@@ -35,8 +37,12 @@ def test_one_task_is_not_shown_again_as_its_mean() -> None:
 def test_the_slowest_come_first_so_that_none_hides_a_faster_one() -> None:
     marks = list_panels(board_of())[0].marks
     assert [(mark.model, mark.median_ms) for mark in marks] == [
-        ("teacher", 12.1), ("trimmed", 12.0), ("student", 6.0), ("initial", None), ("untrained", None),
-    ]  # fmt: skip
+        ("teacher", 12.1),
+        ("trimmed", 12.0),
+        ("student", 6.0),
+        ("initial", None),
+        ("untrained", None),
+    ]
 
 
 def test_what_has_no_score_or_no_size_is_left_out_and_named() -> None:
@@ -81,8 +87,12 @@ def test_a_wide_interval_does_not_press_the_scores_together() -> None:
 def test_names_lose_the_organisation_unless_two_models_share_the_rest() -> None:
     names = short_names(["student", "a/bert", "b/bert", "c/roberta", "/tmp/folder/"])
     assert names == {
-        "student": "student", "a/bert": "a/bert", "b/bert": "b/bert", "c/roberta": "roberta", "/tmp/folder/": "folder",
-    }  # fmt: skip
+        "student": "student",
+        "a/bert": "a/bert",
+        "b/bert": "b/bert",
+        "c/roberta": "roberta",
+        "/tmp/folder/": "folder",
+    }
 
 
 def test_a_long_name_has_several_lines() -> None:

@@ -24,11 +24,15 @@ def test_every_published_score_says_where_it_is_from(score: dict[str, object]) -
 @pytest.mark.parametrize(
     "model",
     [
-        "KB/bert-base-swedish-cased", "af-ai-center/bert-base-swedish-uncased", "google-bert/bert-base-multilingual-cased",
-        "distilbert/distilbert-base-multilingual-cased", "KBLab/electra-small-swedish-cased-discriminator",
-        "AddedK/kbbert-distilled-cased", "FacebookAI/xlm-roberta-base",
+        "KB/bert-base-swedish-cased",
+        "af-ai-center/bert-base-swedish-uncased",
+        "google-bert/bert-base-multilingual-cased",
+        "distilbert/distilbert-base-multilingual-cased",
+        "KBLab/electra-small-swedish-cased-discriminator",
+        "AddedK/kbbert-distilled-cased",
+        "FacebookAI/xlm-roberta-base",
     ],
-)  # fmt: skip
+)
 def test_the_well_known_models_have_published_scores(model: str) -> None:
     assert published_scores({model: model})
 

@@ -474,7 +474,8 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
         (8000, '"$@"'),
         (
             8000,
-            '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" 2>/dev/null) & "$@"',
+            '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" '
+            '2>/dev/null) & "$@"',
         ),
     ],
     ids=["full-already", "fills-while-writing-the-corpus", "filled-by-another-after-the-corpus"],
@@ -498,7 +499,10 @@ def test_a_full_disk_is_told_in_one_line(
 
 
 def test_a_mistake_in_the_recipe_is_told_without_loading_what_computes(write_recipe):
-    probe = "import sys\nfrom distill.cli import main\ntry:\n    main()\nfinally:\n    print(sorted(sys.modules))"
+    probe = (
+        "import sys\nfrom distill.cli import main\ntry:\n    main()\nfinally:\n    "
+        "print(sorted(sys.modules))"
+    )
     recipe: Any = write_recipe(seed="x")
     done = subprocess.run(
         [sys.executable, "-c", probe, "recipe", str(recipe)],

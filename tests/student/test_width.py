@@ -510,12 +510,14 @@ def test_random_numbers_drawn_afterwards_are_as_without_it() -> None:
         (
             400,
             None,
-            "hidden_size 400 is not divisible into heads of 64, the teacher's head size; 384 or 448 would be",
+            "hidden_size 400 is not divisible into heads of 64, the teacher's head size; 384 or "
+            "448 would be",
         ),
         (
             63,
             None,
-            "hidden_size 63 is not divisible into heads of 64, the teacher's head size; 64 would be",
+            "hidden_size 63 is not divisible into heads of 64, the teacher's head size; 64 would "
+            "be",
         ),
         (832, None, "hidden_size 832 is larger than the teacher's 768"),
         (0, None, "hidden_size 0 is smaller than 1"),
@@ -525,12 +527,14 @@ def test_random_numbers_drawn_afterwards_are_as_without_it() -> None:
         (
             768,
             None,
-            "hidden_size 768 is the teacher's own; nothing would be pruned: give a smaller size, or none",
+            "hidden_size 768 is the teacher's own; nothing would be pruned: give a smaller size, "
+            "or none",
         ),
         (
             768,
             3072,
-            "hidden_size 768 and intermediate_size 3072 are the teacher's own; nothing would be pruned",
+            "hidden_size 768 and intermediate_size 3072 are the teacher's own; nothing would be "
+            "pruned",
         ),
     ],
 )

@@ -107,7 +107,10 @@ class Page:
         found = f"[...document.querySelectorAll({json.dumps(selector)})]"
         if text:
             found += f".filter((e) => e.innerText?.trim() === {json.dumps(text)})"
-        press = "e.dispatchEvent(new MouseEvent('mousedown', {bubbles: true})); e.click()"  # tabs go by the first
+        press = (
+            "e.dispatchEvent(new MouseEvent('mousedown', {bubbles: true})); "
+            "e.click()"
+        )  # tabs go by the first
         await self.wait_until(
             f"{found}.slice(-1).map((e) => {{ {press} }}).length > 0"
         )  # the last is the innermost

@@ -21,8 +21,10 @@ import requests
 from tests.conftest import distill_command, distill_environment
 from tests.tracking.browser import CHROMIUM, PATIENCE, browser
 
-CURVE = """[...document.querySelectorAll("[data-testid=experiment-view-compare-runs-card]")].some((card) =>
-  card.innerText.includes("distillation (loss/hidden)") && card.querySelector(".js-line")?.getAttribute("d").includes("L"))"""
+CARDS = "[...document.querySelectorAll('[data-testid=experiment-view-compare-runs-card]')]"
+CURVE = f"""{CARDS}.some((card) =>
+  card.innerText.includes("distillation (loss/hidden)")
+  && card.querySelector(".js-line")?.getAttribute("d").includes("L"))"""
 """Whether a line through two points or more is drawn of a loss."""
 
 
@@ -72,7 +74,8 @@ def test_a_person_finds_the_run_its_loss_curve_and_its_report(
     runs = {
         run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])
     }
-    view = f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=distill&workflowType=machine_learning"
+    state = "viewStateShareKey=distill&workflowType=machine_learning"
+    view = f"/#/experiments/{experiment.experiment_id}/runs?{state}"
 
     async def look(address: str) -> None:
         async with browser(

@@ -22,7 +22,8 @@ def attention_loss(
     """
     if not student or len(student) != len(teacher):
         raise ValueError(
-            f"attentions of {len(student)} student layers can't be compared with those of {len(teacher)} of the teacher"
+            f"attentions of {len(student)} student layers can't be compared with those of "
+            f"{len(teacher)} of the teacher"
         )
     real_BL = mask_BL != 0
     real_B1LL = (real_BL[:, :, None] & real_BL[:, None, :])[:, None]
@@ -31,7 +32,8 @@ def attention_loss(
     for own_BHLL, target_BHLL in zip(student, teacher, strict=True):
         if (own_heads := own_BHLL.shape[1]) != (heads := target_BHLL.shape[1]):
             raise ValueError(
-                f"attentions are compared head by head, and the student has {own_heads} heads, the teacher {heads}"
+                f"attentions are compared head by head, and the student has {own_heads} heads, the "
+                f"teacher {heads}"
             )
         # Filled, not multiplied by 0: a score on padding may be infinite.
         error_BHLL = (own_BHLL.float() - target_BHLL.float()).masked_fill(~real_B1LL, 0.0).square()

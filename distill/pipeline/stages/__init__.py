@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from distill.pipeline.stages import (
     benchmark,
@@ -19,7 +20,7 @@ from distill.pipeline.stages import (
 from distill.pipeline.stages.stage import Stage
 from distill.runtime.errors import UserError
 
-STAGES: tuple[Stage, ...] = tuple(
+STAGES: tuple[Stage[Any], ...] = tuple(
     module.STAGE
     for module in (
         corpus,
@@ -35,7 +36,7 @@ STAGES: tuple[Stage, ...] = tuple(
 """In the order in which they run; each has the name of its section of the recipe."""
 
 
-def stage_named(name: str) -> Stage:
+def stage_named(name: str) -> Stage[Any]:
     """The stage of that name, which there is."""
     return next(stage for stage in STAGES if stage.name == name)
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.benchmark import BenchmarkResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The models that the run does not make itself."""
     from distill.benchmark.subjects import describe_subject
     from distill.recipe.benchmark import is_own_model
 
     return {
-        name: describe_subject(name)
+        name: describe_subject(name, run.hashes)
         for name in run.recipe.benchmark.models
         if not is_own_model(name)
     }
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> BenchmarkResult:
     """Every model's size and latency."""
     from distill.benchmark.measure import measure_models
     from distill.benchmark.subjects import Subject, open_subject, subject_of
@@ -41,8 +41,9 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="benchmark",
+    revision=1,
     reads=("vocabulary", "student", "distillation"),
     depends_on=depends_on,
+    result=BenchmarkResult,
     execute=execute,
-    borrows=("onnx",),
 )

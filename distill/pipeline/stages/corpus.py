@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import describe_sources
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.corpus import CorpusResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The sources' files, and what documents are drawn and filtered by."""
     return {
         "seed": run.recipe.seed,
         "language": run.recipe.language,
-        "sources": describe_sources(run.recipe.corpus.sources),
+        "sources": describe_sources(run, run.recipe.corpus.sources),
     }
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> CorpusResult:
     """Texts into training and held-out documents."""
     from distill.corpus.collect import collect_corpus
 
@@ -36,7 +36,9 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="corpus",
+    revision=1,
     reads=(),
     depends_on=depends_on,
+    result=CorpusResult,
     execute=execute,
 )

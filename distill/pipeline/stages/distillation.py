@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import teacher_section
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.distillation import DistillationResult
+from distill.report.results.student import StudentResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """How the teacher is to be used, and what is drawn."""
     return {"seed": run.recipe.seed, "teacher": teacher_section(run)}
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> DistillationResult:
     """The student, taught by the trimmed teacher."""
     from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
@@ -25,7 +26,7 @@ def execute(run: Run, output: Path) -> Any:
         student=run.load("initial").model,
         teacher=trimmed.model,
         tokenizer=trimmed.tokenizer,
-        layers=run.records["student"].result["teacher_layers"],
+        layers=run.result(StudentResult).teacher_layers,
         pooling=run.recipe.teacher.pooling,
     )
     return distil_student(
@@ -42,9 +43,12 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="distillation",
+    revision=1,
     reads=("corpus", "vocabulary", "student"),
     depends_on=depends_on,
+    result=DistillationResult,
     execute=execute,
     resumable=True,
     shared=True,
+    is_trained=True,
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.pipeline.records import fingerprint
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import (
     describe_baselines,
@@ -13,28 +14,35 @@ from distill.pipeline.stages.dependencies import (
     teacher_section,
 )
 from distill.pipeline.stages.stage import Stage
+from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.section import meaning
+from distill.report.results.distillation import DistillationResult
+from distill.report.results.evaluation import EvaluationResult
 
 if TYPE_CHECKING:
     from distill.models import LoadedModel
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The tasks' files, local baselines' files, and what scratch is trained by."""
     section = run.recipe.evaluation
-    needed: dict[str, Any] = {
+    needed: dict[str, object] = {
         "seed": run.recipe.seed,
         "teacher": teacher_section(run),
-        "sources": describe_sources(source for task in section.tasks for source in task.sources),
-        "baselines": describe_baselines(section.models),
+        "sources": describe_sources(
+            run, (source for task in section.tasks for source in task.sources)
+        ),
+        "baselines": describe_baselines(run, section.models),
     }
     if "scratch" in section.models:
         needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
     return needed
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> EvaluationResult:
     """Every model's scores on the tasks."""
     from distill.evaluation.evaluate import evaluate_models
+    from distill.evaluation.keeping import SCRATCH, take_over
     from distill.evaluation.scratch import read_record
 
     def on_scores(model: str, task: str, scores: Any) -> None:
@@ -51,11 +59,11 @@ def execute(run: Run, output: Path) -> Any:
                     {f"{name}/retention": score.retention, f"{name}/difference": score.difference}
                 )
 
+    previous = None if run.forced == STAGE.name else run.folder / STAGE.name
+    take_over(previous, output, measurement_keys(run))
     result = evaluate_models(
         run.recipe.evaluation,
-        load=lambda name: (
-            _scratch(run, output / "scratch") if name == "scratch" else run.load(name)
-        ),
+        load=lambda name: _scratch(run, output / SCRATCH) if name == "scratch" else run.load(name),
         teacher_section=run.recipe.teacher,
         seed=run.recipe.seed,
         output=output,
@@ -63,7 +71,7 @@ def execute(run: Run, output: Path) -> Any:
         interruption=run.interruption,
         on_scores=on_scores,
     )
-    return replace(result, scratch=read_record(output / "scratch"))
+    return replace(result, scratch=read_record(output / SCRATCH))
 
 
 def _scratch(run: Run, output: Path) -> LoadedModel:
@@ -76,17 +84,74 @@ def _scratch(run: Run, output: Path) -> LoadedModel:
         learning_rates=run.recipe.evaluation.scratch_learning_rates,
         texts=run.texts("train"),
         heldout=run.texts("heldout"),
-        tokens=run.records["distillation"].result["tokens"],
+        tokens=run.result(DistillationResult).tokens,
         output=output,
         runtime=run.runtime.alone(),
     )
 
 
+def measurement_keys(run: Run) -> dict[str, str]:
+    """For each model on each task a hash of all that its measurements depend on; and for scratch,
+    of what it is trained by.
+    """
+    from distill.evaluation.keeping import SCRATCH, key_of
+
+    section = run.recipe.evaluation
+    # Each seed and learning rate is measured by itself, whatever others are tried.
+    elsewhere = ("models", "tasks", "seeds", "learning_rates", "scratch_learning_rates")
+    setting = {
+        "revision": STAGE.revision,
+        "seed": run.recipe.seed,
+        "teacher": teacher_section(run),
+        "protocol": meaning(section, without=elsewhere),
+        "int8": "student_int8" in section.models,
+    }
+    tasks = {
+        task.name: {"task": meaning(task), "sources": describe_sources(run, task.sources)}
+        for task in section.tasks
+    }
+    models = {name: _describe_model(run, name) for name in section.models}
+    keys = {
+        key_of(name, task): fingerprint({"model": model, "setting": setting, **described})
+        for name, model in models.items()
+        for task, described in tasks.items()
+    }
+    if SCRATCH in models:
+        keys[SCRATCH] = fingerprint({"model": models[SCRATCH], "setting": setting["revision"]})
+    return keys
+
+
+def _describe_model(run: Run, name: str) -> dict[str, object]:
+    """What a model's scores depend on: its files, or what it is made from."""
+    if name not in OWN_MODELS:
+        return describe_baselines(run, [name])[0]
+    if name == "teacher":
+        from distill.models import model_identity
+
+        teacher = run.recipe.teacher
+        return model_identity(teacher.model, teacher.revision, run.hashes)
+    if name != "scratch":
+        # Of which untrained has the architecture alone.
+        folder = run.model_folder("student" if name == "student_int8" else name)
+        return {"name": name, "files": run.hashes.of_folder(folder), "seed": run.recipe.seed}
+    student = run.model_folder("student")
+    form = [path for path in student.iterdir() if path.suffix != ".safetensors"]
+    return {
+        "architecture": run.hashes.of_folder(student, form),
+        "corpus": run.records["corpus"].identity,
+        "distillation": meaning(run.recipe.distillation),
+        "learning_rates": run.recipe.evaluation.scratch_learning_rates,
+        "tokens": run.result(DistillationResult).tokens,
+        "seed": run.recipe.seed,
+    }
+
+
 STAGE = Stage(
     name="evaluation",
+    revision=1,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
+    result=EvaluationResult,
     execute=execute,
-    borrows=("onnx",),
     resumable=True,
 )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.export import ExportResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The recipe as it was written, which is handed over as well."""
     return {"recipe": run.file.text, "overrides": run.file.overrides}
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> ExportResult:
     """The folder that is handed over."""
     from itertools import islice
 
@@ -39,6 +39,7 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="export",
+    revision=1,
     reads=(
         "corpus",
         "vocabulary",
@@ -49,6 +50,6 @@ STAGE = Stage(
         "inspection",
     ),
     depends_on=depends_on,
+    result=ExportResult,
     execute=execute,
-    borrows=("onnx",),
 )

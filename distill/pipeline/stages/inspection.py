@@ -9,9 +9,10 @@ from typing import Any
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import describe_baselines, teacher_section
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.inspection import InspectionResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The sentences' files, and local baselines' files."""
     from distill.inspection.sentences import describe_sentences
 
@@ -21,19 +22,22 @@ def depends_on(run: Run) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "language": run.recipe.language,
         "teacher": teacher_section(run),
-        "sentences": describe_sentences(section.sentences_path, section.languages),
-        "baselines": describe_baselines(section.models),
+        "sentences": describe_sentences(section.sentences_path, section.languages, run.hashes),
+        "baselines": describe_baselines(run, section.models),
     }
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> InspectionResult:
     """What each layer knows of language and meaning."""
     from distill.inspection.inspect import inspect_models
     from distill.models import model_identity
 
     def identify(name: str) -> dict[str, Any]:
         # Initial and untrained have one folder.
-        return {"name": name, "files": model_identity(str(run.model_folder(name)), "main")}
+        return {
+            "name": name,
+            "files": model_identity(str(run.model_folder(name)), "main", run.hashes),
+        }
 
     section = run.recipe.inspection
     assert section is not None
@@ -59,8 +63,10 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="inspection",
+    revision=1,
     reads=("vocabulary", "student", "distillation"),
     depends_on=depends_on,
+    result=InspectionResult,
     execute=execute,
     resumable=True,
 )

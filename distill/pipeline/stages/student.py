@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.student import StudentResult
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from distill.models import LoadedModel
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """An existing model's files, and what pruning draws and recovers by."""
     from distill.models import model_identity
 
     section = run.recipe.student
-    needed: dict[str, Any] = {}
+    needed: dict[str, object] = {}
     if section.model:
-        needed["model"] = model_identity(section.model, section.revision)
+        needed["model"] = model_identity(section.model, section.revision, run.hashes)
     if (
         section.config is not None
         or section.hidden_size is not None
@@ -34,7 +35,7 @@ def depends_on(run: Run) -> dict[str, Any]:
     return needed
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> StudentResult:
     """The smaller model, before it learns."""
     from distill.models import load_with_tokenizer
     from distill.student.build import build_student, describe_model
@@ -93,8 +94,10 @@ def _recover(
 
 STAGE = Stage(
     name="student",
+    revision=1,
     reads=("corpus", "vocabulary"),
     depends_on=depends_on,
+    result=StudentResult,
     execute=execute,
     resumable=True,
 )

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import describe_sources
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.vocabulary import VocabularyResult
 
 
-def depends_on(run: Run) -> dict[str, Any]:
+def depends_on(run: Run) -> dict[str, object]:
     """The teacher's files, and those of the word lists."""
     from distill.models import model_identity
 
+    teacher = run.recipe.teacher
     return {
-        "teacher": model_identity(run.recipe.teacher.model, run.recipe.teacher.revision),
-        "lists": describe_sources(run.recipe.vocabulary.word_lists),
+        "teacher": model_identity(teacher.model, teacher.revision, run.hashes),
+        "lists": describe_sources(run, run.recipe.vocabulary.word_lists),
     }
 
 
-def execute(run: Run, output: Path) -> Any:
+def execute(run: Run, output: Path) -> VocabularyResult:
     """The teacher with the language's pieces alone, and the proof."""
     from distill.corpus.documents import document_batches
     from distill.vocabulary.counting import available_workers
@@ -56,7 +57,9 @@ def execute(run: Run, output: Path) -> Any:
 
 STAGE = Stage(
     name="vocabulary",
+    revision=1,
     reads=("corpus",),
     depends_on=depends_on,
+    result=VocabularyResult,
     execute=execute,
 )

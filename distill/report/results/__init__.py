@@ -1,1 +1,3 @@
-"""The figures that each stage returns, typed from where they are measured to where they are read."""
+"""The figures that each stage returns, typed from where they are measured to where they are
+read.
+"""

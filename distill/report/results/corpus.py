@@ -32,14 +32,17 @@ class CorpusResult:
     def warnings(self) -> list[str]:
         """What the user should know of the text."""
         warnings = [
-            f"corpus: of {source['lines']:,} lines of {source['location']}, {source['invalid_utf8']:,} are not UTF-8 and "
-            f"{source['invalid_json']:,} not JSON objects; they were left out (first: {source['first_invalid']})"
+            f"corpus: of {source['lines']:,} lines of {source['location']}, "
+            f"{source['invalid_utf8']:,} are not UTF-8 and "
+            f"{source['invalid_json']:,} not JSON objects; they were left out (first: "
+            f"{source['first_invalid']})"
             for source in self.sources
             if source["invalid_utf8"] or source["invalid_json"]
         ]
         if self.foreign_share is not None and self.foreign_share > MUCH_FOREIGN:
             warnings.append(
-                f"corpus: {self.foreign_share:.0%} of the documents seem to be in another language than the recipe's, or in "
+                f"corpus: {self.foreign_share:.0%} of the documents seem to be in another language "
+                "than the recipe's, or in "
                 "none; check the sources, or filter by language (corpus.language_filter)"
             )
         return warnings

@@ -99,7 +99,8 @@ class VocabularyResult(TrimmingProof):
     def warnings(self) -> list[str]:
         """What the user should know of the trimming."""
         warnings = [
-            f"vocabulary: of {source['name']} only {source['heldout_identical']:.1%} of {source['heldout_sentences']:,} "
+            f"vocabulary: of {source['name']} only {source['heldout_identical']:.1%} of "
+            f"{source['heldout_sentences']:,} "
             f"held-out sentences keep their segmentation, of all {self.heldout_identical:.1%}; "
             "give more text of that kind, or weight it"
             for source in self.sources
@@ -108,7 +109,8 @@ class VocabularyResult(TrimmingProof):
         ]
         if self.heldout_identical < FEW_IDENTICAL:
             warnings.append(
-                f"vocabulary: only {self.heldout_identical:.1%} of the held-out sentences keep their segmentation; "
+                f"vocabulary: only {self.heldout_identical:.1%} of the held-out sentences keep "
+                "their segmentation; "
                 "more text is the main lever, then a lower min_count"
             )
         return warnings

@@ -27,7 +27,8 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(
-            f"teacher.model: its tokenizer is a {type(tokenizer).__name__}, which has no tokenizer.json; "
+            f"teacher.model: its tokenizer is a {type(tokenizer).__name__}, which has no "
+            "tokenizer.json; "
             "vocabulary trimming supports the tokenizers of the tokenizers library, and XLM's."
         )
     definition: dict[str, Any] = json.loads(backend.to_str())
@@ -38,7 +39,9 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     }
     if (kind := definition["model"]["type"]) not in families:
         raise UserError(
-            f"teacher.model: its tokenizer is of the {kind} family; vocabulary trimming supports Unigram (XLM-R, XLM-V, "
-            "mDeBERTa, multilingual E5, BGE-M3), WordPiece (mBERT, LaBSE), BPE (mmBERT, EuroBERT) and XLM's own."
+            f"teacher.model: its tokenizer is of the {kind} family; vocabulary trimming supports "
+            "Unigram (XLM-R, XLM-V, "
+            "mDeBERTa, multilingual E5, BGE-M3), WordPiece (mBERT, LaBSE), BPE (mmBERT, EuroBERT) "
+            "and XLM's own."
         )
     return families[kind](tokenizer, definition)
