@@ -1,8 +1,8 @@
-"""Keeps what a teacher carries from one language to others, next to what was published of three
-others on XNLI.
+"""Keeps what a teacher carries from one language to others, next to published figures on XNLI.
 
-    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small --tasks
-    sib200 --output sib200 .venv/bin/python benchmarks/cross_lingual.py sib200
+    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small \\
+        --tasks sib200 --output sib200
+    .venv/bin/python benchmarks/cross_lingual.py sib200
 
 reads sib200/benchmark.json, writes benchmarks/results/cross_lingual.json and prints the table of
 README.md.

@@ -1,9 +1,11 @@
 """Show that two checkouts compute the same to the last bit: a small quickstart, every tokenizer
 family, a few scores.
 
-    python benchmarks/identity.py capture CHECKOUT FOLDER    runs that checkout's code; writes
-    FOLDER/identity.json python benchmarks/identity.py compare FOLDER FOLDER      says what is
-    identical; exit code 1 if anything differs
+    python benchmarks/identity.py capture CHECKOUT FOLDER    runs that checkout's code
+    python benchmarks/identity.py compare FOLDER FOLDER      exit code 1 if anything differs
+
+A second capture takes the tokenizers of the first with `--like FIRST_FOLDER`: training one is not
+deterministic. `--only tokenizers` leaves the quickstart out.
 
 Both captures must run on one machine with one number of threads: other processors sum in another
 order.
@@ -16,6 +18,7 @@ import importlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,17 +122,30 @@ def made_up_rows(split: str, count: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def capture(checkout: Path, folder: Path) -> None:
+def capture(checkout: Path, folder: Path, like: Path | None, only: str | None) -> None:
     """Run the checkout's code in `folder`, in a process of its own."""
     folder.mkdir(parents=True, exist_ok=True)
+    if like is not None:
+        shutil.copytree(like / "tokenizers", folder / "tokenizers", dirs_exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
-    inside = [sys.executable, str(Path(__file__).resolve()), "inside", str(checkout.resolve()), "."]
+    script = str(Path(__file__).resolve())
+    inside = [sys.executable, script, "inside", str(checkout.resolve()), "."]
+    inside += ["--only", only] if only else []
     subprocess.run(inside, cwd=folder, env=environment, check=True)
 
 
-def inside(checkout: Path, folder: Path) -> None:
+def inside(checkout: Path, folder: Path, only: str | None) -> None:
     """What the process of a capture does."""
     sys.path[0] = str(checkout)
+    identity: dict[str, Any] = dict(tokenizers(checkout, folder / "tokenizers"))
+    if only is None:
+        identity |= quickstart(checkout, folder)
+    (folder / "identity.json").write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+
+
+def quickstart(checkout: Path, folder: Path) -> dict[str, Any]:
+    """What the small quickstart computes."""
+    identity: dict[str, Any] = {}
     for name in STEP_LOGGERS:
         try:
             module = importlib.import_module(name)
@@ -137,7 +153,6 @@ def inside(checkout: Path, folder: Path) -> None:
             continue
         if hasattr(module, "LOG_STEPS"):
             module.LOG_STEPS = 1  # type: ignore[attr-defined]
-    identity: dict[str, Any] = dict(tokenizers(checkout))
     from distill.cli import main
 
     sys.argv = ["distill", "recipe", str(recipe(checkout, folder)), "--until", "evaluation"]
@@ -156,13 +171,13 @@ def inside(checkout: Path, folder: Path) -> None:
     for score in json.loads((run / "evaluation" / "scores.json").read_text(encoding="utf-8")):
         name = "/".join(["score", score["task"], score["model"], score["metric"]])
         identity[name] = {key: score[key] for key in UNTIMED}
-    (folder / "identity.json").write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+    return identity
 
 
-def tokenizers(checkout: Path) -> Iterator[tuple[str, Any]]:
+def tokenizers(checkout: Path, kept: Path) -> Iterator[tuple[str, Any]]:
     """Ids and rows of a trimmed tokenizer of each family, with a model of random weights."""
     import torch
-    from transformers import BertConfig, BertForMaskedLM
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, XLMTokenizer
 
     from distill import trim
     from tests.vocabulary.tokenizers_of_each_family import BUILDERS, TEXT
@@ -171,7 +186,11 @@ def tokenizers(checkout: Path) -> Iterator[tuple[str, Any]]:
         "the other checkout was imported"
     )
     for name, build in BUILDERS.items():
-        tokenizer = build()
+        saved = kept / name.replace(" ", "-").replace(",", "")
+        if not saved.exists():
+            build().save_pretrained(saved)
+        loader = XLMTokenizer if name == "xlm" else AutoTokenizer
+        tokenizer = loader.from_pretrained(saved)
         torch.manual_seed(0)
         config = BertConfig(
             vocab_size=len(tokenizer),
@@ -215,10 +234,15 @@ def main() -> None:
     )
     parser.add_argument("action", choices=("capture", "compare", "inside"))
     parser.add_argument("paths", nargs=2, type=Path)
+    parser.add_argument("--like", type=Path, help="a capture whose tokenizers are taken")
+    parser.add_argument("--only", choices=("tokenizers",))
     given = parser.parse_args()
     if given.action == "compare":
         sys.exit(1 if compare(*given.paths) else 0)
-    (capture if given.action == "capture" else inside)(*given.paths)
+    if given.action == "capture":
+        capture(*given.paths, given.like, given.only)
+    else:
+        inside(*given.paths, given.only)
 
 
 if __name__ == "__main__":

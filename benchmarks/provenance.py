@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import asdict
 from typing import Any
 
 from distill import __version__
@@ -18,5 +19,5 @@ def provenance(settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """Commit, version, machine, and settings where there are any."""
     from distill.benchmark.machine import describe_machine
 
-    about = {"commit": commit(), "version": __version__, "machine": describe_machine()}
+    about = {"commit": commit(), "version": __version__, "machine": asdict(describe_machine())}
     return about if settings is None else {**about, "settings": settings}

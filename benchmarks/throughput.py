@@ -1,8 +1,7 @@
-"""How fast the distillation loop is: against what the machine's matrix product allows, and against
-a plain loop.
+"""How fast the distillation loop is: against the machine's matrix product and a plain loop.
 
-    .venv/bin/python benchmarks/throughput.py              the teacher of the quickstart, on this
-    machine's best device .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
+    .venv/bin/python benchmarks/throughput.py              the quickstart's teacher, on the best device
+    .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
 
 distils six of the teacher's twelve layers on its newsreels, by hidden states on packed blocks, in
 turns with a plain loop of `transformers.Trainer` in float32 with the same models, batch and

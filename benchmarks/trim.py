@@ -1,9 +1,9 @@
 """How fast and how small trimming is: counting against `Tokenizer.encode_batch`, and XLM-R base
 trimmed and saved.
 
-    .venv/bin/python benchmarks/trim.py                                  text from the package
-    journal_digital .venv/bin/python benchmarks/trim.py --text "my/texts/*.jsonl.gz"     text of
-    your own .venv/bin/python benchmarks/trim.py --gigabytes 0.05                 a quick look
+    .venv/bin/python benchmarks/trim.py                          text of journal_digital
+    .venv/bin/python benchmarks/trim.py --text "my/*.jsonl.gz"   text of your own
+    .venv/bin/python benchmarks/trim.py --gigabytes 0.05         a quick look
 
 repeats the text until there is a gigabyte of it, counts pieces of XLM-R's vocabulary in it both
 ways in one run (reading and parsing counted against us, not against `encode_batch`), lets ten times

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from distill.report.results.benchmark import Machine
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """Processor, cores, memory, GPU, and the versions of the libraries that compute."""
     import platform
 
@@ -24,13 +25,13 @@ def describe_machine() -> dict[str, Any]:
             if line.startswith("model name")
         ]
         processor = names[0] if names else processor
-    return {
-        "processor": processor,
-        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
+    return Machine(
+        processor=processor,
+        cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        onnxruntime=onnxruntime.__version__,
+    )

@@ -1,5 +1,4 @@
-"""What only a fresh process shows: how long a model takes to load, and the most memory it needs,
-which once taken stays.
+"""What only a fresh process shows: how long a model takes to load, and its peak memory.
 
     python -m distill.benchmark.process RUNTIME PATH BATCHxLENGTH...
 

@@ -175,7 +175,7 @@ def benchmark_to_folder(
     content: dict[str, Any] = {
         "settings": section.model_dump(mode="json"),
         "benchmark": [asdict(row) for row in result.measurements],
-        "machine": result.machine,
+        "machine": asdict(result.machine),
         "evaluation": None,
     }
     if told is not None and evaluation is not None:
@@ -253,7 +253,7 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
         "",
         *notes,
         *(escape(f"{remark}.") for remark in grid.remarks),
-        escape(describe(result.machine)),
+        escape(describe(asdict(result.machine))),
     ]
 
 

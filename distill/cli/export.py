@@ -4,24 +4,23 @@ is stale, comes out.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 
 from distill.cli.console import OUT
 from distill.pipeline.pending import stage_fingerprint
 from distill.pipeline.records import Record, StageFolder
-from distill.pipeline.reporting import write_report
+from distill.pipeline.reporting import REPORT, write_report
 from distill.pipeline.run import Run
 from distill.pipeline.running import make_stage
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.export import STAGE as _EXPORT
 from distill.recipe import Recipe
 from distill.recipe.reading import RecipeFile
+from distill.report.model import Report
 from distill.report.results.export import ExportResult
 from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
@@ -121,17 +120,17 @@ def open_run(folder: Path, progress: Progress) -> Run:
     missing or was redone since.
     """
     try:
-        report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        executions, overrides = report["stages"], tuple(report["overrides"])
-        recipe = Recipe.model_validate(report["recipe"])
+        report = Report.read(folder / REPORT)
+        executions, overrides = report.stages, tuple(report.overrides)
+        recipe = Recipe.model_validate(report.recipe)
     except FileNotFoundError:
         what = "has no report.json: its run has not ended" if folder.is_dir() else "is not there"
         raise UserError(
             f"{folder} {what}; name the folder of a finished run, such as runs/quickstart."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, UserError) as error:
         raise UserError(
-            f"{folder / 'report.json'} is not one of this version of distill; run the recipe again."
+            f"{folder / REPORT} is not one of this version of distill; run the recipe again."
         ) from error
     records: dict[str, Record[Any] | None] = {}
     for name in _EXPORT.reads:
@@ -157,7 +156,7 @@ def open_run(folder: Path, progress: Progress) -> Run:
     try:
         text = (folder / "recipe.yaml").read_text(encoding="utf-8")
     except FileNotFoundError:
-        text = yaml.safe_dump(report["recipe"], allow_unicode=True, sort_keys=False)
+        text = yaml.safe_dump(report.recipe, allow_unicode=True, sort_keys=False)
     return Run(
         file=RecipeFile(path=folder / "recipe.yaml", text=text, recipe=recipe, overrides=overrides),
         folder=folder,

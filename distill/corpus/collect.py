@@ -11,14 +11,13 @@ from collections import Counter
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from distill.corpus.cleaning import clean_text, content_hash
 from distill.corpus.formats import Tally
 from distill.corpus.language import LanguageIdentifier
 from distill.corpus.sources import column_value, read_source
 from distill.recipe import CorpusSection, Source
-from distill.report.results.corpus import CorpusResult
+from distill.report.results.corpus import CorpusResult, SourceFigures
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 
@@ -47,7 +46,7 @@ def collect_corpus(
     dropped: Counter[str] = Counter()
     sample: list[str] = []
     draw = Random(seed)
-    sources: list[dict[str, Any]] = []
+    sources: list[SourceFigures] = []
     seen: set[int] = set()
     groups: dict[int, int] = {}
     words = size = kept = read = 0
@@ -163,16 +162,16 @@ def _group_hash(group: str, seed: int) -> int:
     return int.from_bytes(blake2b(f"{seed}:{group}".encode(), digest_size=8).digest())
 
 
-def _describe(source: Source, size: int, tally: Tally) -> dict[str, Any]:
-    return {
-        "name": source.label,
-        "location": source.location,
-        "licence": source.licence,
-        "files": tally.files,
-        "rows": tally.rows,
-        "bytes": size,
-        "lines": tally.lines,
-        "invalid_utf8": tally.invalid_utf8,
-        "invalid_json": tally.invalid_json,
-        "first_invalid": tally.first_invalid,
-    }
+def _describe(source: Source, size: int, tally: Tally) -> SourceFigures:
+    return SourceFigures(
+        name=source.label,
+        location=source.location,
+        licence=source.licence,
+        files=tally.files,
+        rows=tally.rows,
+        bytes=size,
+        lines=tally.lines,
+        invalid_utf8=tally.invalid_utf8,
+        invalid_json=tally.invalid_json,
+        first_invalid=tally.first_invalid,
+    )

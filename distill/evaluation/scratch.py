@@ -12,6 +12,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from distill.models.heads import language_head
 from distill.models.loading import load_model, position_limit
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection, ObjectivesSection
+from distill.report.results.evaluation import ScratchFigures
 from distill.runtime.batching import split_rows
 from distill.runtime.files import write_whole
 from distill.runtime.progress import Progress
@@ -104,30 +106,25 @@ def train_scratch(
         kept = json.loads((trial / "loss.json").read_text(encoding="utf-8"))
         losses[rate] = math.inf if kept is None else kept
     best = min(losses, key=lambda rate: losses[rate])
-    record = {
-        "tokens": tokens,
-        "learning_rate": best,
-        "heldout_loss": {
+    record = ScratchFigures(
+        tokens=tokens,
+        learning_rate=best,
+        heldout_loss={
             f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in losses.items()
         },
-    }
-    write_whole(output / RECORD, json.dumps(record, indent=2) + "\n")
+    )
+    write_whole(output / RECORD, json.dumps(asdict(record), indent=2) + "\n")
     (output / f"rate-{best:g}" / "model").rename(output / "model")
     for scaffold in ("train", "heldout", *(f"rate-{rate:g}" for rate in learning_rates)):
         shutil.rmtree(output / scaffold, ignore_errors=True)
     return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
 
 
-def read_record(output: Path) -> dict[str, Any] | None:
-    """What `train_scratch` wrote to `output`: tokens, the learning rate that was kept, and the
-    held-out loss at each.
-
-    Losses are in nats a masked piece, null where one was not finite. None if nothing was trained.
-    """
+def read_record(output: Path) -> ScratchFigures | None:
+    """What `train_scratch` wrote to `output`; None if nothing was trained."""
     if not (output / RECORD).is_file():
         return None
-    found: dict[str, Any] = json.loads((output / RECORD).read_text(encoding="utf-8"))
-    return found
+    return ScratchFigures(**json.loads((output / RECORD).read_text(encoding="utf-8")))
 
 
 def _blocks(

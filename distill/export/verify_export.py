@@ -1,7 +1,6 @@
-"""What somebody sees who has an exported folder and the public libraries, and neither distill nor a
-network.
+"""What a user sees who has an exported folder and the public libraries alone, and no network.
 
-    python stranger.py FOLDER EXPECTED
+    python verify_export.py FOLDER EXPECTED
 
 loads FOLDER, compares it with what `proof.py` wrote to EXPECTED, and writes a JSON object of what
 it found.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.pipeline.records import StageFolder
+from distill.pipeline.reporting import REPORT
 from distill.recipe import ExportSection
+from distill.report.model import Report
 from distill.report.results.export import ExportResult
 from distill.runtime.errors import UserError
-from distill.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from distill.export.hub import Pushed
@@ -47,9 +47,8 @@ def push_run(
         result = replace(record.result, pushed_to=pushed.url, reason=None)
         record = replace(record, result=result)
         stage.amend(record)
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        content = json.dumps({**report, "export": asdict(result)}, ensure_ascii=False, indent=2)
-        write_whole(folder / "report.json", content + "\n")
+        report = Report.read(folder / REPORT)
+        report.model_copy(update={"export": result}).write(folder / REPORT)
     return pushed
 
 

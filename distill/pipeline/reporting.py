@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.pipeline.run import Run
+from distill.report.model import Report, plain
+from distill.runtime.errors import UserError
 from distill.runtime.files import RECORD, write_whole
+
+REPORT = "report.json"
 
 
 def is_reported(run: Run) -> bool:
@@ -19,30 +23,25 @@ def is_reported(run: Run) -> bool:
     stage and its report.
     """
     try:
-        content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
-        reported, tracking = content["stages"], content["recipe"]["tracking"]
-    except (OSError, ValueError, KeyError):
+        report = Report.read(run.folder / REPORT)
+    except (OSError, UserError):
         return False
-    current = all(reported.get(name) == record.identity for name, record in run.records.items())
-    return (
-        current
-        and tracking == run.recipe.tracking.model_dump(mode="json")
-        and (run.folder / "report.html").is_file()
-    )
+    current = all(report.stages.get(name) == kept.identity for name, kept in run.records.items())
+    tracking = run.recipe.tracking.model_dump(mode="json")
+    is_tracked = report.recipe.get("tracking") == tracking
+    return current and is_tracked and (run.folder / "report.html").is_file()
 
 
-def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
-    """Write report.json, report.html, the plots, the tables and the recipe; what report.json holds,
-    and the files' names.
+def write_report(run: Run) -> tuple[Report, list[str]]:
+    """Write report.json, report.html, the plots, the tables and the recipe; the report, and the
+    files' names.
     """
     from distill.report.canvas import to_png
-    from distill.report.content import report_content
     from distill.report.page import render_page
     from distill.report.plots import draw_plots
 
-    content = report_content(run.recipe, run.results())
-    content["overrides"] = list(run.file.overrides)
-    content["stages"] = {name: record.identity for name, record in run.records.items()}
+    report = run.report
+    content = plain(report)
     history_file = run.folder / "distillation" / "history.json"
     history = (
         json.loads(history_file.read_text(encoding="utf-8"))
@@ -58,33 +57,31 @@ def write_report(run: Run) -> tuple[dict[str, Any], list[str]]:
             for name, figure in read_figures(run.folder / "inspection").items()
         }
     write_whole(run.folder / "report.html", render_page(content, figures))
-    write_whole(
-        run.folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    )
+    report.write(run.folder / REPORT)
     write_whole(run.folder / "recipe.yaml", run.file.text)
     plots = run.folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir()
     for name, figure in figures.items():
         (plots / f"{name}.png").write_bytes(to_png(figure))
-    return content, ["report.html", "report.json", *_write_tables(run.folder, content)]
+    return report, ["report.html", REPORT, *_write_tables(run.folder, content)]
 
 
-def report(run: Run) -> None:
+def publish_report(run: Run) -> Report:
     """Write the report and hand it to MLflow."""
     from distill.report.content import headline, leading_retention, summary
     from distill.tracking.model import registered_name
 
-    content, written = write_report(run)
+    report, written = write_report(run)
+    content = plain(report)
     for plot in sorted((run.folder / "plots").iterdir()):
         run.tracker.artifact(plot, "plots")
     for name in written:
         run.tracker.artifact(run.folder / name)
     if "inspection" in run.records:
         for path in sorted((run.folder / "inspection").iterdir()):
-            if (
-                path.is_file() and path.name != RECORD and path.suffix != ".png"
-            ):  # figures are among the plots
+            # Figures are among the plots.
+            if path.is_file() and path.name != RECORD and path.suffix != ".png":
                 run.tracker.artifact(path, "inspection")
     run.tracker.artifact(run.file.path)
     run.tracker.log(headline(content))
@@ -94,6 +91,7 @@ def report(run: Run) -> None:
         run.tracker.model(run.folder / "export", "student")
         if run.recipe.tracking.registered:
             run.tracker.register(registered_name(run.recipe.language), leading_retention(content))
+    return report
 
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ the tracker.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from distill.pipeline.records import Record
 from distill.recipe import Recipe
 from distill.recipe.evaluation import OWN_MODELS
 from distill.recipe.reading import RecipeFile
+from distill.report.model import Report, StageResults
 from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
@@ -92,9 +93,20 @@ class Run:
         assert result is not None, f"the stage that returns {kind.__name__} has not run"
         return result
 
-    def results(self) -> dict[str, dict[str, Any]]:
-        """What the finished stages returned, by stage."""
-        return {stage: asdict(record.result) for stage, record in self.records.items()}
+    @property
+    def results(self) -> StageResults:
+        """What the finished stages returned."""
+        return StageResults(**{name: record.result for name, record in self.records.items()})
+
+    @property
+    def report(self) -> Report:
+        """What is measured so far."""
+        return Report.of(
+            self.recipe,
+            self.results,
+            overrides=self.file.overrides,
+            stages={name: record.identity for name, record in self.records.items()},
+        )
 
     @property
     def kept_pieces(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from distill.pipeline.pending import pending_stages, stage_fingerprint
 from distill.pipeline.records import Record, now
-from distill.pipeline.reporting import is_reported, report
+from distill.pipeline.reporting import is_reported, publish_report
 from distill.pipeline.run import Run
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
@@ -73,7 +73,7 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
             with run.tracker.child(stage.name, tags, with_system=stage.is_trained):
                 record = make_stage(run, stage, forced=stage.name == force)
                 run.tracker.log({**figures(record.result), "seconds": record.seconds})
-        report(run)
+        publish_report(run)
     except Interrupted:
         run.tracker.finish("KILLED")
         raise

@@ -1,4 +1,4 @@
-"""report.json: what a run measured, under the keys that every reader relies on."""
+"""The few figures of a report by which runs are compared."""
 
 from __future__ import annotations
 
@@ -6,45 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from distill.recipe import Recipe
 from distill.report.formats import format_count
-from distill.report.published import published_scores
-
-
-def report_content(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The report of a run from its stages' results; what no stage has measured is null, with a
-    reason beside it.
-
-    `results` holds, by stage, what the stages that ran returned, as plain values.
-    """
-    student = dict(results.get("student", {}))
-    teacher = student.pop("teacher", None)
-    vocabulary = dict(results.get("vocabulary", {}))
-    content: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "teacher": teacher,
-        "corpus": results.get("corpus"),
-        "vocabulary": vocabulary or None,
-        "student": student or None,
-        "distillation": results.get("distillation"),
-        "evaluation": results["evaluation"]["scores"] if "evaluation" in results else None,
-        "scratch": results.get("evaluation", {}).get("scratch"),
-        "published": published_scores(_hub_ids(recipe, results)),
-        "benchmark": results["benchmark"]["measurements"] if "benchmark" in results else None,
-        "machine": results["benchmark"]["machine"] if "benchmark" in results else None,
-        "inspection": results.get("inspection"),
-        "export": results.get("export"),
-    }
-    if vocabulary and vocabulary["max_abs_hidden_difference"] is None:
-        vocabulary["reason"] = "no held-out sentence keeps its segmentation"
-    elif vocabulary and vocabulary["max_abs_logit_difference"] is None:
-        vocabulary["reason"] = (
-            "max_abs_logit_difference: the teacher has no head over the vocabulary"
-        )
-    missing = [stage for stage in recipe.stages if stage not in results]
-    if missing:
-        content["reason"] = f"not run yet: {', '.join(missing)}"
-    return content
 
 
 def headline(content: Mapping[str, Any]) -> dict[str, float]:
@@ -149,13 +111,3 @@ def _compared_latencies(
         return None
     found = both[max(both)]
     return found[model], found[of]
-
-
-def _hub_ids(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """By the name of every model that was measured and is not of the run's making, its Hub id."""
-    rows = [
-        *results.get("evaluation", {}).get("scores", ()),
-        *results.get("benchmark", {}).get("measurements", ()),
-    ]
-    names = dict.fromkeys(row["model"] for row in rows)
-    return {name: recipe.teacher.model if name == "teacher" else name for name in names}

@@ -32,12 +32,29 @@ class Protocol:
     """How its scores come about."""
 
 
-def published_scores(hub_ids: Mapping[str, str]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedScore:
+    """What a leaderboard says of a model on a task."""
+
+    model: str
+    """Its name in the report."""
+    task: str
+    metric: str
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    protocol: str
+    """The leaderboard."""
+    source: str
+    hub_id: str
+
+
+def published_scores(hub_ids: Mapping[str, str]) -> list[PublishedScore]:
     """The scores known of each model of a report, given its Hub id by its name there; ids match in
     whatever case.
     """
     return [
-        {**score, "model": name, "hub_id": score["model"]}
+        PublishedScore(**{**score, "model": name, "hub_id": score["model"]})
         for name, hub_id in hub_ids.items()
         for score in _content()["scores"]
         if score["model"].lower() == hub_id.lower()

@@ -7,13 +7,14 @@ existing model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import StudentSection
-from distill.report.results.student import StudentResult
+from distill.report.results.student import Geometry, StudentResult, TeacherFigures
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.student.custom import adopt_model, build_custom, corresponding_layers
@@ -29,7 +30,7 @@ def build_student(
     section: StudentSection,
     *,
     trimmed: LoadedModel,
-    teacher: dict[str, Any],
+    teacher: TeacherFigures,
     texts: Iterable[str],
     output: Path,
     seed: int = 0,
@@ -78,17 +79,17 @@ def build_student(
             )
     save_model(student, trimmed.tokenizer, output / "model")
     remove_steps(output)
-    return StudentResult(**describe_model(student), teacher_layers=layers, teacher=teacher)
+    return StudentResult(**asdict(describe_model(student)), teacher_layers=layers, teacher=teacher)
 
 
-def describe_model(model: PreTrainedModel) -> dict[str, int]:
-    """Parameters and geometry of a model, by the names of report.json."""
+def describe_model(model: PreTrainedModel) -> Geometry:
+    """Parameters and geometry of a model."""
     embedding = model.get_input_embeddings().weight
-    return {
-        "parameters": model.num_parameters(),
-        "embedding_parameters": embedding.numel(),
-        "layers": model.config.num_hidden_layers,
-        "hidden_size": model.config.hidden_size,
-        "intermediate_size": feed_forward_size(model.config),
-        "vocabulary_size": embedding.shape[0],
-    }
+    return Geometry(
+        parameters=model.num_parameters(),
+        embedding_parameters=embedding.numel(),
+        layers=model.config.num_hidden_layers,
+        hidden_size=model.config.hidden_size,
+        intermediate_size=feed_forward_size(model.config),
+        vocabulary_size=embedding.shape[0],
+    )

@@ -8,9 +8,8 @@ that alone; only the words that it changes are segmented again, to tell what the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -59,24 +58,24 @@ def read_heldout(sentences: Sequence[str], vocabulary: Vocabulary) -> HeldOut:
     )
 
 
-def curve_table(curve: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> list[str]:
+def curve_table(curve: Sequence[CurvePoint], chosen: CurvePoint) -> list[str]:
     """The points of a curve as lines of text, the chosen one marked."""
     points = sorted(
-        [*(point for point in curve if point["pieces"] != chosen["pieces"]), chosen],
-        key=lambda p: -p["pieces"],
+        [*(point for point in curve if point.pieces != chosen.pieces), chosen],
+        key=lambda p: -p.pieces,
     )
     lines = [
         "    pieces  seen  sentences identical  words identical  unknown characters  tokens a word "
         " parameters"
     ]
     for point in points:
-        seen = "" if point["min_count"] is None else f"{point['min_count']}+"
+        seen = "" if point.min_count is None else f"{point.min_count}+"
         lines.append(
-            f"{'>' if point is chosen else ' '} {point['pieces']:>8,} {seen:>5}  "
-            f"{point['heldout_identical']:>19.1%}  "
-            f"{point['heldout_words_identical']:>15.1%}  "
-            f"{point['heldout_unknown_characters']:>18.4%}  "
-            f"{point['tokens_per_word']:>13.3f}  {point['parameters'] / 1e6:>9.1f}M"
+            f"{'>' if point.pieces == chosen.pieces else ' '} {point.pieces:>8,} {seen:>5}  "
+            f"{point.heldout_identical:>19.1%}  "
+            f"{point.heldout_words_identical:>15.1%}  "
+            f"{point.heldout_unknown_characters:>18.4%}  "
+            f"{point.tokens_per_word:>13.3f}  {point.parameters / 1e6:>9.1f}M"
         )
     return lines
 

@@ -11,14 +11,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill.models import LoadedModel
 from distill.models.saving import save_model
 from distill.recipe import VocabularySection
-from distill.report.results.vocabulary import VocabularyResult
+from distill.report.results.vocabulary import SourceFidelity, VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.counting import Batch
@@ -76,11 +76,12 @@ def select_vocabulary(
     _write_changed(
         output / "changed.jsonl", sentences, segmentation, teacher.tokenizer, saved.tokenizer
     )
-    chosen, curve = asdict(trimmed.chosen), [asdict(point) for point in trimmed.curve]
-    unfiltered = (
-        None if trimmed.unfiltered is None else [asdict(point) for point in trimmed.unfiltered]
-    )
-    points = {"chosen": chosen, "points": curve, "unfiltered": unfiltered}
+    unfiltered = trimmed.unfiltered
+    points = {
+        "chosen": asdict(trimmed.chosen),
+        "points": [asdict(point) for point in trimmed.curve],
+        "unfiltered": None if unfiltered is None else [asdict(point) for point in unfiltered],
+    }
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     identical = float(segmentation.identical.mean())
     if identical < section.floor:
@@ -93,8 +94,8 @@ def select_vocabulary(
     proof = prove(teacher, saved, segmentation, sentences, trimmed.new_ids, progress)
     return VocabularyResult(
         **asdict(proof),
-        chosen=chosen,
-        curve=curve,
+        chosen=trimmed.chosen,
+        curve=trimmed.curve,
         unfiltered_curve=unfiltered,
         sources=_by_source(sources, [origins[sentence] for sentence in sentences], segmentation),
     )
@@ -102,7 +103,7 @@ def select_vocabulary(
 
 def _by_source(
     sources: Sequence[tuple[str, float]], origins: Sequence[int], segmentation: Segmentation
-) -> list[dict[str, Any]]:
+) -> list[SourceFidelity]:
     """For each source how many held-out sentences it has, and the share of them that is identical
     (None if it has none).
     """
@@ -112,12 +113,12 @@ def _by_source(
         identical = segmentation.identical[of == number]
         share = float(identical.mean()) if len(identical) else None
         described.append(
-            {
-                "name": name,
-                "weight": weight,
-                "heldout_sentences": len(identical),
-                "heldout_identical": share,
-            }
+            SourceFidelity(
+                name=name,
+                weight=weight,
+                heldout_sentences=len(identical),
+                heldout_identical=share,
+            )
         )
     return described
 

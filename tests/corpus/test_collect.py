@@ -171,8 +171,8 @@ def test_a_source_stops_at_max_bytes_and_the_next_goes_on(make: Make, tmp_path: 
     result = make(
         {"path": str(tmp_path / "a.jsonl"), "max_bytes": 3 * size - 1}, "b.jsonl", min_characters=1
     )
-    assert [source["rows"] for source in result.sources] == [3, 5]
-    assert result.sources[0]["bytes"] == 3 * size
+    assert [source.rows for source in result.sources] == [3, 5]
+    assert result.sources[0].bytes == 3 * size
 
 
 def test_each_source_has_its_tally(make: Make, tmp_path: Path) -> None:
@@ -183,19 +183,19 @@ def test_each_source_has_its_tally(make: Make, tmp_path: Path) -> None:
     write_film(tmp_path / "films" / "b.srt", "Folket jublade på torget.")
     licensed = {"path": str(tmp_path / "films" / "*.srt"), "licence": "cc-by-4.0"}
     first, second = make("a.jsonl", licensed, min_characters=1).sources
-    assert (first["name"], first["files"], first["rows"], first["lines"]) == (
+    assert (first.name, first.files, first.rows, first.lines) == (
         "a.jsonl",
         1,
         300,
         301,
     )
-    assert (first["invalid_json"], first["first_invalid"], first["licence"]) == (
+    assert (first.invalid_json, first.first_invalid, first.licence) == (
         1,
         "a.jsonl, line 301",
         None,
     )
-    assert (second["name"], second["files"], second["rows"], second["lines"]) == ("*.srt", 2, 2, 8)
-    assert (second["invalid_json"], second["first_invalid"], second["licence"]) == (
+    assert (second.name, second.files, second.rows, second.lines) == ("*.srt", 2, 2, 8)
+    assert (second.invalid_json, second.first_invalid, second.licence) == (
         0,
         None,
         "cc-by-4.0",

@@ -18,6 +18,7 @@ from distill.evaluation.scratch import (
 )
 from distill.models import LoadedModel, load_model
 from distill.recipe import DistillationSection
+from distill.report.results.evaluation import ScratchFigures
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
@@ -138,8 +139,8 @@ def test_of_several_learning_rates_the_lowest_heldout_loss_is_kept(
     made = train(tokens=20_000, learning_rates=rates)
     record = read_record(tmp_path / "scratch")
     assert record is not None
-    losses = record["heldout_loss"]
-    assert record == {"tokens": 20_000, "learning_rate": 3e-3, "heldout_loss": losses}
+    losses = record.heldout_loss
+    assert (record.tokens, record.learning_rate) == (20_000, 3e-3)
     assert min(losses, key=losses.get) == "0.003" and set(losses) == {"1e-06", "0.003", "1e-05"}
     assert losses["0.003"] < losses["1e-05"] - 0.1
     alone = train(tokens=20_000, output=tmp_path / "alone")
@@ -164,9 +165,9 @@ def test_a_learning_rate_that_is_finished_is_not_trained_again(
 
 def test_without_heldout_text_the_first_learning_rate_is_kept(train: Train, tmp_path: Path) -> None:
     train(tokens=500, heldout=[], learning_rates=[1e-3, 3e-3])
-    assert read_record(tmp_path / "scratch") == {
-        "tokens": 500, "learning_rate": 1e-3, "heldout_loss": {"0.001": None, "0.003": None},
-    }  # fmt: skip
+    assert read_record(tmp_path / "scratch") == ScratchFigures(
+        tokens=500, learning_rate=1e-3, heldout_loss={"0.001": None, "0.003": None}
+    )
 
 
 def test_the_heldout_loss_of_uniform_guesses_is_the_logarithm_of_the_vocabulary(

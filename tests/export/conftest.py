@@ -40,7 +40,7 @@ def masked_student(tiny_teacher: Path) -> LoadedModel:
 @pytest.fixture(scope="session")
 def local_report() -> dict[str, Any]:
     """The report of a run on a local teacher and local text, in the user's folder."""
-    from distill.report.content import report_content
+    from tests.report.examples import report_content
 
     source = {"path": f"/home/{SECRET}/text/*.jsonl", "licence": "cc0-1.0"}
     task = {

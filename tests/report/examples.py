@@ -7,8 +7,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from distill.pipeline.records import adapter
+from distill.pipeline.stages import stage_named
 from distill.recipe import Recipe
-from distill.report.content import report_content
+from distill.report.model import Report, StageResults, plain
 
 STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
 MODELS = ("teacher", "trimmed", "student", "initial", "untrained")
@@ -75,6 +77,7 @@ def example_results(
             "words": 1_234_567,
             "heldout_documents": 123,
             "dropped": {"too short": 7},
+            "foreign_share": None,
             "sources": [
                 {
                     "name": "organisation/text",
@@ -109,19 +112,12 @@ def example_results(
             "compared_sentences": 97,
             "max_abs_hidden_difference": 0.0,
             "max_abs_logit_difference": 0.0,
-            "chosen": {"min_count": 2, "pieces": 400, "parameters": 50_272, "bytes": 201_088},
+            "chosen": curve_point(2, 400),
             "unfiltered_curve": None,
             "sources": [
                 {"name": "text", "weight": 1.0, "heldout_sentences": 100, "heldout_identical": 0.97}
             ],
-            "curve": [
-                {
-                    "min_count": count,
-                    "pieces": 500 - 4 * count,
-                    "heldout_identical": 1 - 0.01 * count,
-                }
-                for count in (1, 3, 10, 50)
-            ],
+            "curve": [curve_point(count, 500 - 4 * count) for count in (1, 3, 10, 50)],
         },
         "student": {
             **geometry,
@@ -144,10 +140,13 @@ def example_results(
             "objectives": {"hidden": 1.0, "relations": 0.5},
             "precision": "float32",
             "epochs": 0.3,
+            "best_step": 16,
+            "skipped_batches": 0,
+            "processes": 1,
             "resumed_from": None,
             "fidelity": [],
         },
-        "evaluation": {"scores": scores, "rows": dict.fromkeys(tasks, 20)},
+        "evaluation": {"scores": scores, "rows": dict.fromkeys(tasks, 20), "counts": {}},
         "benchmark": {
             "measurements": [
                 measurement(
@@ -173,11 +172,42 @@ def example_results(
             "path": "tiny/export",
             "files": ["README.md"],
             "licence": "cc-by-4.0",
+            "runtimes": {"float32_reason": None, "int8_reason": None, "left_whole": 0},
+            "proof": {
+                "sentences": 64,
+                "onnx_max_abs_difference": None,
+                "int8_cosine": None,
+                "int8_time": None,
+            },
+            "warnings": [],
             "pushed_to": None,
             "reason": "pushing was not asked for",
         },
     }
     return {stage: copy.deepcopy(every[stage]) for stage in STAGES[: STAGES.index(until) + 1]}
+
+
+def curve_point(min_count: int, pieces: int) -> dict[str, Any]:
+    """A size of vocabulary."""
+    return {
+        "min_count": min_count,
+        "pieces": pieces,
+        "heldout_identical": 1 - 0.01 * min_count,
+        "heldout_words_identical": 1 - 0.005 * min_count,
+        "heldout_unknown_characters": 0.0001,
+        "tokens_per_word": 1.61,
+        "parameters": 37_472 + 32 * pieces,
+        "bytes": 4 * (37_472 + 32 * pieces),
+    }
+
+
+def report_content(recipe: Recipe, results: dict[str, Any]) -> dict[str, Any]:
+    """What report.json holds of a run whose stages returned `results`."""
+    typed = {
+        stage: adapter(stage_named(stage).result).validate_python(result)
+        for stage, result in results.items()
+    }
+    return plain(Report.of(recipe, StageResults(**typed)))
 
 
 def measurement(model: str, **changes: Any) -> dict[str, Any]:

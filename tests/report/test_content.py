@@ -9,7 +9,6 @@ from distill.report.content import (
     headline,
     latency_ratio,
     leading_retention,
-    report_content,
     summary,
 )
 from tests.report.examples import (
@@ -18,6 +17,7 @@ from tests.report.examples import (
     example_report,
     example_results,
     measurement,
+    report_content,
 )
 
 # The contract of DESIGN.md: readers rely on these keys.

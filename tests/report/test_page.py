@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from distill.report.content import report_content
 from distill.report.page import (
     breakable,
     cell_texts,
@@ -26,6 +25,7 @@ from tests.report.examples import (
     example_report,
     example_results,
     measurement,
+    report_content,
 )
 
 HOSTILE = '<script>alert("&")</script>'

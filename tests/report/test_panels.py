@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 
-from distill.report.content import report_content
 from distill.report.panels import letter_keys, list_panels, list_unshown, score_range, short_names
 from distill.report.scoreboard import Scoreboard, build_scoreboard
-from tests.report.examples import MODELS, example_recipe, example_report, example_results
+from tests.report.examples import (
+    MODELS,
+    example_recipe,
+    example_report,
+    example_results,
+    report_content,
+)
 
 NOTHING: dict[str, Any] = dict.fromkeys(("mean", "low", "high", "retention"))
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import distill.report
-from distill.report.content import report_content
 from distill.report.published import list_protocols, published_scores
-from tests.report.examples import example_recipe, example_results
+from tests.report.examples import example_recipe, example_results, report_content
 
 FILE = Path(distill.report.__file__).with_name("published.json")
 
@@ -41,10 +41,10 @@ def test_the_published_scores_of_a_model_are_found_in_whatever_case_under_its_na
     None
 ):
     scores = published_scores({"teacher": "facebookai/XLM-RoBERTa-base"})
-    assert {(score["model"], score["hub_id"]) for score in scores} == {
+    assert {(score.model, score.hub_id) for score in scores} == {
         ("teacher", "FacebookAI/xlm-roberta-base")
     }
-    assert {score["task"]: round(score["mean"], 3) for score in scores} == {
+    assert {score.task: round(score.mean, 3) for score in scores} == {
         "SweParaphrase": 0.813,
         "ABSAbank-Imm": 0.366,
     }
@@ -67,7 +67,7 @@ def test_a_report_has_those_of_its_teacher_and_of_its_baselines() -> None:
 
 def test_a_leaderboard_is_described_once_with_the_tasks_that_are_shown() -> None:
     scores = published_scores({"KB/bert-base-swedish-cased": "KB/bert-base-swedish-cased"})
-    assert [(one.name, one.tasks) for one in list_protocols(scores)] == [
+    assert [(one.name, one.tasks) for one in list_protocols(map(asdict, scores))] == [
         ("EuroEval", ("SweReC in MCC", "SUC 3.0 in entity F1", "ScaLA in MCC")),
         ("SuperLim 2", ("SweParaphrase in alpha", "ABSAbank-Imm in alpha")),
     ]

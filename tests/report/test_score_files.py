@@ -3,10 +3,9 @@ from __future__ import annotations
 import csv
 import io
 
-from distill.report.content import report_content
 from distill.report.score_files import to_csv, to_markdown
 from distill.report.scoreboard import Scoreboard, build_scoreboard
-from tests.report.examples import example_recipe, example_results
+from tests.report.examples import example_recipe, example_results, report_content
 
 BASELINE = "KB/bert-base-swedish-cased"
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from distill.report.content import report_content
 from distill.report.scoreboard import (
     Scoreboard,
     build_scoreboard,
@@ -13,7 +12,13 @@ from distill.report.scoreboard import (
     known_parameters,
     mean_of,
 )
-from tests.report.examples import example_recipe, example_report, example_results, measurement
+from tests.report.examples import (
+    example_recipe,
+    example_report,
+    example_results,
+    measurement,
+    report_content,
+)
 
 NOTHING: dict[str, Any] = dict.fromkeys(("mean", "low", "high", "retention", "difference"))
 

@@ -12,10 +12,15 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from distill.report.canvas import to_png, to_svg
-from distill.report.content import report_content
 from distill.report.scoreboard import Scoreboard, build_scoreboard
 from distill.report.trade_off import STYLES, trade_off_figures, trade_off_overview
-from tests.report.examples import MODELS, example_recipe, example_report, example_results
+from tests.report.examples import (
+    MODELS,
+    example_recipe,
+    example_report,
+    example_results,
+    report_content,
+)
 
 MANY = (
     *MODELS,

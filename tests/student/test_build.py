@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_the_tokenizer_goes_with_the_student(tiny_teacher: Path, tmp_path: Path)
     ids=lambda model: model.config.model_type,
 )
 def test_any_encoders_figures_go_by_the_reports_names(model: Any) -> None:
-    assert describe_model(model) == {
+    assert asdict(describe_model(model)) == {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "embedding_parameters": 400,
         "layers": 3,

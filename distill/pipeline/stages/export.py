@@ -20,14 +20,14 @@ def execute(run: Run, output: Path) -> ExportResult:
     from itertools import islice
 
     from distill.export.handover import export_student
-    from distill.report.content import report_content
+    from distill.report.model import plain
 
     changes = "".join(f"# --set {override}\n" for override in run.file.overrides)
     result = export_student(
         run.recipe.export,
         student=run.load("student"),
         teacher_section=run.recipe.teacher,
-        report=report_content(run.recipe, run.results()),
+        report=plain(run.report),
         recipe_text=changes + run.file.text,
         sentences=[sentence for _, sentence in islice(run.sentences(), 64)],
         path=Path(os.path.relpath(run.folder / "export")),

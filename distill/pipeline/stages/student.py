@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.stage import Stage
-from distill.report.results.student import StudentResult
+from distill.report.results.student import StudentResult, TeacherFigures
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,7 +42,8 @@ def execute(run: Run, output: Path) -> StudentResult:
     from distill.student.build import build_student, describe_model
 
     section, trimmed = run.recipe.student, run.load("trimmed")
-    described = {"name": run.recipe.teacher.model, **describe_model(run.teacher.model)}
+    geometry = asdict(describe_model(run.teacher.model))
+    described = TeacherFigures(name=run.recipe.teacher.model, **geometry)
     return build_student(
         section,
         trimmed=trimmed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from distill.pipeline.run import Run
@@ -46,10 +47,9 @@ def execute(run: Run, output: Path) -> VocabularyResult:
     for line in curve_table(result.curve, result.chosen):
         run.progress.say(line)
     for point in result.curve:
-        run.tracker.log(
-            {f"curve/{name}": value for name, value in point.items() if name != "pieces"},
-            point["pieces"],
-        )
+        figures = asdict(point)
+        pieces = figures.pop("pieces")
+        run.tracker.log({f"curve/{name}": value for name, value in figures.items()}, pieces)
     run.tracker.artifact(output / "curve.json")
     run.progress.warn(result.warnings)
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +33,22 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What figures were measured on."""
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    gpu: str | None
+    python: str
+    torch: str
+    transformers: str
+    onnxruntime: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkResult:
     """Every measurement, and the machine it was taken on."""
 
     measurements: list[Measurement]
-    machine: dict[str, Any]
+    machine: Machine

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 MUCH_FOREIGN = 0.1
 """With a larger share of documents in another language the user hears of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFigures:
+    """What one source gave; sizes in bytes of UTF-8 text."""
+
+    name: str
+    """Fit to be published."""
+    location: str
+    """As the recipe says it."""
+    licence: str | None
+    files: int
+    rows: int
+    bytes: int
+    lines: int
+    invalid_utf8: int
+    """Lines that are not UTF-8, and were left out."""
+    invalid_json: int
+    """Lines that are not JSON objects, and were left out."""
+    first_invalid: str | None
+    """Where the first of them stands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +43,7 @@ class CorpusResult:
     """Share of a sample of the documents that is in another language; None if the identifier
     doesn't know the recipe's.
     """
-    sources: list[dict[str, Any]]
+    sources: list[SourceFigures]
     """For each source: name, location, licence, files, rows, bytes, lines, and lines that could not
     be read.
     """
@@ -32,12 +52,12 @@ class CorpusResult:
     def warnings(self) -> list[str]:
         """What the user should know of the text."""
         warnings = [
-            f"corpus: of {source['lines']:,} lines of {source['location']}, "
-            f"{source['invalid_utf8']:,} are not UTF-8 and "
-            f"{source['invalid_json']:,} not JSON objects; they were left out (first: "
-            f"{source['first_invalid']})"
+            f"corpus: of {source.lines:,} lines of {source.location}, "
+            f"{source.invalid_utf8:,} are not UTF-8 and "
+            f"{source.invalid_json:,} not JSON objects; they were left out (first: "
+            f"{source.first_invalid})"
             for source in self.sources
-            if source["invalid_utf8"] or source["invalid_json"]
+            if source.invalid_utf8 or source.invalid_json
         ]
         if self.foreign_share is not None and self.foreign_share > MUCH_FOREIGN:
             warnings.append(

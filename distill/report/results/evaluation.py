@@ -37,6 +37,17 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScratchFigures:
+    """How the model without a teacher was trained."""
+
+    tokens: int
+    learning_rate: float
+    """The one with the lowest loss on held-out text."""
+    heldout_loss: dict[str, float | None]
+    """In nats a masked piece, by learning rate; None where it was not finite."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationResult:
     """Every score, and how many rows each task had."""
 
@@ -46,5 +57,4 @@ class EvaluationResult:
     counts: dict[str, dict[str, Any]]
     """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long
     for it; of a task in several languages that of each language learnt from, and of all."""
-    scratch: dict[str, Any] | None = None
-    """How scratch was trained, as `distill.evaluation.scratch.read_record` has it."""
+    scratch: ScratchFigures | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,28 +83,42 @@ _ENOUGH_SENTENCES = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFidelity:
+    """How one source's held-out sentences fare."""
+
+    name: str
+    weight: float
+    heldout_sentences: int
+    heldout_identical: float | None
+    """None without held-out sentences."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VocabularyResult(TrimmingProof):
     """What trimming kept and changed, how it was chosen, and how each source fares."""
 
-    chosen: dict[str, Any]
+    chosen: CurvePoint
     """The point of the curve that was chosen."""
-    curve: list[dict[str, Any]]
-    unfiltered_curve: list[dict[str, Any]] | None
+    curve: list[CurvePoint]
+    unfiltered_curve: list[CurvePoint] | None
     """The curve had the language filter left nothing out; None without the filter."""
-    sources: list[dict[str, Any]]
+    sources: list[SourceFidelity]
     """For each source its held-out sentences and the share of them that is identical."""
+    reason: str | None = None
+    """Why something is not measured."""
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know of the trimming."""
         warnings = [
-            f"vocabulary: of {source['name']} only {source['heldout_identical']:.1%} of "
-            f"{source['heldout_sentences']:,} "
+            f"vocabulary: of {source.name} only {source.heldout_identical:.1%} of "
+            f"{source.heldout_sentences:,} "
             f"held-out sentences keep their segmentation, of all {self.heldout_identical:.1%}; "
             "give more text of that kind, or weight it"
             for source in self.sources
-            if source["heldout_sentences"] >= _ENOUGH_SENTENCES
-            and source["heldout_identical"] < self.heldout_identical - FAR_BELOW
+            if source.heldout_sentences >= _ENOUGH_SENTENCES
+            and source.heldout_identical is not None
+            and source.heldout_identical < self.heldout_identical - FAR_BELOW
         ]
         if self.heldout_identical < FEW_IDENTICAL:
             warnings.append(
