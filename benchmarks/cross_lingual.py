@@ -1,6 +1,6 @@
-"""Keeps what a teacher carries from one language to others, next to published figures on XNLI.
+r"""Keeps what a teacher carries from one language to others, next to published figures on XNLI.
 
-    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small \\
+    DISTILL_DATA=... .venv/bin/python -m distill benchmark package:multilingual-e5-small \
         --tasks sib200 --output sib200
     .venv/bin/python benchmarks/cross_lingual.py sib200
 
