@@ -1,7 +1,7 @@
 """Which objectives, and which first weights, a small budget is best spent on.
 
-    .venv/bin/python benchmarks/objectives.py                 1M tokens an arm: 90 minutes on two cores
-    .venv/bin/python benchmarks/objectives.py --tokens 20M    on a GPU
+    .venv/bin/python benchmarks/objectives.py               1M tokens an arm: 90 minutes here
+    .venv/bin/python benchmarks/objectives.py --tokens 20M  on a GPU
     .venv/bin/python benchmarks/objectives.py --teacher FacebookAI/xlm-roberta-base
 
 distils six of the teacher's layers on the quickstart's newsreels once per arm and seed, with the

@@ -1,6 +1,6 @@
 """How fast the distillation loop is: against the machine's matrix product and a plain loop.
 
-    .venv/bin/python benchmarks/throughput.py              the quickstart's teacher, on the best device
+    .venv/bin/python benchmarks/throughput.py              the quickstart's teacher, best device
     .venv/bin/python benchmarks/throughput.py --steps 10   a quick look
 
 distils six of the teacher's twelve layers on its newsreels, by hidden states on packed blocks, in

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from distill.vocabulary.in_memory import Trimming, trim
-
+# Two rooms have the name of a function below: loaded first, they cannot take its place.
+import distill.benchmark
+import distill.export  # noqa: F401
+from distill.library.benchmark import benchmark
+from distill.library.distil import Distillation, distil
+from distill.library.evaluate import evaluate
+from distill.library.export import export
+from distill.library.inspect import inspect
+from distill.library.recipes import load_recipe, run_recipe
+from distill.library.trim import trim
 from distill.runtime.version import __version__
 
-__all__ = ["Trimming", "__version__", "trim"]
-
-
-def __getattr__(name: str) -> Any:
-    """The library's functions, imported when they are used: importing torch takes seconds."""
-    if name not in __all__:
-        raise AttributeError(f"module 'distill' has no attribute {name!r}")
-    from distill.vocabulary import in_memory
-
-    return getattr(in_memory, name)
+__all__ = [
+    "Distillation",
+    "__version__",
+    "benchmark",
+    "distil",
+    "evaluate",
+    "export",
+    "inspect",
+    "load_recipe",
+    "run_recipe",
+    "trim",
+]

@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "distill"
 FLOORS = (
     {"cli"},
+    {"library"},
     {"pipeline"},
     {
         "benchmark",

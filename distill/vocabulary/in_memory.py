@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -65,30 +65,31 @@ class Trimming:
     curve: list[CurvePoint]
     proof: TrimmingProof
 
+    def __repr__(self) -> str:
+        proof = self.proof
+        return (
+            f"Trimming({proof.kept:,} of {proof.original:,} pieces, "
+            f"{self.model.num_parameters():,} parameters, "
+            f"{proof.heldout_identical:.1%} of {proof.heldout_sentences:,} held-out sentences "
+            f"segmented as before, largest hidden difference {proof.max_abs_hidden_difference})"
+        )
 
-def trim(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+
+def trim_in_memory(
+    teacher: LoadedModel,
     texts: Iterable[str],
+    section: VocabularySection,
     *,
     heldout: float | Iterable[str] = HELDOUT,
     workers: int = 1,
-    progress: Progress | None = None,
-    **options: Any,
+    progress: Progress,
 ) -> Trimming:
-    """A copy of `model` and `tokenizer` with the pieces alone that `texts` (documents) use, proven
-    on held-out text.
+    """A copy of `teacher` with the pieces alone that `texts` (documents) use, proven on held-out
+    text.
 
     `heldout` is the share of the texts kept apart for curve and proof, drawn by content, or
-    sentences of your own. `options` are the keys of a recipe's vocabulary section:
-    `identical=0.95`, `size=32_000`, `min_count=3`, `coverage=0.999`, `alphabet`, `lexicon`, `keep`.
-    More than one of `workers` starts other processes, which a script has to allow for (`if __name__
-    == "__main__":`). Raises UserError if nothing is held out or a target is out of reach.
+    sentences of your own. Raises UserError if nothing is held out or a target is out of reach.
     """
-    try:
-        section = VocabularySection.model_validate(options)
-    except ValueError as error:
-        raise UserError(f"trim: {error}") from error
     held = HeldOutSentences()
     if isinstance(heldout, int | float):
         if not 0 < heldout < 1:
@@ -98,15 +99,11 @@ def trim(
         texts = _held_apart(texts, heldout, held)
     else:
         held = HeldOutSentences((0, sentence) for sentence in heldout)
-    teacher, progress = (
-        LoadedModel(model=model, tokenizer=tokenizer),
-        progress or Progress(quiet=True),
-    )
     trimmed = trim_teacher(
         teacher, section, batch_texts(texts), held, workers=workers, progress=progress
     )
     sentences = list(held)
-    segmentation = segment(sentences, tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
+    segmentation = segment(sentences, teacher.tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
     return Trimming(
         model=trimmed.teacher.model,
         tokenizer=trimmed.teacher.tokenizer,

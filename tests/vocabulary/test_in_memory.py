@@ -10,9 +10,10 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 import distill
-from distill import Trimming, trim
+from distill import trim
 from distill.models import LoadedModel
 from distill.runtime.errors import UserError
+from distill.vocabulary.in_memory import Trimming
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 

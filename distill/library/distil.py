@@ -1,0 +1,132 @@
+"""`distill.distil`: a smaller model that learns from a larger one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from distill.library.models import Model, display, load
+from distill.report.results.distillation import DistillationResult
+from distill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distillation:
+    """A student, and how it was trained."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    layers: list[int]
+    """The teacher's layers, counted from 1, that the student's stand for."""
+    result: DistillationResult
+
+    def __repr__(self) -> str:
+        result = self.result
+        return (
+            f"Distillation({self.model.num_parameters():,} parameters, layers {self.layers}, "
+            f"{result.tokens:,} tokens in {result.seconds:.0f} s, final loss {result.final_loss})"
+        )
+
+
+def distil(
+    teacher: Model | PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    texts: Iterable[str] = (),
+    *,
+    student: PreTrainedModel | None = None,
+    layers: int | Sequence[int] | None = None,
+    objectives: Mapping[str, float] | None = None,
+    tokens: int = 10_000_000,
+    minutes: float | None = None,
+    batch_tokens: int = 4096,
+    learning_rate: float = 5e-4,
+    chunk_words: tuple[int, int] | None = None,
+    pooling: Literal["mean", "cls"] = "mean",
+    prefixes: Sequence[str] = ("",),
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    validations: int = 8,
+    heldout: float = 0.01,
+    seed: int = 0,
+    output: Path | str | None = None,
+    progress: bool | None = None,
+) -> Distillation:
+    """Train a student of `teacher` on `texts` (documents).
+
+    The student is `student`, changed in place, or a copy of some of the teacher's `layers` (a
+    count, half of them by default, or a list counted from 1). `heldout` is the share of the texts
+    that it is validated on. With `output`, a folder, an interrupted call is resumed there, and the
+    student stands in `output`/model in the end. Raises UserError for input that does not fit.
+    """
+    from pydantic import ValidationError
+
+    from distill.distillation.loop import Pair
+    from distill.distillation.train import distil_student
+    from distill.recipe import DistillationSection
+    from distill.runtime.runtime import Runtime
+    from distill.student.custom import corresponding_layers
+    from distill.student.depth import choose_layers, keep_layers
+
+    loaded = load(teacher, tokenizer)
+    depth = loaded.model.config.num_hidden_layers
+    try:
+        section = DistillationSection.model_validate(
+            {
+                "objectives": dict(objectives or {"hidden": 1.0}),
+                "tokens": tokens,
+                "minutes": minutes,
+                "batch_tokens": batch_tokens,
+                "learning_rate": learning_rate,
+                "chunk_words": chunk_words,
+                "precision": precision,
+                "validations": validations,
+            }
+        )
+        if student is None:
+            chosen = choose_layers(layers if layers is not None else max(1, depth // 2), depth)
+            student = keep_layers(loaded.model, chosen)
+        else:
+            chosen = corresponding_layers(student.config.num_hidden_layers, depth)
+        training, unseen = hold_out(texts, heldout)
+        if not training or not unseen:
+            raise UserError("distil: give more texts: some are trained on, some are held out.")
+        pair = Pair(
+            student=student,
+            teacher=loaded.model,
+            tokenizer=loaded.tokenizer,
+            layers=chosen,
+            pooling=pooling,
+        )
+        with TemporaryDirectory() as temporary:
+            folder = Path(output or temporary)
+            folder.mkdir(parents=True, exist_ok=True)
+            result = distil_student(
+                section,
+                pair=pair,
+                prefixes=list(prefixes),
+                texts=training,
+                heldout=unseen,
+                output=folder,
+                runtime=Runtime(progress=display(progress), seed=seed),
+            )
+    except (ValidationError, ValueError) as error:
+        raise UserError(f"distil: {error}") from error
+    return Distillation(
+        model=student, tokenizer=loaded.tokenizer, layers=list(chosen), result=result
+    )
+
+
+def hold_out(texts: Iterable[str], share: float) -> tuple[list[str], list[str]]:
+    """The texts to train on, and a share of them to validate on: at least one, drawn by content."""
+    from distill.corpus.cleaning import content_hash
+
+    ordered = list(texts)
+    count = max(1, round(share * len(ordered)))
+    apart = set(sorted(range(len(ordered)), key=lambda i: content_hash(ordered[i]))[:count])
+    training = [text for i, text in enumerate(ordered) if i not in apart]
+    return training, [ordered[i] for i in sorted(apart)]
