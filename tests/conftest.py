@@ -19,19 +19,21 @@ import torch
 import yaml
 from hypothesis import HealthCheck, settings
 
+from tests import forking
 from tests.export.hub_server import Account, Hub, serve
 
 ROOT = Path(__file__).parent.parent
 
-# No deadlines, which a busy machine misses; and where nobody watches, the same examples at every
-# run.
-settings.register_profile(
-    "distill",
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("distill")
+# No deadlines, which a busy machine misses; and the same examples at every run but the nightly one.
+for profile, examples in (("default", 25), ("nightly", 200)):
+    settings.register_profile(
+        f"distill-{profile}",
+        max_examples=examples,
+        deadline=None,
+        derandomize=profile == "default",
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "distill-default"))
 
 # One thread: tiny models gain nothing from more, and equal bits need an equal count.
 torch.set_num_threads(1)
@@ -293,9 +295,11 @@ def distill(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def distill_command(*arguments: object) -> list[str]:
-    """What a user types, with this interpreter."""
-    return [sys.executable, "-m", "distill", *map(str, arguments)]
+def distill_command(*arguments: object, cold: bool = False) -> list[str]:
+    """What a user types, with this interpreter: a process that a server forks, or a `cold` one."""
+    if cold or os.environ.get("DISTILL_TESTS_COLD"):
+        return [sys.executable, "-m", "distill", *map(str, arguments)]
+    return forking.command(*arguments, environment=distill_environment())
 
 
 def distill_environment(**changes: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import IO, Any
 
+from distill.recipe.formats import FORMATS
+
 Row = dict[str, Any]
 
 _SRT_TIME = re.compile(r"^\d+:\d\d:\d\d[,.]\d+ *-->")
@@ -149,7 +151,10 @@ def read_conllu(file: IO[bytes], tally: Tally) -> Iterator[Row]:
         yield {"text": "\n".join(sentences)}
 
 
-READERS: dict[str, Callable[[IO[bytes], Tally], Iterator[Row]]] = {
+Reader = Callable[[IO[bytes], Tally], Iterator[Row]]
+"""Takes an open file, and the tally that lines are counted in; gives rows."""
+
+READERS: dict[str, Reader] = {
     "txt": read_txt,
     "jsonl": read_jsonl,
     "csv": read_csv,
@@ -158,8 +163,18 @@ READERS: dict[str, Callable[[IO[bytes], Tally], Iterator[Row]]] = {
     "srt": read_srt,
     "conllu": read_conllu,
 }
-SENTENCE_A_LINE = frozenset({"srt", "conllu"})
+"""By the name of a format, which is also the ending of its files."""
+SENTENCE_A_LINE = {"srt", "conllu"}
 """Formats whose rows hold one sentence a line, so that lines are not split further."""
+
+
+def register_format(name: str, reader: Reader, *, sentence_a_line: bool = False) -> None:
+    """Let sources hold files that end in `.name`, plain or .gz, read by `reader`."""
+    READERS[name] = reader
+    if sentence_a_line:
+        SENTENCE_A_LINE.add(name)
+    if name not in FORMATS:
+        FORMATS.append(name)
 
 
 def format_of(name: str) -> str | None:

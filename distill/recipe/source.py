@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     ByteSize,
     Field,
+    WithJsonSchema,
     model_validator,
 )
 
+from distill.recipe.formats import FORMATS, check_format
 from distill.recipe.section import ENVIRONMENT_NAME, Section
 
 LANGUAGE = "{language}"
@@ -19,6 +22,14 @@ LANGUAGE = "{language}"
 are.
 """
 _PLACES = ("hub", "config", "split", "path", "files")
+
+
+Format = Annotated[
+    str,
+    AfterValidator(check_format),
+    WithJsonSchema({"enum": [*FORMATS], "type": "string"}),
+]
+"""The name of a file format."""
 
 
 class Source(Section):
@@ -42,7 +53,7 @@ class Source(Section):
     """An installed Python distribution; `files` says which of its files."""
     files: str | None = None
     """Glob over the package's files, such as journal_digital/corpus/**/*.srt."""
-    format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "conllu", "srt"] | None = None
+    format: Format | None = None
     """The files' format, where their names don't tell."""
     column: str = "text"
     """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""

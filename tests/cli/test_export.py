@@ -280,7 +280,7 @@ def test_a_push_that_was_killed_goes_on_without_sending_again(
 
     hub.fault = hold
     environment = distill_environment(**online(hub, tmp_path))
-    command = distill_command("export", RUN, "--push", "group/tiny")
+    command = distill_command("export", RUN, "--push", "group/tiny", cold=True)
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )

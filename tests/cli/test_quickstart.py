@@ -42,6 +42,7 @@ def run_quickstart(folder: Path, *, every_thread: bool = False, **settings: obje
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that is barely trained."""
     settings = {
+        "corpus.heldout": 0.004,
         "distillation.tokens": "12k",
         "distillation.validations": 1,
         "evaluation.models": "[teacher, student, untrained]",

@@ -322,7 +322,7 @@ def test_a_command_that_was_interrupted_says_how_it_goes_on_and_does_what_is_mis
     file = tasks_file(seeds=6, learning_rates=[1e-3], epochs=4)
     arguments = ("benchmark", tiny_teacher, untrained, "--tasks", file, *LATENCY, "--output", "cut")
     process = subprocess.Popen(
-        distill_command(*arguments),
+        distill_command(*arguments, cold=True),
         cwd=tmp_path,
         env=distill_environment(),
         stderr=subprocess.PIPE,

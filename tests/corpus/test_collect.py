@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from distill.corpus.collect import collect_corpus, split_documents
 from distill.corpus.documents import read_documents
+from distill.corpus.formats import READERS, Row, Tally, register_format
 from distill.recipe import CorpusSection
+from distill.recipe.formats import FORMATS
 from distill.report.results.corpus import CorpusResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
@@ -120,7 +122,6 @@ def test_another_seed_holds_out_other_documents(make: Make, tmp_path: Path) -> N
     groups=st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=20),
     share=st.floats(0.001, 0.999),
 )
-@settings(max_examples=50)
 def test_at_least_one_group_is_held_out_and_never_all(
     groups: list[int], share: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -277,3 +278,37 @@ def test_a_language_that_the_identifier_does_not_know_has_no_share_and_cannot_be
         UserError, match=r"corpus.language_filter: the language identifier doesn't know 'fo'"
     ):
         make("a.jsonl", name="again", language="fo", language_filter=True)
+
+
+@pytest.fixture
+def toy_format() -> Iterator[None]:
+    """A format that the package knows nothing of: a document a paragraph, in capitals."""
+
+    def read_shouted(file: IO[bytes], tally: Tally) -> Iterator[Row]:
+        for paragraph in file.read().decode().split("\n\n"):
+            tally.lines += 1
+            yield {"text": paragraph.capitalize()}
+
+    register_format("shout", read_shouted)
+    yield
+    del READERS["shout"]
+    FORMATS.remove("shout")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_text_is_read_in_a_format_that_was_registered_from_outside(
+    make: Make, toy_format: None, tmp_path: Path, named: bool
+) -> None:
+    paragraphs = [sentence.upper() for sentence in swedish_sentences(30)]
+    path = tmp_path / ("a.txt" if named else "a.shout")
+    path.write_text("\n\n".join(paragraphs), encoding="utf-8")
+    source = {"path": str(path), "format": "shout"} if named else path.name
+    assert make(source).documents == len(set(paragraphs))
+    documents = list(read_documents(tmp_path / "corpus" / "train.jsonl"))
+    assert all(document.text.istitle() or document.text[0].isupper() for document in documents)
+    assert not any(document.text.isupper() for document in documents)
+
+
+def test_a_format_that_nothing_registered_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"Input should be 'txt', 'jsonl'.* or 'srt'"):
+        CorpusSection.model_validate({"sources": [{"path": "a", "format": "shout"}]})

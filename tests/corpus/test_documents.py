@@ -4,7 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from distill.corpus.documents import document_batches, read_documents
 
@@ -20,7 +20,6 @@ def write(folder: Path) -> Path:
     return file
 
 
-@settings(max_examples=200)
 @given(size=st.integers(1, 900))
 def test_batches_of_any_size_give_every_document_once_and_in_order(
     size: int, tmp_path_factory

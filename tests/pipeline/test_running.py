@@ -64,7 +64,7 @@ class Place:
         return done
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        command = distill_command("recipe", self.recipe, *arguments)
+        command = distill_command("recipe", self.recipe, *arguments, cold=True)
         return subprocess.Popen(
             command, cwd=self.folder, env=distill_environment(), stderr=subprocess.PIPE, text=True
         )

@@ -433,7 +433,7 @@ _DATA = st.dictionaries(
     ),
     max_size=4,
 )
-_ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _loads_or_explains(path: Path, text: str, *overrides: str) -> None:

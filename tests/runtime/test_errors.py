@@ -447,7 +447,8 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
     disk.mkdir()
 
     def run(kilobytes: int, script: str, *arguments: object) -> Done:
-        command = distill_command("recipe", *arguments, "--runs", disk / "runs")
+        # A mount of its own, which a forked process would not see.
+        command = distill_command("recipe", *arguments, "--runs", disk / "runs", cold=True)
         shell = _on_small_disk(disk, kilobytes, script, command)
         return subprocess.run(
             shell,

@@ -28,7 +28,7 @@ RECIPE = {
 def launch(processes: int, recipe: Path, folder: Path) -> subprocess.Popen[str]:
     """The recipe until its distillation, on so many processes."""
     folder.mkdir(exist_ok=True)
-    arguments = distill_command("recipe", recipe, "--until", "distillation")[1:]
+    arguments = distill_command("recipe", recipe, "--until", "distillation", cold=True)[1:]
     launcher = [
         sys.executable,
         "-m",
@@ -161,7 +161,7 @@ def test_accelerate_launches_a_recipe_by_a_config_that_ships(
         str(ACCELERATE / "one-gpu.yaml"),
         "--cpu",
     ]
-    arguments = distill_command("recipe", write_recipe(), "--dry-run")[1:]
+    arguments = distill_command("recipe", write_recipe(), "--dry-run", cold=True)[1:]
     done = subprocess.run(
         [*launcher, *arguments],
         cwd=tmp_path,

@@ -124,7 +124,7 @@ def _ui(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = distill_command("ui", "--port", port)
+    command = distill_command("ui", "--port", port, cold=True)
     with subprocess.Popen(
         command, cwd=folder, env=distill_environment(), start_new_session=True
     ) as process:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from distill.corpus.documents import document_batches
@@ -33,7 +33,6 @@ def batches_of(documents: list[str], size: int = 3) -> list[Batch]:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind != "xlm"])
-@settings(max_examples=60)
 @given(documents=st.lists(texts, max_size=4))
 def test_counting_by_units_equals_segmenting_every_line(kind: str, documents: list[str]) -> None:
     vocabulary = open_vocabulary(tokenizer_of(kind))
@@ -47,7 +46,6 @@ def test_counting_by_units_equals_segmenting_every_line_with_xlm_rs_vocabulary(
 ) -> None:
     vocabulary = open_vocabulary(xlmr)
 
-    @settings(max_examples=150)
     @given(documents=st.lists(texts, max_size=4))
     def check(documents: list[str]) -> None:
         counts = count_text(batches_of(documents), vocabulary)

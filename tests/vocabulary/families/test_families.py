@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -39,7 +39,6 @@ def check_law(tokenizer: PreTrainedTokenizerBase, text: str, chosen: set[int]) -
 
 
 @every_kind
-@settings(max_examples=40)
 @given(text=texts.filter(str.strip), data=st.data())
 def test_a_text_keeps_its_segmentation_if_and_only_if_its_pieces_are_kept(
     kind: str, text: str, data: st.DataObject
