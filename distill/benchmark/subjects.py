@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.benchmark.baselines import baseline_names, find_baseline
+from distill.models.loading import UnreachableModelError
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
@@ -155,7 +156,7 @@ def _random_subject(config: PretrainedConfig, unknown: tuple[str, ...]) -> Subje
 
 def _as_model(error: UserError) -> UserError:
     """The same mistake, told of a model to be measured."""
-    text = str(error).replace("teacher.model: ", "benchmark.models: ")
-    if "It should be a Hub id" in text:
+    text = error.text
+    if isinstance(error, UnreachableModelError):
         text += f" Known without weights: {', '.join(baseline_names())}."
-    return UserError(text)
+    return UserError(text, key="benchmark.models" if error.key else None)

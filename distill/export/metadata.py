@@ -15,21 +15,13 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from distill.evaluation.kinds import KINDS
 from distill.export.licences import licence_metadata
 from distill.export.markdown import one_line
 from distill.onnx.layout import FLOAT32, INT8
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _KNOWN_ORIGINS = {"package:multilingual-e5-small": "intfloat/multilingual-e5-small"}
-_TASK_TYPES = {
-    "classification": "text-classification",
-    "pair_classification": "text-classification",
-    "similarity": "sentence-similarity",
-    "tokens": "token-classification",
-    "retrieval": "text-retrieval",
-    "masked": "fill-mask",
-}
-"""The Hub's names for the kinds of tasks."""
 _METRIC_TYPES = {
     "macro_f1": "f1",
     "entity_f1": "seqeval",
@@ -165,7 +157,7 @@ def _eval_result(score: Mapping[str, Any], task: Mapping[str, Any], of: str) -> 
     language = score.get("language")
     on_hub = _is_hub_id(rows.get("hub"))
     return EvalResult(
-        task_type=_TASK_TYPES.get(task.get("kind", ""), "text-classification"),
+        task_type=_task_type(task),
         dataset_type=rows["hub"] if on_hub else one_line(score["task"]),
         dataset_name=one_line(score["task"]),
         dataset_config=language or (rows.get("config") if on_hub else None),
@@ -179,3 +171,9 @@ def _eval_result(score: Mapping[str, Any], task: Mapping[str, Any], of: str) -> 
 
 def _is_hub_id(name: str | None) -> bool:
     return name is not None and _HUB_ID.fullmatch(name) is not None
+
+
+def _task_type(task: Mapping[str, Any]) -> str:
+    """The Hub's name for the kind of a task."""
+    kind = KINDS.get(task.get("kind", ""))
+    return "text-classification" if kind is None else kind.hub_type

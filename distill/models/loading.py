@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PACKAGE = "package:"
 
 
+class UnreachableModelError(UserError):
+    """A model's files cannot be had from here."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedModel:
     """A model with its tokenizer, in memory."""
@@ -43,7 +47,7 @@ def model_identity(model: str, revision: str, hashes: FileHashes) -> dict[str, o
         return {"files": hashes.of_folder(folder, folder.iterdir())}
     if _is_path(model):
         raise UserError(
-            f"teacher.model: there is no folder {model}; a Hub id reads organisation/name."
+            f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
         )
     return {"hub": model, "revision": revision}
 
@@ -59,8 +63,9 @@ def load_config(model: str, revision: str = "main") -> PretrainedConfig:
         config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(
-            f"teacher.model: {model} is of type {config.model_type}, which has a decoder besides; "
-            "an encoder is needed."
+            f"{model} is of type {config.model_type}, which has a decoder besides; "
+            "an encoder is needed.",
+            key="teacher.model",
         )
     return config
 
@@ -76,14 +81,15 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
         )
     if not (getattr(tokenizer, "is_fast", False) or type(tokenizer).__name__ == "XLMTokenizer"):
         raise UserError(
-            f"teacher.model: {model} has no fast tokenizer (tokenizer.json), which trimming needs."
+            f"{model} has no fast tokenizer (tokenizer.json), which trimming needs.",
+            key="teacher.model",
         )
     # Where the files are missing, transformers makes a tokenizer up that knows its special tokens
     # and a space.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:
         raise UserError(
-            f"teacher.model: the tokenizer of {model} has no pieces; its tokenizer.json seems to "
-            "be missing."
+            f"the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.",
+            key="teacher.model",
         )
     return tokenizer
 
@@ -147,9 +153,10 @@ def check_weights(model: str) -> None:
             pass  # opening reads the header and compares the file's length with it
     if folder.is_dir() and not weights:
         raise UserError(
-            f"teacher.model: {model} has no safetensors weights; other formats can run code when "
+            f"{model} has no safetensors weights; other formats can run code when "
             "read and are refused. "
-            "Convert it once: AutoModel.from_pretrained(...).save_pretrained(...)."
+            "Convert it once: AutoModel.from_pretrained(...).save_pretrained(...).",
+            key="teacher.model",
         )
 
 
@@ -197,12 +204,12 @@ def _resolve(model: str) -> str:
     folder = Path(model)
     if _is_path(model) and not folder.is_dir():
         raise UserError(
-            f"teacher.model: there is no folder {model}; a Hub id reads organisation/name."
+            f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
         )
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(
-            f"teacher.model: the folder {model} has no config.json; it should hold a transformers "
-            "model."
+            f"the folder {model} has no config.json; it should hold a transformers model.",
+            key="teacher.model",
         )
     return model
 
@@ -237,8 +244,9 @@ class _Explained:
             return
         text = str(error).strip()
         reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
-        raise UserError(
-            f"teacher.model: cannot read {self.wanted} of {self.model} ({reason}). "
+        raise UnreachableModelError(
+            f"cannot read {self.wanted} of {self.model} ({reason}). "
             "It should be a Hub id that can be reached from here, a folder with safetensors, or "
-            "package:multilingual-e5-small."
+            "package:multilingual-e5-small.",
+            key="teacher.model",
         ) from error

@@ -47,8 +47,8 @@ def packaged_teacher(name: str) -> Path:
     """
     if name not in PACKAGED_TEACHERS:
         raise UserError(
-            f"teacher.model: there is no packaged teacher {name!r}; known: "
-            f"{', '.join(PACKAGED_TEACHERS)}."
+            f"there is no packaged teacher {name!r}; known: {', '.join(PACKAGED_TEACHERS)}.",
+            key="teacher.model",
         )
     weights = _installed_file(_WEIGHTS_PACKAGE, "e5-small-q4.bin")
     tokenizer = _installed_file(_TOKENIZER_PACKAGE, "multilingual-e5-small/tokenizer.json")
@@ -209,13 +209,15 @@ def _installed_file(distribution: str, ending: str) -> Path:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
         raise UserError(
-            f"teacher.model: the packaged teacher needs the Python package {distribution}, which "
+            f"the packaged teacher needs the Python package {distribution}, which "
             "is not installed; "
-            'install the quickstart extra: pip install "distill[quickstart]".'
+            'install the quickstart extra: pip install "distill[quickstart]".',
+            key="teacher.model",
         ) from None
     for file in files:
         if file.as_posix().endswith(ending):
             return Path(str(file.locate()))
     raise UserError(
-        f"teacher.model: the installed package {distribution} has no file {ending}; reinstall it."
+        f"the installed package {distribution} has no file {ending}; reinstall it.",
+        key="teacher.model",
     )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    Tag,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.section import Count, Section, Share, each_once
@@ -44,11 +54,21 @@ ColumnOrNone = Annotated[
 """A column, or null, which is kept as an empty name: a report leaves out what is null."""
 
 
-class _Task(Section):
+class TaskSection(Section):
     """What every task has."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The task's name in the report."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        raise NotImplementedError
+
+    @property
+    def kind_name(self) -> str:
+        """What `kind` says."""
+        return str(self.__dict__["kind"])
 
     @property
     def reported(self) -> list[str]:
@@ -56,7 +76,7 @@ class _Task(Section):
         return [self.name]
 
 
-class _FineTunedTask(_Task):
+class _FineTunedTask(TaskSection):
     """A task that each model is fine-tuned on."""
 
     train: Source
@@ -208,7 +228,7 @@ class TokensTask(_FineTunedTask):
         return self
 
 
-class RetrievalTask(_Task):
+class RetrievalTask(TaskSection):
     """Find the passage that answers each query among all passages, by the cosine of sentence
     vectors; no fine-tuning.
     """
@@ -232,7 +252,7 @@ class RetrievalTask(_Task):
         return [self.source]
 
 
-class MaskedTask(_Task):
+class MaskedTask(TaskSection):
     """Predict pieces that are masked, by the model's own language-model head; no fine-tuning."""
 
     kind: Literal["masked"]
@@ -271,9 +291,26 @@ TASK_KINDS = (
 """What `kind` may say."""
 
 
+_REGISTERED: dict[str, type[TaskSection]] = {}
+"""The sections of kinds that were registered from outside."""
+
+
+def register_kind(name: str, section: type[TaskSection]) -> None:
+    """Let `kind: name` say that a task's keys are those of `section`."""
+    _REGISTERED[name] = section
+
+
 def _kind_of(task: Any) -> Any:
     kind = task.get("kind") if isinstance(task, dict) else getattr(task, "kind", None)
-    return kind if isinstance(kind, str) else None
+    if not isinstance(kind, str):
+        return None
+    return "registered" if kind in _REGISTERED else kind
+
+
+def _registered(task: Any) -> TaskSection:
+    if isinstance(task, TaskSection):
+        return task
+    return _REGISTERED[task["kind"]].model_validate(task)
 
 
 TaskByKind = Annotated[
@@ -282,7 +319,10 @@ TaskByKind = Annotated[
     | Annotated[SimilarityTask, Tag("similarity")]
     | Annotated[TokensTask, Tag("tokens")]
     | Annotated[RetrievalTask, Tag("retrieval")]
-    | Annotated[MaskedTask, Tag("masked")],
+    | Annotated[MaskedTask, Tag("masked")]
+    | SkipJsonSchema[
+        Annotated[SerializeAsAny[TaskSection], PlainValidator(_registered), Tag("registered")]
+    ],
     Discriminator(_kind_of),
 ]
 """A task as a recipe reads it: its `kind` alone says which section it is."""

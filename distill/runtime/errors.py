@@ -10,7 +10,13 @@ import errno
 class UserError(Exception):
     """Something the user can put right; its text says what was found, where, and what would be
     right.
+
+    `key` is the recipe's key that it is about, told in front of the text.
     """
+
+    def __init__(self, text: str, *, key: str | None = None) -> None:
+        super().__init__(text if key is None else f"{key}: {text}")
+        self.text, self.key = text, key
 
 
 class Interrupted(BaseException):

@@ -37,9 +37,10 @@ def check_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
     """
     if vocabulary.size > (rows := embedding_rows(model)):
         raise UserError(
-            f"teacher.model: its tokenizer has ids up to {vocabulary.size - 1:,} and its embedding "
+            f"its tokenizer has ids up to {vocabulary.size - 1:,} and its embedding "
             f"{rows:,} rows; "
-            "they do not belong together, or pieces were added without resize_token_embeddings."
+            "they do not belong together, or pieces were added without resize_token_embeddings.",
+            key="teacher.model",
         )
 
 

@@ -27,9 +27,10 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(
-            f"teacher.model: its tokenizer is a {type(tokenizer).__name__}, which has no "
+            f"its tokenizer is a {type(tokenizer).__name__}, which has no "
             "tokenizer.json; "
-            "vocabulary trimming supports the tokenizers of the tokenizers library, and XLM's."
+            "vocabulary trimming supports the tokenizers of the tokenizers library, and XLM's.",
+            key="teacher.model",
         )
     definition: dict[str, Any] = json.loads(backend.to_str())
     families: dict[str, type[FastVocabulary]] = {
@@ -39,9 +40,10 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     }
     if (kind := definition["model"]["type"]) not in families:
         raise UserError(
-            f"teacher.model: its tokenizer is of the {kind} family; vocabulary trimming supports "
+            f"its tokenizer is of the {kind} family; vocabulary trimming supports "
             "Unigram (XLM-R, XLM-V, "
             "mDeBERTa, multilingual E5, BGE-M3), WordPiece (mBERT, LaBSE), BPE (mmBERT, EuroBERT) "
-            "and XLM's own."
+            "and XLM's own.",
+            key="teacher.model",
         )
     return families[kind](tokenizer, definition)

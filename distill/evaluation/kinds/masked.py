@@ -1,0 +1,90 @@
+"""Masked pieces: a model predicts them by its language-model head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from distill.evaluation.kinds.kind import Advance, Reference, Subject, WithoutFineTunes
+from distill.evaluation.masked import masked_hits, read_texts
+from distill.evaluation.scores import share_score
+from distill.models.loading import position_limit
+from distill.recipe import MaskedTask
+from distill.report.results.evaluation import Score
+
+Values = Mapping[str, Any]
+"""Hits and masked pieces of each text by metric, or a reason why there are none."""
+
+
+class Masked(WithoutFineTunes):
+    """The kind `masked`."""
+
+    hub_type = "fill-mask"
+
+    def read(self, task: MaskedTask, seed: int) -> list[str]:
+        """Texts."""
+        return read_texts(task, seed)
+
+    def measure(
+        self, subject: Subject, task: MaskedTask, rows: list[str], advance: Advance
+    ) -> Values:
+        """Hits and masked pieces of each text, or why there are none."""
+        return subject.keep(task.name, lambda: self._hits(subject, task, rows, advance))
+
+    def scores(
+        self,
+        model: str,
+        task: MaskedTask,
+        measurement: Values,
+        reference: Values | None,
+        of: Reference,
+    ) -> list[Score]:
+        """The share of masked pieces that are predicted."""
+        if "reason" in measurement:
+            return self.unmeasured(model, task, measurement["reason"])
+        return [
+            share_score(
+                model,
+                task.name,
+                metric,
+                np.array(measurement[metric]),
+                np.array(reference[metric]) if reference and metric in reference else None,
+                of.seed,
+                of.label,
+            )
+            for metric in task.metrics
+        ]
+
+    def size(self, rows: list[str]) -> int:
+        """Texts."""
+        return len(rows)
+
+    def _hits(
+        self, subject: Subject, task: MaskedTask, rows: list[str], advance: Advance
+    ) -> Values:
+        detail = f"{subject.name} on {task.name}"
+        if subject.is_int8:
+            advance(1, detail)
+            return {"reason": "the int8 file holds the encoder without its language-model head"}
+        model = subject.load()
+        longest = min(
+            subject.section.max_length,
+            model.tokenizer.model_max_length,
+            position_limit(model.model),
+        )
+        try:
+            hits = masked_hits(
+                model.model,
+                model.tokenizer,
+                rows,
+                share=task.masking,
+                longest=longest,
+                seed=subject.seed,
+                advance=lambda share: advance(share, detail),
+            )
+        except ValueError as error:
+            advance(1, detail)
+            return {"reason": str(error)}
+        return {"accuracy": hits.tolist()}

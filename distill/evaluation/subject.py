@@ -1,0 +1,109 @@
+"""The model that an evaluation measures: loaded once, fine-tuned, and kept count of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from distill.evaluation.finished import Finished
+from distill.evaluation.int8 import Int8Encoder
+from distill.evaluation.kinds.kind import Advance, UnmeasuredError
+from distill.evaluation.protocol import Measured, measure_model
+from distill.evaluation.tasks import TaskRows
+from distill.models import LoadedModel
+from distill.onnx.conversion import ConversionError
+from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
+from distill.recipe.evaluation import OWN_MODELS
+from distill.runtime.errors import UserError
+from distill.runtime.precision import choose_precision
+
+STUDENT = "student"
+INT8 = "student_int8"
+"""Scored in the student's fine-tunes, each converted."""
+_UNLOADABLE = (ConversionError, UserError, OSError, ValueError, ImportError, RuntimeError)
+
+
+class EvaluatedModel:
+    """One model of an evaluation; a `Subject` of `distill.evaluation.kinds`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        section: EvaluationSection,
+        teacher: TeacherSection,
+        seed: int,
+        finished: Finished,
+        load: Callable[[str], LoadedModel],
+    ) -> None:
+        """`load` gives a model by its name."""
+        self.name, self.section, self.teacher, self.seed = name, section, teacher, seed
+        self._finished, self._load_by_name = finished, load
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model: LoadedModel | None = None
+        self._refused = ""
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it is the student's encoder in ONNX Runtime."""
+        return self.name == INT8
+
+    def keep(self, task: str, measure: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+        """What was kept of the model on the task, or what `measure` gives, which is then kept."""
+        kept = self._finished.find(self.name, task)
+        if kept is None:
+            entry = {"model": self.name, "task": task, "values": measure()}
+            kept = self._finished.add(entry)
+        values: Mapping[str, Any] = kept["values"]
+        return values
+
+    def fine_tune(
+        self, task: FineTunedTask, rows: TaskRows, advance: Advance, learnt_from: str | None = None
+    ) -> Measured:
+        """The model's fine-tunes on the rows, of every seed. Raises UnmeasuredError."""
+        precision = self._finished.precision()
+        try:
+            return measure_model(
+                task,
+                rows,
+                name=STUDENT if self.is_int8 else self.name,
+                load=self.load,
+                section=self.section,
+                pooling=self.teacher.pooling,
+                seed=self.seed,
+                precision=precision or choose_precision(self.section.precision, self._device),
+                device=self._device,
+                finished=self._finished,
+                quantise=self.name in (STUDENT, INT8) and INT8 in self.section.models,
+                scores="int8" if self.is_int8 else "scores",
+                learnt_from=learnt_from,
+                advance=advance,
+            )
+        except ConversionError as error:
+            raise UnmeasuredError(str(error)) from error
+
+    def load(self) -> LoadedModel:
+        """The model. Raises UnmeasuredError for a baseline that cannot be loaded, a scratch that
+        cannot be trained, or a student that cannot be converted.
+        """
+        if self._refused:
+            raise UnmeasuredError(self._refused)
+        if self._model is None:
+            try:
+                self._model = self._load()
+            except _UNLOADABLE as error:
+                expected = isinstance(error, ConversionError)
+                expected |= self.name == "scratch" and isinstance(error, ValueError)
+                if self.name in OWN_MODELS and not expected:
+                    raise
+                self._refused = error.text if isinstance(error, UserError) else str(error)
+                raise UnmeasuredError(self._refused) from error
+        return self._model
+
+    def _load(self) -> LoadedModel:
+        if not self.is_int8:
+            return self._load_by_name(self.name)
+        student = self._load_by_name(STUDENT)
+        return LoadedModel(model=Int8Encoder(student.model), tokenizer=student.tokenizer)
