@@ -15,6 +15,7 @@ from typing import Any
 from distill.runtime.errors import is_disk_full
 from distill.tracking.address import DEFAULT_STORE, DEFAULT_URI, is_server, without_password
 from distill.tracking.keys import clean_key
+from distill.tracking.moved import follow_artifacts
 from distill.tracking.outbox import Event
 from distill.tracking.ui import EXPERIMENT_TAGS
 
@@ -124,6 +125,7 @@ class Store:
         location = None
         if self.uri == DEFAULT_URI:
             DEFAULT_STORE.mkdir(exist_ok=True)
+            follow_artifacts()
             location = (DEFAULT_STORE / "artifacts" / self._name).resolve().as_uri()
         mlflow.set_tracking_uri(self.uri)
         client = mlflow.MlflowClient(tracking_uri=self.uri)

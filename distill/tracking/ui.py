@@ -10,7 +10,8 @@ from socket import socket
 from typing import NoReturn
 
 from distill.runtime.errors import UserError
-from distill.tracking.address import is_server, tracking_uri, without_password
+from distill.tracking.address import DEFAULT_URI, is_server, tracking_uri, without_password
+from distill.tracking.moved import follow_artifacts
 
 VIEW = "distill"
 """The name of the view of an experiment that shows what matters: the UI takes it as
@@ -61,6 +62,8 @@ def find_store(port: int) -> str:
         raise UserError(
             f"There is no MLflow store at {database}; run a recipe first, in this folder."
         )
+    if uri == DEFAULT_URI:
+        follow_artifacts()
     with socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise UserError(

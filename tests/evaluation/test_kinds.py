@@ -115,7 +115,7 @@ def test_a_task_in_several_languages_is_of_the_same_kind_on_the_hub() -> None:
     sources = {split: {"path": f"{split}-{{language}}.jsonl"} for split in ("train", "test")}
     languages = {"languages": ["en", "sv"]}
     (task,) = EvaluationSection.model_validate(
-        {"tasks": [{"name": "t", "kind": "tokens", **sources, "cross_lingual": languages}]}
+        {"tasks": [{"name": "t", "kind": "classification", **sources, "cross_lingual": languages}]}
     ).tasks
-    assert kind_of(task).hub_type == KINDS["tokens"].hub_type
-    assert kind_of(task) is not KINDS["tokens"]
+    assert kind_of(task).hub_type == KINDS["classification"].hub_type
+    assert kind_of(task) is not KINDS["classification"]
