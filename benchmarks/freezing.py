@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from provenance import provenance
 
-from distill.benchmark.subjects import location_of
 from distill.cli.scoring import score_models
 from distill.evaluation.scores import student_interval
 from distill.models import load_config
+from distill.recipe.model_reference import ModelRef
 from distill.recipe.reading import TasksFile, load_recipe
 from distill.report.formats import markdown_table
 from distill.runtime.interruption import Interruption
@@ -67,7 +67,9 @@ def main() -> None:
         "teacher": teacher,
         **{name_of(model): model for model in given.models},
     }.items():
-        for frozen in depths(load_config(location_of(model)).num_hidden_layers, given.steps):
+        for frozen in depths(
+            load_config(ModelRef.of(model).location).num_hidden_layers, given.steps
+        ):
             print(f"{name}: the first {frozen} layers frozen", flush=True)
             arms.setdefault(name, {})[frozen] = measure(
                 model, {**settings, "evaluation.freeze_layers": frozen}, given.output

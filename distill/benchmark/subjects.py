@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from distill.benchmark.baselines import baseline_names, find_baseline
 from distill.models.loading import UnreachableModelError
+from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
@@ -54,7 +55,7 @@ def open_subject(name: str) -> Subject:
     from distill.models import load_config, load_model
     from distill.models.loading import model_folder
 
-    location = location_of(name)
+    location = ModelRef.of(name).location
     known = find_baseline(location)
     if known is not None and not _within_reach(location):
         return _random_subject(known.config, known.unknown)
@@ -74,7 +75,7 @@ def check_subject(name: str) -> None:
     if find_baseline(name) is not None:
         return
     try:
-        load_config(location_of(name))
+        load_config(ModelRef.of(name).location)
     except UserError as error:
         raise _as_model(error) from error
 
@@ -86,7 +87,7 @@ def describe_subject(name: str, hashes: FileHashes) -> dict[str, object]:
     from distill.models import model_identity
 
     try:
-        return model_identity(location_of(name), "main", hashes)
+        return model_identity(ModelRef.of(name).location, "main", hashes)
     except UserError as error:
         raise _as_model(error) from error
 
@@ -110,14 +111,6 @@ def size_without_weights(folder: Path) -> int:
 
 
 _BESIDES = (".json", ".model", ".txt")
-
-
-def location_of(name: str) -> str:
-    """What a model's name loads from: a run's folder stands for the student that it exported."""
-    folder = Path(name)
-    if not (folder / "config.json").is_file() and (folder / "export" / "config.json").is_file():
-        return str(folder / "export")
-    return name
 
 
 def _within_reach(model: str) -> bool:

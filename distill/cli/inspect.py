@@ -14,6 +14,7 @@ from rich.markup import escape
 from distill.cli.console import OUT
 from distill.cli.options import as_options, model_name, section_of
 from distill.recipe import InspectionSection, TeacherSection
+from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 from distill.runtime.progress import Progress, silence_libraries
@@ -116,13 +117,12 @@ def inspect_to_folder(
     `section` holds the keys of a recipe's `inspection:`. Hidden states that `output` keeps from an
     earlier call are taken from there. Raises UserError for what a user can put right.
     """
-    from distill.benchmark.subjects import location_of
     from distill.inspection.inspect import inspect_models
     from distill.models import load_config, load_with_tokenizer, model_identity
 
     if output.exists() and not output.is_dir():
         raise UserError(f"--output: {output} is a file; name a folder.")
-    named = {name: location_of(name) for name in map(model_name, models)}
+    named = {name: ModelRef.of(name).location for name in map(model_name, models)}
     checked = section_of(InspectionSection, {"models": list(named), **section})
     teacher_section = section_of(
         TeacherSection, {"model": models[0], "pooling": pooling, "prefixes": {"query": prefix}}

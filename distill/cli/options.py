@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distill.recipe import Section
+from distill.recipe.model_reference import check_model_name
 from distill.runtime.errors import UserError
 
 Kind = TypeVar("Kind", bound=Section)
@@ -76,11 +77,14 @@ def model_name(model: str) -> str:
     """A model's name as sections take it: a folder of one word is a path. Raises UserError for any
     other single word.
     """
-    if "/" in model or model.startswith(("package:", ".", "~")):
-        return model
-    if Path(model).is_dir():
+    if Path(model).is_dir() and "/" not in model:
         return f"./{model}"
-    raise UserError(f"MODEL: there is no folder {model}; a Hub id reads organisation/name.")
+    try:
+        return check_model_name(model, own=())
+    except ValueError as error:
+        raise UserError(
+            f"there is no folder {model}; a Hub id reads organisation/name.", key="MODEL"
+        ) from error
 
 
 @contextmanager

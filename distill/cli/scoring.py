@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from distill.pipeline.records import fingerprint
 from distill.pipeline.stages.evaluation import STAGE as EVALUATION
 from distill.recipe import TeacherSection
+from distill.recipe.model_reference import ModelRef
 from distill.recipe.reading import TasksFile
 from distill.recipe.section import meaning
 from distill.runtime.files import write_whole
@@ -40,7 +41,7 @@ def score_models(
     Raises UserError for rows that cannot be read, before a model is loaded, and Interrupted after a
     signal.
     """
-    from distill.benchmark.subjects import describe_subject, location_of
+    from distill.benchmark.subjects import describe_subject
     from distill.corpus.sources import describe_source
     from distill.evaluation.evaluate import evaluate_models
     from distill.models import load_with_tokenizer
@@ -66,7 +67,7 @@ def score_models(
     _forget_changed(folder, {name: describe_subject(name, hashes) for name in models})
     return evaluate_models(
         section,
-        load=lambda name: load_with_tokenizer(location_of(name)),
+        load=lambda name: load_with_tokenizer(ModelRef.of(name).location),
         teacher_section=teacher,
         seed=tasks.seed,
         output=folder,

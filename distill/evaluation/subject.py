@@ -15,7 +15,7 @@ from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
-from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.model_reference import OWN_MODELS
 from distill.runtime.errors import UserError
 from distill.runtime.precision import choose_precision
 

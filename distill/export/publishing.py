@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distill.export.metadata import last_name, teacher_origin
-from distill.models.loading import PACKAGE
+from distill.recipe.model_reference import PACKAGE
 
 _PART = r"[^\s\"',;:\[\](){}#/\\]"
 _ABSOLUTE = re.compile(

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
+from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-PACKAGE = "package:"
 
 
 class UnreachableModelError(UserError):
@@ -40,12 +39,13 @@ def model_identity(model: str, revision: str, hashes: FileHashes) -> dict[str, o
     A folder is known by the hashes of its files, wherever it lies; a Hub model by its id and
     revision. Raises UserError if a folder is named and is not there.
     """
-    if model.startswith(PACKAGE):
-        return {"package": model, "folder": packaged_teacher(model.removeprefix(PACKAGE)).name}
+    reference = ModelRef.of(model)
+    if reference.package is not None:
+        return {"package": model, "folder": packaged_teacher(reference.package).name}
     folder = Path(model)
     if folder.is_dir():
         return {"files": hashes.of_folder(folder, folder.iterdir())}
-    if _is_path(model):
+    if reference.kind == "folder":
         raise UserError(
             f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
         )
@@ -199,10 +199,11 @@ def position_limit(model: PreTrainedModel) -> int:
 
 def _resolve(model: str) -> str:
     """What `from_pretrained` understands: a folder's path or a Hub id."""
-    if model.startswith(PACKAGE):
-        return str(packaged_teacher(model.removeprefix(PACKAGE)))
+    reference = ModelRef.of(model)
+    if reference.package is not None:
+        return str(packaged_teacher(reference.package))
     folder = Path(model)
-    if _is_path(model) and not folder.is_dir():
+    if reference.kind == "folder" and not folder.is_dir():
         raise UserError(
             f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
         )
@@ -212,11 +213,6 @@ def _resolve(model: str) -> str:
             key="teacher.model",
         )
     return model
-
-
-def _is_path(model: str) -> bool:
-    """Whether `model` can only be a path: a Hub id has one slash at most and starts with a name."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model
 
 
 class _Explained:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.corpus.sources import list_files
 from distill.recipe import Recipe, VocabularySection
-from distill.recipe.benchmark import is_own_model
+from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def check_surroundings(recipe: Recipe) -> None:
         collect(check_student, recipe, config)
         collect(_check_tokenizer, recipe)
     for name in recipe.benchmark.models:
-        if not is_own_model(name):
+        if not ModelRef.of(name).is_own:
             collect(check_subject, name)
     if (inspection := recipe.inspection) is not None:
         collect(read_sentences, inspection, inspection.kept or recipe.language, recipe.seed)
         for name in inspection.models:
-            if not is_own_model(name):
+            if not ModelRef.of(name).is_own:
                 collect(load_config, name)
     if problems:
         raise UserError("\n".join(problems))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from distill.pipeline.records import Record
 from distill.recipe import Recipe
-from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.model_reference import OWN_MODELS
 from distill.recipe.reading import RecipeFile
 from distill.report.model import Report, StageResults
 from distill.report.results.vocabulary import VocabularyResult

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from distill.recipe.model_reference import OWN_MODELS, check_model_name
 from distill.recipe.section import Section
 
-OwnModel = Literal["teacher", "trimmed", "student", "student_int8", "initial", "untrained"]
 Runtime = Literal["torch", "torch_bfloat16", "onnx", "onnx_int8"]
-OWN_MODELS: tuple[str, ...] = get_args(OwnModel)
-"""The models of a run, by what the report calls them; any other name is a Hub id or a folder."""
-
-
-def is_own_model(name: str) -> bool:
-    """Whether a run makes the model itself."""
-    return name in OWN_MODELS
+MEASURED_MODELS = tuple(name for name in OWN_MODELS if name != "scratch")
+"""The models of a run whose size and speed are measured; scratch has the student's."""
 
 
 def _known(name: str) -> str:
-    """`name`, if it can be a model; what is neither one of the run's nor looks like an id or a path
-    is a slip of the pen.
-    """
-    if is_own_model(name) or "/" in name or name.startswith(("package:", ".", "~")):
-        return name
-    near = difflib.get_close_matches(name, OWN_MODELS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it should be one of {', '.join(OWN_MODELS)},"
-    raise ValueError(
-        f"there is no model {name}; {hint} or a Hub id (organisation/name) or a folder (./name)"
-    )
+    return check_model_name(name, MEASURED_MODELS)
 
 
 class BenchmarkSection(Section):

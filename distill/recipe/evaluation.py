@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from distill.recipe.model_reference import check_model_name
 from distill.recipe.section import Count, Section
 from distill.recipe.tasks import TaskByKind
 
-OWN_MODELS = ("teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch")
-"""The models that a run makes."""
 EUROEVAL: dict[str, Any] = {
     "seeds": 10,
     "learning_rates": [2e-5],
@@ -26,21 +24,6 @@ EUROEVAL: dict[str, Any] = {
 """EuroEval's published settings (Nielsen 2023; its finetuning.py), in which steps and patience
 alone end a fine-tune.
 """
-
-
-def check_model_name(name: str) -> str:
-    """`name` if it can be a model's: one of the run's own, a Hub id, a folder or a package. Raises
-    ValueError otherwise.
-    """
-    if name in OWN_MODELS or "/" in name or name.startswith("package:"):
-        return name
-    near = difflib.get_close_matches(name, OWN_MODELS, n=1)
-    hint = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"models: {', '.join(OWN_MODELS)}, a Hub id (organisation/name), a folder"
-    )
-    raise ValueError(f"there is no model {name!r}; {hint}")
 
 
 ModelName = Annotated[str, AfterValidator(check_model_name)]

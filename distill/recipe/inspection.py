@@ -7,18 +7,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from distill.recipe.evaluation import check_model_name
+from distill.recipe.model_reference import OWN_MODELS, check_model_name
 from distill.recipe.section import Count, Section, filled_from_environment
+
+INSPECTED_MODELS = tuple(name for name in OWN_MODELS if name not in ("student_int8", "scratch"))
+"""The models of a run whose layers can be read."""
 
 
 def _known(name: str) -> str:
-    """`name` if it can be a model's whose layers can be read."""
-    if name in ("student_int8", "scratch"):
-        raise ValueError(
-            f"{name} is not looked into; models: teacher, trimmed, student, initial, untrained, a "
-            "Hub id, a folder"
-        )
-    return name if name.startswith(("package:", ".", "~")) else check_model_name(name)
+    return check_model_name(name, INSPECTED_MODELS)
 
 
 class InspectionSection(Section):

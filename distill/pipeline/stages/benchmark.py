@@ -12,12 +12,12 @@ from distill.report.results.benchmark import BenchmarkResult
 def depends_on(run: Run) -> dict[str, object]:
     """The models that the run does not make itself."""
     from distill.benchmark.subjects import describe_subject
-    from distill.recipe.benchmark import is_own_model
+    from distill.recipe.model_reference import ModelRef
 
     return {
         name: describe_subject(name, run.hashes)
         for name in run.recipe.benchmark.models
-        if not is_own_model(name)
+        if not ModelRef.of(name).is_own
     }
 
 
@@ -25,12 +25,12 @@ def execute(run: Run, output: Path) -> BenchmarkResult:
     """Every model's size and latency."""
     from distill.benchmark.measure import measure_models
     from distill.benchmark.subjects import Subject, open_subject, subject_of
-    from distill.recipe.benchmark import is_own_model
+    from distill.recipe.model_reference import ModelRef
 
     def open_model(name: str) -> Subject:
         return (
             subject_of(run.load(name).model, run.model_folder(name))
-            if is_own_model(name)
+            if ModelRef.of(name).is_own
             else open_subject(name)
         )
 

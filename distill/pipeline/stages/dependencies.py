@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from distill.pipeline.run import Run
 from distill.recipe import Source
-from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.model_reference import OWN_MODELS
 from distill.runtime.errors import UserError
 
 

@@ -14,7 +14,7 @@ from distill.pipeline.stages.dependencies import (
     teacher_section,
 )
 from distill.pipeline.stages.stage import Stage
-from distill.recipe.evaluation import OWN_MODELS
+from distill.recipe.model_reference import OWN_MODELS
 from distill.recipe.section import meaning
 from distill.report.results.distillation import DistillationResult
 from distill.report.results.evaluation import EvaluationResult
