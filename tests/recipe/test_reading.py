@@ -231,7 +231,7 @@ def test_an_error_of_the_file_is_not_blamed_on_an_override(message):
         ("benchmark: {models: []}\n", "line 7: benchmark.models: "),
         (
             "benchmark:\n  models:\n    - teacher\n    - studnet_int8\n",
-            "line 10: benchmark.models.1: there is no model studnet_int8; did you mean "
+            "line 10: benchmark.models.1: there is no model 'studnet_int8'; did you mean "
             "student_int8? or a Hub id",
         ),
         ("1: 2\n", "line 7: 1: "),
