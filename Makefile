@@ -1,6 +1,7 @@
 # make quickstart            a Swedish student from a real teacher, about a quarter of an hour on two CPU cores
 # make quickstart BUDGET=small   the same in a few minutes, less well trained
 # make test                  formatting, lint, types and tests
+# make test-fast             the tests that need no process, no fine-tune and no real teacher
 # make test-slow             the tests that run for minutes
 # make revisions            note that changed code was looked at (distill/pipeline/stages)
 # make schema                recipes/schema.json from the schema of a recipe
@@ -14,13 +15,16 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-slow lint types schema revisions ui clean
+.PHONY: quickstart test test-fast test-slow lint types schema revisions ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow and not long" -n 2 -q
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

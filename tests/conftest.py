@@ -38,6 +38,35 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "distill-default"))
 # One thread: tiny models gain nothing from more, and equal bits need an equal count.
 torch.set_num_threads(1)
 
+_PROCESS_FIXTURES = {"distill", "finished", "refused", "refused_here", "on_small_disk"}
+"""Fixtures whose tests start processes."""
+_HEAVY_ROOMS = ("benchmark", "cli", "evaluation", "export", "library", "onnx", "tracking")
+"""Rooms whose tests fine-tune, convert or export models, or talk to MLflow, for seconds each."""
+_HEAVY_FILES = {
+    "test_counting.py",
+    "test_errors.py",
+    "test_families.py",
+    "test_loop.py",
+    "test_new.py",
+    "test_packaged.py",
+    "test_processes.py",
+    "test_projection.py",
+    "test_run.py",
+    "test_running.py",
+    "test_students.py",
+    "test_train.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes seconds, which `make test-fast` leaves out."""
+    for item in items:
+        path = Path(str(item.fspath))
+        starts = _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if starts or path.parent.name in _HEAVY_ROOMS or path.name in _HEAVY_FILES:
+            item.add_marker("long")
+
+
 _STEMS = [
     "regering",
     "skatt",

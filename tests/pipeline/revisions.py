@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def computed_with(stage: str) -> set[str]:
     seen: set[str] = set()
     waiting = [f"distill.pipeline.stages.{stage}"]
     while waiting:
-        for name in imported_modules(source(waiting.pop())):
+        for name in imported_modules(waiting.pop()):
             if name not in seen and is_computing(name):
                 seen.add(name)
                 waiting.append(name)
@@ -38,14 +39,15 @@ def is_computing(module: str) -> bool:
     return module.split(".")[1] not in SILENT and module not in SILENT_MODULES
 
 
-def imported_modules(tree: ast.Module) -> set[str]:
+@cache
+def imported_modules(module: str) -> frozenset[str]:
     """The package's modules that a module imports, inside functions too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(source(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("distill."):
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {name for name in inner if path_of(name).is_file()} or {str(node.module)}
-    return {name for name in names if path_of(name).is_file()}
+    return frozenset(name for name in names if path_of(name).is_file())
 
 
 def path_of(module: str) -> Path:
@@ -55,6 +57,11 @@ def path_of(module: str) -> Path:
 
 def source(module: str) -> ast.Module:
     return ast.parse(path_of(module).read_text(encoding="utf-8"))
+
+
+@cache
+def meaning_of(module: str) -> str:
+    return meaning(source(module))
 
 
 def meaning(tree: ast.Module) -> str:
@@ -74,13 +81,14 @@ def meaning(tree: ast.Module) -> str:
     return ast.dump(tree)
 
 
+@cache
 def revisions() -> dict[str, dict[str, object]]:
     """For each stage its revision and a hash of what it computes with."""
     found: dict[str, dict[str, object]] = {}
     for stage in STAGES:
         digest = sha256()
         for module in sorted(computed_with(stage.name)):
-            digest.update(f"{module}\n{meaning(source(module))}".encode())
+            digest.update(f"{module}\n{meaning_of(module)}".encode())
         found[stage.name] = {"revision": stage.revision, "code": digest.hexdigest()[:16]}
     return found
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
+from distill.report.results.vocabulary import CurvePoint
 from distill.vocabulary.counting import count_text
 from distill.vocabulary.curve import MIN_COUNTS, Curve, curve_table, read_heldout
 from distill.vocabulary.families import Vocabulary, open_vocabulary
@@ -75,20 +74,17 @@ def test_the_curve_has_a_point_for_each_threshold_from_many_pieces_to_few() -> N
     assert identical == sorted(identical, reverse=True)
 
 
-def point(pieces: int, min_count: int | None) -> dict[str, Any]:
-    shares = {
-        "heldout_identical": 0.5,
-        "heldout_words_identical": 0.75,
-        "heldout_unknown_characters": 0.001,
-    }
-    return {
-        "pieces": pieces,
-        "min_count": min_count,
-        "tokens_per_word": 1.5,
-        "parameters": 2_000_000,
-        "bytes": 8,
-        **shares,
-    }
+def point(pieces: int, min_count: int | None) -> CurvePoint:
+    return CurvePoint(
+        pieces=pieces,
+        min_count=min_count,
+        heldout_identical=0.5,
+        heldout_words_identical=0.75,
+        heldout_unknown_characters=0.001,
+        tokens_per_word=1.5,
+        parameters=2_000_000,
+        bytes=8,
+    )
 
 
 def test_the_table_has_a_row_a_point_by_size_and_marks_the_chosen_one() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,11 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(
     assert result.tokens_per_word == sum(map(len, after)) / words > result.tokens_per_word_original
     assert result.heldout_raw_agreement == 1.0
     kept = json.loads((tmp_path / "curve.json").read_text())
-    assert kept == {"chosen": result.chosen, "points": result.curve, "unfiltered": None}
+    assert kept == {
+        "chosen": asdict(result.chosen),
+        "points": [asdict(point) for point in result.curve],
+        "unfiltered": None,
+    }
 
 
 def test_hidden_states_of_the_saved_model_are_equal_to_the_last_bit(
@@ -238,10 +243,8 @@ def test_what_the_language_filter_left_out_is_counted_for_comparison_alone(run_s
     assert plain.unfiltered_curve is None
     assert (filtered.kept, filtered.curve) == (plain.kept, plain.curve)
     assert filtered.unfiltered_curve is not None
-    assert filtered.unfiltered_curve[0]["pieces"] > filtered.curve[0]["pieces"]
-    assert (
-        filtered.unfiltered_curve[0]["heldout_identical"] >= filtered.curve[0]["heldout_identical"]
-    )
+    assert filtered.unfiltered_curve[0].pieces > filtered.curve[0].pieces
+    assert filtered.unfiltered_curve[0].heldout_identical >= filtered.curve[0].heldout_identical
 
 
 def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(
@@ -254,10 +257,10 @@ def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(
     }
     result = run_stage(MORE, min_count=1, options=both)
     film, web, law = result.sources
-    assert (film["name"], film["heldout_sentences"], web["heldout_sentences"]) == ("film", 60, 40)
-    assert film["heldout_identical"] > 0.9 > 0.5 > web["heldout_identical"]
-    assert (law["heldout_sentences"], law["heldout_identical"]) == (0, None)
-    share = 60 * film["heldout_identical"] + 40 * web["heldout_identical"]
+    assert (film.name, film.heldout_sentences, web.heldout_sentences) == ("film", 60, 40)
+    assert film.heldout_identical > 0.9 > 0.5 > web.heldout_identical
+    assert (law.heldout_sentences, law.heldout_identical) == (0, None)
+    share = 60 * film.heldout_identical + 40 * web.heldout_identical
     assert result.heldout_identical == pytest.approx(share / 100)
     (warning,) = (warning for warning in result.warnings if "web" in warning)
     assert "of web only" in warning and "of 40 held-out" in warning
