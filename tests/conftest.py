@@ -67,79 +67,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("long")
 
 
-_STEMS = [
-    "regering",
-    "skatt",
-    "drivmedel",
-    "film",
-    "kung",
-    "krig",
-    "fisk",
-    "hav",
-    "skepp",
-    "stad",
-    "gata",
-    "barn",
-    "skola",
-    "mat",
-    "mjölk",
-    "bröd",
-    "sommar",
-    "vinter",
-    "snö",
-    "regn",
-    "sol",
-    "tåg",
-    "båt",
-    "flyg",
-    "hus",
-    "dörr",
-    "fönster",
-    "bok",
-    "tidning",
-    "sång",
-    "dans",
-    "häst",
-    "ko",
-    "får",
-    "åker",
-    "skog",
-    "berg",
-    "sjö",
-    "väg",
-    "bro",
-    "torg",
-    "kyrka",
-]
+_STEMS = """
+    regering skatt drivmedel film kung krig fisk hav skepp stad gata barn skola mat mjölk bröd
+    sommar vinter snö regn sol tåg båt flyg hus dörr fönster bok tidning sång dans häst ko får åker
+    skog berg sjö väg bro torg kyrka
+    """.split()
 _ENDINGS = ("", "en", "et", "ar", "er", "arna", "ens", "lig", "ligt", "het", "are")
-_SMALL = [
-    "och",
-    "att",
-    "det",
-    "som",
-    "en",
-    "på",
-    "är",
-    "av",
-    "för",
-    "med",
-    "till",
-    "den",
-    "har",
-    "de",
-    "inte",
-    "om",
-    "ett",
-    "han",
-    "men",
-    "var",
-    "jag",
-    "sig",
-    "från",
-    "vi",
-    "så",
-    "kan",
-]
+_SMALL = """
+    och att det som en på är av för med till den har de inte om ett han men var jag sig från vi så
+    kan
+    """.split()
 
 
 def swedish_sentences(count: int, seed: int = 0) -> list[str]:

@@ -14,44 +14,14 @@ OTHER = "other"
 """What the Hub calls a licence that is not of its list."""
 # From what asks least to what asks most. An adaptation may go on under any that stands further
 # down, unless _ALLOWED says otherwise.
-_BY_STRICTNESS = (
-    "cc0-1.0",
-    "pddl",
-    "unlicense",
-    "wtfpl",
-    "mit",
-    "isc",
-    "zlib",
-    "bsl-1.0",
-    "ncsa",
-    "postgresql",
-    "bsd-2-clause",
-    "bsd-3-clause",
-    "cdla-permissive-2.0",
-    "apache-2.0",
-    "cc-by-2.0",
-    "cc-by-2.5",
-    "cc-by-3.0",
-    "cc-by-4.0",
-    "odc-by",
-    "cc-by-sa-3.0",
-    "cc-by-sa-4.0",
-    "odbl",
-    "mpl-2.0",
-    "lgpl-2.1",
-    "lgpl-3.0",
-    "gpl-2.0",
-    "gpl-3.0",
-    "agpl-3.0",
-    "cc-by-nc-2.0",
-    "cc-by-nc-3.0",
-    "cc-by-nc-4.0",
-    "cc-by-nc-sa-2.0",
-    "cc-by-nc-sa-3.0",
-    "cc-by-nc-sa-4.0",
-    "cc-by-nd-4.0",
-    "cc-by-nc-nd-3.0",
-    "cc-by-nc-nd-4.0",
+_BY_STRICTNESS = tuple(
+    """
+    cc0-1.0 pddl unlicense wtfpl mit isc zlib bsl-1.0 ncsa postgresql bsd-2-clause bsd-3-clause
+    cdla-permissive-2.0 apache-2.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 odc-by cc-by-sa-3.0
+    cc-by-sa-4.0 odbl mpl-2.0 lgpl-2.1 lgpl-3.0 gpl-2.0 gpl-3.0 agpl-3.0 cc-by-nc-2.0 cc-by-nc-3.0
+    cc-by-nc-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
+    cc-by-nc-nd-4.0
+    """.split()
 )
 _NON_COMMERCIAL = tuple(one for one in _BY_STRICTNESS if "-nc-" in one and "-nd-" not in one)
 _ALLOWED = {
