@@ -172,7 +172,7 @@ def benchmark_to_folder(
             result = measure_models(
                 section, open_model=open_subject, output=Path(folder), progress=progress
             )
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "settings": section.model_dump(mode="json"),
         "benchmark": [asdict(row) for row in result.measurements],
         "machine": asdict(result.machine),

@@ -55,6 +55,7 @@ def evaluate_models(
     comparison = Reference(label=TEACHER if reference == "teacher" else reference, seed=seed)
     scores: list[Score] = []
     references: dict[str, Any] = {}
+    cut: dict[str, dict[str, dict[str, int]]] = {}
     parts = sum(count_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
     already = percent * finished.count(names)
@@ -92,12 +93,16 @@ def evaluate_models(
                     other = references.get(task.name)
                     task_scores = kind.scores(name, task, measurement, other, comparison)
                     for part, measured in kind.fine_tuned(task, measurement).items():
-                        counts[part].setdefault("cut", {})[name] = measured.cut
+                        cut.setdefault(part, {})[name] = measured.cut
                 scores += task_scores
                 on_scores(name, task.name, task_scores)
     content = json.dumps([asdict(score) for score in scores], indent=2)
     (output / "scores.json").write_text(content + "\n", encoding="utf-8")
     sizes = {task.name: kind_of(task).size(rows[task.name]) for task in section.tasks}
+    counts = {
+        name: {**count, "cut": cut[name]} if name in cut else count
+        for name, count in counts.items()
+    }
     return EvaluationResult(scores=scores, rows=sizes, counts=counts)
 
 

@@ -16,6 +16,8 @@ from distill.runtime.interruption import Interruption
 MEASURED = "measured.jsonl"
 """The file of one evaluation's measurements."""
 
+Entry = dict[str, Any]
+"""A line of measured.jsonl: a model on a task, and what was measured."""
 Key = tuple[str, str, int | None, float | None]
 """Model, task, and of a fine-tune the seed's number and the learning rate."""
 
@@ -26,7 +28,7 @@ class Finished:
     def __init__(self, path: Path, interruption: Interruption) -> None:
         """Takes up what is there; a last line that was cut off counts as not measured."""
         self._path, self._interruption = path, interruption
-        self._found: dict[Key, dict[str, Any]] = {}
+        self._found: dict[Key, Entry] = {}
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         for line in lines:
             try:
@@ -42,7 +44,7 @@ class Finished:
 
     def find(
         self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None
-    ) -> dict[str, Any] | None:
+    ) -> Entry | None:
         """What was measured of it, or None."""
         return self._found.get((model, task, seed, learning_rate))
 
@@ -52,7 +54,7 @@ class Finished:
             (entry["precision"] for entry in self._found.values() if "precision" in entry), None
         )
 
-    def add(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def add(self, entry: Entry) -> Entry:
         """Keep an entry, on disk when this returns. Raises Interrupted if a signal arrived
         meanwhile.
         """
@@ -66,5 +68,5 @@ class Finished:
         return entry
 
 
-def _key(entry: dict[str, Any]) -> Key:
+def _key(entry: Entry) -> Key:
     return entry["model"], entry["task"], entry.get("seed"), entry.get("learning_rate")

@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from distill.evaluation.encoding import Encoded, encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import Outputs, Settings, fine_tune, predict
-from distill.evaluation.finished import Finished
+from distill.evaluation.finished import Entry, Finished
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.scoring import Prediction, measure
@@ -127,7 +127,7 @@ def measure_model(
     bench: _Bench | None = None
     own = task.name if learnt_from is None else f"{task.name} from {learnt_from}"
 
-    def value_of(number: int, rate: float) -> dict[str, Any]:
+    def value_of(number: int, rate: float) -> Entry:
         nonlocal bench
         found = finished.find(name, own, number, rate)
         if found is not None:
@@ -194,7 +194,7 @@ class _Bench:
 
     def __call__(
         self, draw: Draw, learning_rate: float, advance: Callable[[float], object]
-    ) -> dict[str, Any]:
+    ) -> Entry:
         section, started = self.section, time.monotonic()
         settings = Settings(
             learning_rate=learning_rate,
@@ -262,7 +262,7 @@ class _Bench:
             for metric, value in own.items()
         }
 
-    def _measure_int8(self, model: HeadedEncoder, drawn: np.ndarray) -> dict[str, Any]:
+    def _measure_int8(self, model: HeadedEncoder, drawn: np.ndarray) -> Entry:
         """The test scores of `model`, whose encoder an int8 one takes the place of; or why there
         are none.
         """

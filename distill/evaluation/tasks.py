@@ -82,7 +82,7 @@ class TaskRows:
         return min(numbers), max(numbers)
 
     @property
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, object]:
         """How many rows there are."""
         sizes = {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)}
         return {

@@ -82,7 +82,7 @@ def card_licence(report: Mapping[str, Any], given: str | None) -> str | None:
     return given or strictest_licence(licence for _, licence in prose.ingredients(report))
 
 
-def _licence_context(report: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
+def _licence_context(report: Mapping[str, Any], licence: str | None) -> dict[str, object]:
     found = prose.ingredients(report)
     return {
         "report": report,

@@ -57,7 +57,7 @@ def render_page(content: Mapping[str, Any], projection: Projection) -> str:
 
 def _data(
     content: Mapping[str, Any], projection: Projection, shades: Mapping[str, str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "languages": [
             {"code": code, "name": language_name(code), "colour": shades[code]}

@@ -153,7 +153,7 @@ def file_names(models: Sequence[str]) -> list[str]:
     return names
 
 
-def _pairs(content: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def _pairs(content: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     languages = content["languages"]
     for model in content["models"]:
         plain, centred = model["matrices"]["retrieval"], model["matrices"]["retrieval_centred"]

@@ -10,7 +10,7 @@ from distill.recipe.model_reference import check_model_name
 from distill.recipe.section import Count, Section
 from distill.recipe.tasks import TaskByKind
 
-EUROEVAL: dict[str, Any] = {
+EUROEVAL: dict[str, object] = {
     "seeds": 10,
     "learning_rates": [2e-5],
     "warmup": 0.01,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 from distill.report.formats import (
     format_bytes,
@@ -87,8 +86,8 @@ def _text(cell: Row | None, note: int | None) -> str:
     return format_score(cell["mean"]) + (f" ({interval})" if interval else "")
 
 
-def _record(board: Scoreboard, line: Line) -> dict[str, Any]:
-    record: dict[str, Any] = {
+def _record(board: Scoreboard, line: Line) -> dict[str, object]:
+    record: dict[str, object] = {
         "model": line.model,
         "parameters": line.parameters,
         "bytes_on_disk": line.bytes_on_disk,

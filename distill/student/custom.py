@@ -148,7 +148,7 @@ def corresponding_layers(layers: int, teacher_layers: int) -> list[int]:
     return choose_layers(layers, teacher_layers)
 
 
-def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict[str, Any]:
+def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict[str, object]:
     """The overrides by the names of the config's file, where aliases (DistilBERT's hidden_size for
     dim) are resolved.
     """
@@ -156,7 +156,7 @@ def _stock_names(overrides: Mapping[str, Any], config: PreTrainedConfig) -> dict
     from_vocabulary = {"vocab_size", aliases.get("vocab_size", "vocab_size"), *special_ids(config)}
     from_vocabulary |= {key for key in config.to_dict() if key.endswith("_token_id")}
     known = (config.to_dict().keys() - _general_keys()) | aliases.keys()
-    resolved: dict[str, Any] = {}
+    resolved: dict[str, object] = {}
     for key, value in overrides.items():
         if key in from_vocabulary:
             raise ValueError(f"{key} is the trimmed teacher's and cannot be set")

@@ -5,7 +5,6 @@ go in, figures come out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from distill.models import LoadedModel
 from distill.report.results.vocabulary import TrimmingProof
@@ -60,11 +59,10 @@ def prove(
         )
     words = sum(len(sentence.split()) for sentence in sentences)
     characters = sum(len("".join(sentence.split())) for sentence in sentences)
-    unknown: dict[str, Any] = {"before": before, "after": after}
-    unknown = {
-        name: sum(found.unknown_characters(sentences)) / max(1, characters)
-        for name, found in unknown.items()
-    }
+    unknown_before, unknown_after = (
+        sum(vocabulary.unknown_characters(sentences)) / max(1, characters)
+        for vocabulary in (before, after)
+    )
     return TrimmingProof(
         original=len(original.tokenizer),
         kept=len(new_ids),
@@ -83,8 +81,8 @@ def prove(
         heldout_unk_rate_original=segmentation.unknown_rate(
             segmentation.original, original.tokenizer.unk_token_id
         ),
-        heldout_unknown_characters=unknown["after"],
-        heldout_unknown_characters_original=unknown["before"],
+        heldout_unknown_characters=unknown_after,
+        heldout_unknown_characters_original=unknown_before,
         tokens_per_word=segmentation.tokens_per_word(segmentation.trimmed, words),
         tokens_per_word_original=segmentation.tokens_per_word(segmentation.original, words),
         compared_sentences=len(compared.original),

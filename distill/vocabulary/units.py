@@ -17,6 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+Definition = dict[str, Any]
+"""A tokenizer.json as it is read, or a part of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
@@ -86,7 +89,7 @@ _BLANK_FIRST = {
 _INNER_SPACE = re.compile("[^▁]▁")
 
 
-def units_of(definition: dict[str, Any], pieces: Collection[str]) -> Units:
+def units_of(definition: Definition, pieces: Collection[str]) -> Units:
     """The smallest units that a parsed `tokenizer.json` is sure to segment on their own."""
     steps = _flat(definition.get("pre_tokenizer"), "pretokenizers")
     normalizers = _flat(definition.get("normalizer"), "normalizers")
@@ -165,7 +168,7 @@ def _marks() -> tuple[frozenset[str], np.ndarray]:
     return frozenset(map(chr, marks)), table
 
 
-def _starts_at_blanks(step: dict[str, Any]) -> bool:
+def _starts_at_blanks(step: Definition) -> bool:
     """Whether the pre-tokenizer step cuts before each single blank between two words."""
     if step["type"] == "Metaspace":
         return bool(step.get("split", True)) and step["prepend_scheme"] != "never"
@@ -175,11 +178,11 @@ def _starts_at_blanks(step: dict[str, Any]) -> bool:
     return known and step["behavior"] == "Isolated" and not step["invert"]
 
 
-def _replaces_blanks(step: dict[str, Any]) -> bool:
+def _replaces_blanks(step: Definition) -> bool:
     return bool(step["pattern"] == {"String": " "} and step["content"] == "▁")
 
 
-def _flat(step: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
+def _flat(step: Definition | None, inner: str) -> list[Definition]:
     if step is None:
         return []
     return [found for part in step.get(inner, []) for found in _flat(part, inner)] or [step]

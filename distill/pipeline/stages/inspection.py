@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import describe_baselines, teacher_section
@@ -32,7 +31,7 @@ def execute(run: Run, output: Path) -> InspectionResult:
     from distill.inspection.inspect import inspect_models
     from distill.models import model_identity
 
-    def identify(name: str) -> dict[str, Any]:
+    def identify(name: str) -> dict[str, object]:
         # Initial and untrained have one folder.
         return {
             "name": name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +53,7 @@ class EvaluationResult:
     scores: list[Score]
     rows: dict[str, int]
     """Test rows of each task."""
-    counts: dict[str, dict[str, Any]]
+    counts: dict[str, dict[str, object]]
     """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long
     for it; of a task in several languages that of each language learnt from, and of all."""
     scratch: ScratchFigures | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill.runtime.errors import UserError
 from distill.vocabulary.families.vocabulary import ASCII, Vocabulary
+from distill.vocabulary.units import Definition
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,7 +33,7 @@ def open_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
             "vocabulary trimming supports the tokenizers of the tokenizers library, and XLM's.",
             key="teacher.model",
         )
-    definition: dict[str, Any] = json.loads(backend.to_str())
+    definition: Definition = json.loads(backend.to_str())
     families: dict[str, type[FastVocabulary]] = {
         "Unigram": Unigram,
         "WordPiece": WordPiece,

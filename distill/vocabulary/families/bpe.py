@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from distill.vocabulary.families.fast import FastVocabulary
 from distill.vocabulary.families.vocabulary import pairs
+from distill.vocabulary.units import Definition
 
 Merge = tuple[str, str]
 SPACES = (" ", "▁", "\n", "\t")
@@ -94,7 +94,7 @@ class BytePairEncoding(FastVocabulary):
             for met in sorted(self._built_from(spelling[i]) - {spelling[i]})
         )
 
-    def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
+    def trim_model(self, new_ids: dict[int, int]) -> Definition:
         """The kept pieces, and the merges of kept pieces into kept pieces, in their order."""
         vocabulary = {
             piece: new_ids[old] for piece, old in self.model["vocab"].items() if old in new_ids
@@ -154,6 +154,6 @@ class BytePairEncoding(FastVocabulary):
         return {met for met in built_from(symbols, self._ranks, self._prefix) if met in self.ids}
 
 
-def _flat(step: dict[str, Any]) -> list[dict[str, Any]]:
+def _flat(step: Definition) -> list[Definition]:
     inner = step.get("pretokenizers") or step.get("normalizers") or []
     return [found for part in inner for found in _flat(part)] or [step]

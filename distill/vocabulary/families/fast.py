@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill.vocabulary.families.vocabulary import ROLES, Vocabulary
-from distill.vocabulary.units import units_of
+from distill.vocabulary.units import Definition, units_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,7 +26,7 @@ _PLACEHOLDER = re.compile(r"\W*(?:unused|extra_id|reserved)(?:_special_token)?_?
 class FastVocabulary(Vocabulary):
     """A vocabulary whose tokenizer runs in the `tokenizers` library."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, definition: dict[str, Any]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, definition: Definition) -> None:
         from tokenizers import Tokenizer
 
         self.tokenizer = tokenizer
@@ -90,7 +90,7 @@ class FastVocabulary(Vocabulary):
             **special,
         )
 
-    def trim_definition(self, new_ids: dict[int, int]) -> dict[str, Any]:
+    def trim_definition(self, new_ids: dict[int, int]) -> Definition:
         """The definition with the pieces of `new_ids` alone, renumbered throughout.
 
         The ids of the model, its unknown, the added tokens and the post-processor change; the
@@ -109,9 +109,9 @@ class FastVocabulary(Vocabulary):
         }
 
     @property
-    def model(self) -> dict[str, Any]:
+    def model(self) -> Definition:
         """The definition's model: its pieces and how it segments."""
-        model: dict[str, Any] = self.definition["model"]
+        model: Definition = self.definition["model"]
         return model
 
     @property
@@ -146,7 +146,7 @@ class FastVocabulary(Vocabulary):
         return ids
 
     @abstractmethod
-    def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
+    def trim_model(self, new_ids: dict[int, int]) -> Definition:
         """The definition's model with the pieces of `new_ids` alone."""
 
 

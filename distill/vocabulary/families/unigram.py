@@ -9,12 +9,12 @@ piece has no rival.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from distill.vocabulary.families.fast import FastVocabulary
 from distill.vocabulary.families.vocabulary import pairs
+from distill.vocabulary.units import Definition
 
 WORD_START = "▁"
 
@@ -49,7 +49,7 @@ class Unigram(FastVocabulary):
             if character in self.ids
         )
 
-    def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
+    def trim_model(self, new_ids: dict[int, int]) -> Definition:
         """Pieces are numbered by their place in the list; the unknown's place is renumbered."""
         # Added tokens that are no pieces of the model have the ids after its pieces; they keep that
         # place.

@@ -9,12 +9,12 @@ every character of what is kept leaves no other reason for that than a character
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from distill.vocabulary.families.fast import FastVocabulary
 from distill.vocabulary.families.vocabulary import pairs
+from distill.vocabulary.units import Definition
 
 
 class WordPiece(FastVocabulary):
@@ -42,7 +42,7 @@ class WordPiece(FastVocabulary):
                 needed += [(i, form) for form in sorted(self.alphabet(set(bare)))]
         return pairs(needed)
 
-    def trim_model(self, new_ids: dict[int, int]) -> dict[str, Any]:
+    def trim_model(self, new_ids: dict[int, int]) -> Definition:
         """The pieces with their new ids."""
         vocabulary = self.model["vocab"]
         return {
