@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ class Report(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the report whole or not at all."""
-        write_whole(path, self.model_dump_json(indent=2) + "\n")
+        write_whole(path, json.dumps(plain(self), ensure_ascii=False, indent=2) + "\n")
 
     def __repr__(self) -> str:
         name = self.recipe.get("name", "")

@@ -272,6 +272,6 @@ def test_measurements_json_holds_what_the_stage_returns_and_nothing_else_is_left
 
 def test_the_machine_is_described(benchmark: Callable[..., BenchmarkResult]) -> None:
     machine = benchmark().machine
-    assert machine["torch"] == torch.__version__
-    assert machine["cores"] >= 1
-    assert machine["memory_bytes"] > 100_000_000
+    assert machine.torch == torch.__version__
+    assert machine.cores >= 1
+    assert machine.memory_bytes > 100_000_000

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distill.benchmark import measure
 from distill.cli.benchmark import benchmark_to_folder, comparison_tables
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
@@ -35,7 +36,7 @@ def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("distill.benchmark.measure.measure_footprint", made_up_footprint)
+    monkeypatch.setattr(measure, "measure_footprint", made_up_footprint)
 
     def run(*models: str, **options: Any) -> Any:
         output = options.pop("output", Path("benchmark"))

@@ -149,8 +149,8 @@ def trim(tmp_path: Path, tiny_teacher: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_files_of_several_kinds_are_read_together(trim: Trim) -> None:
     sources = trim("a.txt", "b.txt.gz").sources
-    assert [source["name"] for source in sources] == ["a.txt", "b.txt.gz"]
-    assert all(source["heldout_sentences"] for source in sources)
+    assert [source.name for source in sources] == ["a.txt", "b.txt.gz"]
+    assert all(source.heldout_sentences for source in sources)
     assert trim("c.jsonl", column="body", output="other").kept > 100
 
 

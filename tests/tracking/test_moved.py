@@ -1,26 +1,35 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from distill.tracking.moved import follow_artifacts
+from tests.conftest import distill_environment
+
+TRACK = """
+from pathlib import Path
 from distill.runtime.progress import Progress
 from distill.tracking import Tracker
-from distill.tracking.moved import follow_artifacts
+
+Path("report.html").write_text("ett")
+tracker = Tracker("danish", Path("runs/danish"), Progress(quiet=True))
+tracker.start("danish", {}, {})
+tracker.artifact(Path("report.html"))
+tracker.finish("FINISHED")
+"""
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path) -> Path:
     """A project with one tracked run that has an artifact."""
     folder = tmp_path / "project"
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (folder / "report.html").write_text("ett")
-    tracker = Tracker("danish", folder / "runs" / "danish", Progress(quiet=True))
-    tracker.start("danish", {}, {})
-    tracker.artifact(folder / "report.html")
-    tracker.finish("FINISHED")
+    # A process of its own: MLflow keeps a store that it has opened, whatever the folder is then.
+    command = [sys.executable, "-c", TRACK]
+    subprocess.run(command, cwd=folder, env=distill_environment(), check=True)
     return folder
 
 
