@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_the_figures_are_written_as_data_markdown_and_csv(
     result = benchmark(str(tiny_teacher)).benchmark
     assert sorted(path.name for path in Path("benchmark").iterdir()) == sorted(FILES)
     content = json.loads(Path("benchmark/benchmark.json").read_text(encoding="utf-8"))
-    assert content["machine"] == result.machine
+    assert content["machine"] == asdict(result.machine)
     assert content["settings"]["lengths"] == [8, 600]
     assert [row["length"] for row in content["benchmark"]] == [8, 600]
     assert Path("benchmark/benchmark.md").read_text(encoding="utf-8").count(str(tiny_teacher)) == 2
