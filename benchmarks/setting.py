@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import f1_score
 
+from distill import trim
 from distill.corpus.cleaning import clean_text
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
@@ -18,7 +19,6 @@ from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import Source
-from distill.vocabulary.in_memory import trim
 
 RESULTS = Path(__file__).parent / "results"
 TEACHER = "package:multilingual-e5-small"

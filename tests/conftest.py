@@ -4,6 +4,7 @@ starts it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -259,6 +260,17 @@ def distill(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def warm_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What distill starts from a test's own process is forked, unless the test is `cold`."""
+    is_cold = request.node.get_closest_marker("cold") or os.environ.get("DISTILL_TESTS_COLD")
+    if request.node.get_closest_marker("long") and not is_cold:
+        for name in forking.STARTERS:
+            module = importlib.import_module(name)
+            warm = forking.WarmSubprocess(distill_environment())
+            monkeypatch.setattr(module, "subprocess", warm)
 
 
 def distill_command(*arguments: object, cold: bool = False) -> list[str]:

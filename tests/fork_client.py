@@ -8,16 +8,22 @@ import struct
 import sys
 from pathlib import Path
 
-address, *arguments = sys.argv[1:]
+address, count, *arguments = sys.argv[1:]
+program, arguments = arguments[: int(count)], arguments[int(count) :]
 server = socket.socket(socket.AF_UNIX)
 server.connect(address)
-content = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+content = {
+    "program": program,
+    "arguments": arguments,
+    "folder": str(Path.cwd()),
+    "environment": dict(os.environ),
+}
 message = json.dumps(content).encode()
 socket.send_fds(server, [struct.pack("q", len(message))], [0, 1, 2])
 server.sendall(message)
 (child,) = struct.unpack("i", server.recv(4))
 if child == -1000:
-    os.execv(sys.executable, [sys.executable, "-m", "distill", *arguments])
+    os.execv(sys.executable, [sys.executable, *program, *arguments])
 
 
 def forward(number: int, _: object) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SIDE_ON_GPU = 8192
 """Smaller products leave most of a GPU idle."""
 _COPIES = 5
-BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Of a weight."""
 
 

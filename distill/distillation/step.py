@@ -50,14 +50,14 @@ class Backward:
         ]
         counts = [criterion.counts(batch) for _, batch in batches]
         totals = {name: sum(count[name] for count in counts) for name in self._weights}
-        values = dict.fromkeys(self._weights, 0.0)
+        measured: list[tuple[str, torch.Tensor, float]] = []
         for (part, batch), counted in zip(batches, counts, strict=True):
-            of_batch = {name: counted[name] / max(1.0, totals[name]) for name in values}
+            of_batch = {name: counted[name] / max(1.0, totals[name]) for name in self._weights}
             batch, part, sizes, shares = self._share_out(batch, part, of_batch, totals)
             losses = self._values(batch.to(self._device), part, sizes)
             criterion.total_loss(losses, shares).backward()  # type: ignore[no-untyped-call]
-            for name, loss in losses.items():
-                values[name] += float(loss.detach()) * shares[name]
+            measured += [(name, loss.detach(), shares[name]) for name, loss in losses.items()]
+        values = self._read(measured)
         stops, dues = float(stop), float(due)
         if processes.count > 1:
             sum_gradients(criterion.trained.parameters())
@@ -70,6 +70,15 @@ class Backward:
             stop=stops > 0,
             due=dues > 0,
         )
+
+    def _read(self, measured: list[tuple[str, torch.Tensor, float]]) -> dict[str, float]:
+        """Each objective's value over all parts, read from the device at once: reading waits."""
+        values = dict.fromkeys(self._weights, 0.0)
+        if measured:
+            losses = torch.stack([loss.float() for _, loss, _ in measured]).tolist()
+            for (name, _, share), loss in zip(measured, losses, strict=True):
+                values[name] += loss * share
+        return values
 
     def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
         """The rows in parts that go through the models at once."""

@@ -8,7 +8,10 @@ import pytest
 
 from distill.benchmark.process import Footprint, Shape, measure_footprint
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [
+    pytest.mark.cold,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
 SHAPES = [(8, 60), (1, 8)]
 MB = 1_000_000
 

@@ -25,6 +25,7 @@ def folder(student: LoadedModel, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.cold
 def test_a_saved_student_is_itself(student: LoadedModel, folder: Path) -> None:
     proof = prove(folder, student, SENTENCES, pooling="mean")
     assert (proof.sentences, proof.onnx_max_abs_difference, proof.int8_cosine, proof.int8_time) == (

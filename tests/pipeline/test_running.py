@@ -63,8 +63,8 @@ class Place:
         assert done.returncode == 0, done.stderr
         return done
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        command = distill_command("recipe", self.recipe, *arguments, cold=True)
+    def start(self, *arguments: object, cold: bool = True) -> subprocess.Popen[str]:
+        command = distill_command("recipe", self.recipe, *arguments, cold=cold)
         return subprocess.Popen(
             command, cwd=self.folder, env=distill_environment(), stderr=subprocess.PIPE, text=True
         )
@@ -376,7 +376,8 @@ def _cut_off(
     delay: float = 0.0,
 ) -> Done:
     """Start the command and send it a signal some seconds after its run folder is `ready`."""
-    process, deadline = place.start(*arguments), time.monotonic() + 120
+    process = place.start(*arguments, cold=number == signal.SIGKILL)
+    deadline = time.monotonic() + 120
     while not ready(place.run):
         assert process.poll() is None and time.monotonic() < deadline, (
             f"it did not come so far: {process.communicate()[1]}"
@@ -402,7 +403,13 @@ def _has_checkpoint(run: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        signal.SIGKILL,
+    ],
+    ids=lambda number: number.name,
 )
 def test_a_distillation_that_was_cut_off_goes_on_to_the_same_weights(
     uninterrupted, finished, copied, number
@@ -513,11 +520,34 @@ def _parallel(folder: Path) -> Path:
     return folder
 
 
-def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp_path):
-    place, sentences = copied(), _parallel(tmp_path / "sentences")
-    assert place.report["inspection"] is None and "inspection" not in place.report.get("reason", "")
-    asked = ("--set", f"inspection.sentences={sentences}", "--set", "inspection.drawn_sentences=3")
-    place.distill(*asked)
+@dataclass(frozen=True)
+class Inspected:
+    """A finished run with an inspection, which no test writes to."""
+
+    place: Place
+    sentences: Path
+
+    def asked(self) -> tuple[str, ...]:
+        given = (f"inspection.sentences={self.sentences}", "inspection.drawn_sentences=3")
+        return tuple(part for setting in given for part in ("--set", setting))
+
+
+@pytest.fixture
+def inspected_run(shared, finished, tmp_path_factory) -> Inspected:
+    if "inspected" not in shared:
+        folder = tmp_path_factory.mktemp("inspected")
+        shutil.copytree(finished.folder, folder / "copy")
+        place = Place(folder / "copy", finished.recipe)
+        run = Inspected(place, _parallel(folder / "sentences"))
+        place.distill(*run.asked())
+        shared["inspected"] = run
+    return shared["inspected"]
+
+
+def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, inspected_run):
+    place = inspected_run.place
+    before = finished.report
+    assert before["inspection"] is None and "inspection" not in before.get("reason", "")
     assert _redone(place, finished) == {"inspection", "export"}
     inspected = place.report["inspection"]
     assert [model["model"] for model in inspected["models"]] == [
@@ -536,24 +566,25 @@ def test_an_inspection_is_a_part_of_the_run_and_its_report(finished, copied, tmp
     assert (place.run / "inspection" / "inspection.html").is_file() and (
         place.run / "plots" / "inspection-layers.png"
     ).is_file()
+
+
+def test_an_inspection_is_redone_where_its_sentences_changed(inspected_run):
+    place = inspected_run.place
     before = place.started()
-    place.distill(*asked)
+    place.distill(*inspected_run.asked())
     assert place.started() == before
-    (sentences / "no.jsonl").unlink()
-    place.distill(*asked)
-    assert place.report["inspection"]["languages"] == ["da", "sv"]
+    (inspected_run.sentences / "no.jsonl").rename(inspected_run.sentences / "aside")
+    try:
+        plan = place.distill(*inspected_run.asked(), "--dry-run")
+    finally:
+        (inspected_run.sentences / "aside").rename(inspected_run.sentences / "no.jsonl")
+    planned = {line.split()[0] for line in plan.stdout.splitlines() if line.endswith("to do")}
+    assert planned == {"inspection", "export"}, plan.stdout
 
 
-def test_an_export_made_anew_after_an_inspection_keeps_it_in_both_reports(
-    finished, copied, tmp_path
-):
-    place = copied()
-    place.distill(
-        "--set",
-        f"inspection.sentences={_parallel(tmp_path / 'sentences')}",
-        "--set",
-        "inspection.drawn_sentences=3",
-    )
+def test_an_export_made_anew_after_an_inspection_keeps_it_in_both_reports(inspected_run, tmp_path):
+    shutil.copytree(inspected_run.place.folder, tmp_path / "copy")
+    place = Place(tmp_path / "copy", inspected_run.place.recipe)
     before, exported = place.report, place.run / "export" / "report.json"
     shutil.rmtree(place.run / "export")
     command = distill_command("export", place.run)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, distill_command, distill_environment
+from tests.runtime.shared_distillation import SETTINGS, distil_each
 
 ACCELERATE = ROOT / "recipes" / "accelerate"
 RECIPE = {
@@ -25,20 +26,18 @@ RECIPE = {
 }
 
 
+def launcher(processes: int) -> list[str]:
+    """The beginning of a command that starts so many processes."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*start, "--nproc_per_node", str(processes)]
+
+
 def launch(processes: int, recipe: Path, folder: Path) -> subprocess.Popen[str]:
     """The recipe until its distillation, on so many processes."""
     folder.mkdir(exist_ok=True)
-    arguments = distill_command("recipe", recipe, "--until", "distillation", cold=True)[1:]
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        str(processes),
-    ]
+    arguments = distill_command("recipe", recipe, "--until", "distillation", cold=True)
     return subprocess.Popen(
-        [*launcher, *arguments] if processes > 1 else [sys.executable, *arguments],
+        [*launcher(processes), *arguments[1:]] if processes > 1 else arguments,
         cwd=folder,
         env=distill_environment(),
         stdout=subprocess.DEVNULL,
@@ -58,61 +57,59 @@ def finish(process: subprocess.Popen[str], folder: Path) -> tuple[dict[str, Any]
     ]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"distillation.micro_batch_tokens": 100},
-        {
-            "distillation.objectives": {"hidden": 1.0, "relations": 1.0},
-            "distillation.chunk_words": None,
-            "distillation.block_tokens": 24,
-        },
-    ],
-    ids=["chunks", "chunks in micro-batches", "packed blocks"],
-)
-def test_two_processes_have_the_losses_of_one(
-    write_recipe: Callable[..., Path], tmp_path: Path, changes: Any
-) -> None:
-    recipe = write_recipe(**{**RECIPE, **changes})
-    one, losses = finish(launch(1, recipe, tmp_path / "one"), tmp_path / "one")
-    two, shared = finish(launch(2, recipe, tmp_path / "two"), tmp_path / "two")
-    assert (one["processes"], two["processes"]) == (1, 2)
-    assert one["steps"] == two["steps"]
-    assert shared == pytest.approx(losses, rel=1e-5, abs=1e-5)
-
-
 @pytest.fixture(scope="module")
-def uninterrupted() -> dict[str, Any]:
-    return {}
+def distilled(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same distillations on one process and on two."""
+    folder = tmp_path_factory.mktemp("distilled")
+    distil_each(tiny_teacher, folder / "one")
+    command = [*launcher(2), "-m", "tests.runtime.shared_distillation"]
+    done = subprocess.run(
+        [*command, str(tiny_teacher), str(folder / "two")],
+        cwd=ROOT,
+        env=distill_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_two_processes_have_the_losses_of_one(distilled: Path, setting: str) -> None:
+    losses = {}
+    for processes in ("one", "two"):
+        folder = distilled / processes / setting
+        history = json.loads((folder / "history.json").read_text())
+        losses[processes] = [step["loss"] for step in history["losses"]]
+        assert (folder / "processes").read_text() == {"one": "1", "two": "2"}[processes]
+    assert losses["two"] == pytest.approx(losses["one"], rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("number", "before", "after"),
+    "cuts",
     [
-        pytest.param(signal.SIGTERM, 2, 1, id="two stopped, one goes on"),
-        pytest.param(signal.SIGKILL, 1, 2, id="one killed, two go on"),
-        pytest.param(signal.SIGKILL, 2, 2, id="two killed, two go on", marks=pytest.mark.slow),
+        pytest.param(
+            [(signal.SIGTERM, 2), (signal.SIGKILL, 1)], id="two stopped, one killed, two go on"
+        ),
+        pytest.param(
+            [(signal.SIGKILL, 2), (signal.SIGKILL, 2)],
+            id="two killed twice, two go on",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
-    uninterrupted: dict[str, Any],
-    write_recipe: Callable[..., Path],
-    tmp_path: Path,
-    number: signal.Signals,
-    before: int,
-    after: int,
+    write_recipe: Callable[..., Path], tmp_path: Path, cuts: list[tuple[signal.Signals, int]]
 ) -> None:
     recipe, folder = write_recipe(**{**RECIPE, "distillation.tokens": 30_000}), tmp_path / "cut"
-    if not uninterrupted:
-        result, losses = finish(launch(1, recipe, tmp_path / "whole"), tmp_path / "whole")
-        uninterrupted |= {"losses": losses, "steps": result["steps"]}
-    steps = uninterrupted["steps"]
+    whole = tmp_path / "whole"
+    uninterrupted, expected = finish(launch(1, recipe, whole), whole)
     state = folder / "runs" / "tiny" / ".distillation.partial" / "checkpoint" / "state.json"
     reached = 0
-    for processes in (before, after):
+    for number, processes in cuts:
         cut = launch(processes, recipe, folder)
-        wanted = reached + random.randint(3, steps // 3)
+        wanted = reached + random.randint(3, uninterrupted["steps"] // 3)
         while cut.poll() is None and _step(state) < wanted:
             time.sleep(0.01)
         assert cut.poll() is None, f"it ended before step {wanted}: {cut.communicate()[1]}"
@@ -127,11 +124,9 @@ def test_a_distillation_cut_off_twice_has_the_losses_of_one_that_was_not(
             cut.send_signal(number)
         cut.communicate(timeout=60)
         reached = max(wanted, _step(state))
-    result, losses = finish(launch(after, recipe, folder), folder)
+    result, losses = finish(launch(2, recipe, folder), folder)
     assert result["resumed_from"] >= reached
-    assert losses == pytest.approx(uninterrupted["losses"], rel=1e-5, abs=1e-5), (
-        f"cut off at {reached}"
-    )
+    assert losses == pytest.approx(expected, rel=1e-5, abs=1e-5), f"cut off at {reached}"
 
 
 @pytest.mark.parametrize(
