@@ -36,8 +36,18 @@ for profile, examples in (("default", 25), ("nightly", 200)):
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "distill-default"))
 
-# One thread: tiny models gain nothing from more, and equal bits need an equal count.
+# One thread: tiny models gain nothing from more, and equal bits need an equal count. Two processes
+# whose threads wait for one another on two cores are ten times as slow as one thread each.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """No test leaves its number of threads to the next one."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
 
 _PROCESS_FIXTURES = {"distill", "finished", "refused", "refused_here", "on_small_disk"}
 """Fixtures whose tests start processes."""

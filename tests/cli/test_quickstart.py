@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {
         "corpus.sources": f"[{{package: journal_digital, files: {files}, licence: cc-by-nc-4.0}}]",
         "corpus.heldout": 0.005,
-        "vocabulary.floor": 0.8,
+        "vocabulary.floor": 0.6,
         "distillation.tokens": "12k",
         "distillation.minutes": "null",
         "distillation.validations": 1,
