@@ -31,6 +31,10 @@ def recipe(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read the files of finished stages; redo what is damaged."),
+    ] = False,
     runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
 ) -> None:
     """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
@@ -60,7 +64,7 @@ def recipe(
         return
     with run.interruption.handled(), report_interrupt(quiet=not processes.is_first):
         if processes.is_first:
-            run_recipe(run, until=until, force=force)
+            run_recipe(run, until=until, force=force, verify=verify)
             processes.share(None)  # there is nothing more to share out
         else:
             follow(run)

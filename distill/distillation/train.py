@@ -1,7 +1,7 @@
 """Distillation from documents to a model folder: encode the text, train the student, save it.
 
-While it runs, the folder also holds the encoded chunks and the last checkpoint; both are removed
-when the student is saved.
+The folder also holds the encoded chunks and the last checkpoints, from which a call that was cut
+off goes on, at whatever moment that was; the caller removes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distill.recipe import DistillationSection
 from distill.report.results.distillation import DistillationResult
 from distill.runtime.runtime import Runtime
 from distill.training.blocks import write_blocks
-from distill.training.chunks import Chunks, open_chunks, write_chunks
+from distill.training.chunks import Chunks, has_chunks, open_chunks, write_chunks
 from distill.training.loop import Log
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ HELDOUT_DOCUMENTS = 500
 """Fidelity along the way is measured on the first of the held-out documents; more would only be
 encoded.
 """
-SCAFFOLDS = ("train", "heldout", "checkpoint", "best", "teacher")
-"""What the folder holds only while the student is trained."""
 
 
 def distil_student(
@@ -56,8 +54,9 @@ def distil_student(
 
     def encode(name: str, texts: Iterable[str], seed: int) -> Chunks:
         folder = output / name
-        if processes.is_first and not (folder / "offsets.npy").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
+        if processes.is_first and not has_chunks(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             task = f"distillation: encoding {name} text"
             with runtime.progress.task(task, unit="documents") as counter:
                 documents = counter.counted(texts)
@@ -79,11 +78,6 @@ def distil_student(
         save_model(pair.student.to("cpu").eval(), pair.tokenizer, output / "model")
         history = json.dumps({"losses": state.history, "fidelity": state.fidelity})
         (output / "history.json").write_text(history + "\n", encoding="utf-8")
-    epochs = state.tokens / int(chunks.offsets[-1])
-    del chunks  # its file is mapped, and removed below
-    if processes.is_first:
-        for scaffold in SCAFFOLDS:
-            shutil.rmtree(output / scaffold, ignore_errors=True)
     return DistillationResult(
         tokens=state.tokens,
         steps=state.step,
@@ -92,7 +86,7 @@ def distil_student(
         final_loss=state.loss,
         objectives=section.objectives.weights,
         precision=state.precision,
-        epochs=epochs,
+        epochs=state.tokens / int(chunks.offsets[-1]),
         best_step=state.best_step,
         skipped_batches=len(state.skipped),
         processes=processes.count,

@@ -33,7 +33,7 @@ from distill.runtime.runtime import Runtime
 from distill.training.batches import Batch, Masking
 from distill.training.blocks import write_blocks
 from distill.training.checkpoints import LoopState
-from distill.training.chunks import Chunks, open_chunks
+from distill.training.chunks import Chunks, has_chunks, open_chunks
 from distill.training.loop import DivergedError, Gradients, TrainingLoop, starting_precision
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _blocks(
     texts: Iterable[str], tokenizer: Any, folder: Path, longest: int, progress: Progress
 ) -> Chunks:
     """The texts as blocks in `folder`, which are taken up if they are there."""
-    if not (folder / "offsets.npy").is_file():
+    if not has_chunks(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with progress.task("evaluation: encoding text for scratch", unit="documents") as task:
             write_blocks(task.counted(texts), tokenizer, folder, block_tokens=longest)

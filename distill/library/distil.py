@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ def distil(
     """
     from pydantic import ValidationError
 
+    from distill.distillation import SCAFFOLDS
     from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
     from distill.recipe import DistillationSection
@@ -114,6 +116,8 @@ def distil(
                 output=folder,
                 runtime=Runtime(progress=display(progress), seed=seed),
             )
+            for scaffold in SCAFFOLDS:
+                shutil.rmtree(folder / scaffold, ignore_errors=True)
     except (ValidationError, ValueError) as error:
         raise UserError(f"distil: {error}") from error
     return Distillation(

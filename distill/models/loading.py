@@ -7,12 +7,12 @@ UserError.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
+from distill.models.soundness import check_finite, check_present, check_tokenizer, tied_names
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
@@ -91,6 +91,7 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
             f"the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.",
             key="teacher.model",
         )
+    check_tokenizer(model, model_folder(model, revision), tokenizer)
     return tokenizer
 
 
@@ -99,17 +100,34 @@ def load_model(
 ) -> PreTrainedModel:
     """The model in evaluation mode, with its masked-language head if its weights have one.
 
-    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there or
-    has no safetensors.
+    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there,
+    has no safetensors, or lacks weights, and if a weight is not a finite number.
     """
-    location = _resolve(str(model))
-    check_weights(str(model))
-    config = load_config(str(model), revision)
-    auto = auto_class(config, task_heads=task_heads)
-    with _Explained(str(model), "safetensors weights"):
-        loaded = auto.from_pretrained(
-            location, revision=revision, use_safetensors=True, trust_remote_code=False, dtype=dtype
-        )
+    import transformers
+
+    name = str(model)
+    location = _resolve(name)
+    check_weights(name)
+    config = load_config(name, revision)
+
+    def load(auto: Any) -> tuple[PreTrainedModel, set[str]]:
+        with _Explained(name, "safetensors weights"):
+            loaded, notes = auto.from_pretrained(
+                location,
+                revision=revision,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=dtype,
+                output_loading_info=True,
+            )
+        return loaded, set(notes["missing_keys"])
+
+    loaded, missing = load(auto_class(config, task_heads=task_heads))
+    check_present(name, loaded, missing)
+    # A head that the file lacks would be random.
+    if loaded.base_model is not loaded and missing - set(tied_names(loaded)):
+        loaded, _ = load(transformers.AutoModel)
+    check_finite(name, loaded)
     return loaded.eval()
 
 
@@ -227,16 +245,8 @@ class _Explained:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        import safetensors
-
-        expected = (
-            OSError,
-            ValueError,
-            json.JSONDecodeError,
-            safetensors.SafetensorError,
-            KeyError,
-        )
-        if error is None or isinstance(error, UserError) or not isinstance(error, expected):
+        # Whatever a reader raises is about what it was given.
+        if not isinstance(error, Exception) or isinstance(error, UserError):
             return
         text = str(error).strip()
         reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__

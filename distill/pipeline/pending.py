@@ -27,8 +27,14 @@ def stage_fingerprint(run: Run, stage: Stage[Any]) -> str:
     )
 
 
-def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[Stage[Any]]:
-    """The stages that must run, in order; records of those that need not are put into `run`."""
+def pending_stages(
+    run: Run, *, until: str | None, force: str | None, verify: bool = False
+) -> list[Stage[Any]]:
+    """The stages that must run, in order; records of those that need not are put into `run`.
+
+    A stage must run, too, whose files are missing or have another size: with `verify`, or where a
+    run was cut off, another content.
+    """
     for option, name in (("--until", until), ("--force", force)):
         if name is not None and name not in run.recipe.stages:
             raise UserError(
@@ -40,10 +46,14 @@ def pending_stages(run: Run, *, until: str | None, force: str | None) -> list[St
     wanted = run.recipe.stages
     stages = [stage_named(name) for name in wanted[: wanted.index(until) + 1 if until else None]]
     pending: list[Stage[Any]] = []
+    thorough = verify or any(stage.folder(run).is_under_way for stage in stages)
     for stage in stages:
         is_stale = any(name in {other.name for other in pending} for name in stage.reads)
         record = None if is_stale or stage.name == force else stage.folder(run).record()
         if record is None or record.fingerprint != stage_fingerprint(run, stage):
+            pending.append(stage)
+        elif damage := stage.folder(run).damage(thorough=thorough):
+            run.progress.say(f"{stage.name}: {damage}; it is run again", "yellow")
             pending.append(stage)
         else:
             run.records[stage.name] = record

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _TRAINING_SHARE_OF_PEAK = 0.35
 """About how much of the measured matrix product a distillation step reaches."""
-_CHECKPOINT_COPIES = 2
+_CHECKPOINT_COPIES = 3
 _BYTES = 4
 
 

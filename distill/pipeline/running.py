@@ -20,22 +20,25 @@ from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
 from distill.report.results.export import ExportResult
 from distill.runtime.errors import Interrupted, UserError
+from distill.runtime.lock import locked
 from distill.runtime.progress import format_seconds, silence_libraries
 
 
-def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) -> None:
+def run_recipe(
+    run: Run, *, until: str | None = None, force: str | None = None, verify: bool = False
+) -> None:
     """Run the stages that must run, one after another, and write the report.
 
-    Raises UserError for what the user can mend and Interrupted after a signal; finished stages
-    stay.
+    With `verify` the files of finished stages are read and compared with what was written. Raises
+    UserError for what the user can mend, another process in the run's folder among it, and
+    Interrupted after a signal; finished stages stay.
     """
     from distill.pipeline.plan import check_space, check_surroundings, make_plan
     from distill.pipeline.pushing import push_obstacles
     from distill.tracking import send_what_was_kept
-    from distill.tracking.surroundings import describe_surroundings
 
     try:
-        pending = pending_stages(run, until=until, force=force)
+        pending = pending_stages(run, until=until, force=force, verify=verify)
     except UserError:
         check_surroundings(run.recipe)  # finds every problem, of which this was the first
         raise
@@ -53,10 +56,17 @@ def run_recipe(run: Run, *, until: str | None = None, force: str | None = None) 
         check_surroundings(run.recipe)
         if any(stage.is_trained for stage in pending):
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
-        run.folder.mkdir(parents=True, exist_ok=True)
         silence_libraries()
         if pending[-1].name == "export":
             run.progress.warn(push_obstacles(run.recipe.export))
+    with locked(run.folder):
+        _run_pending(run, pending, force)
+
+
+def _run_pending(run: Run, pending: list[Stage[Any]], force: str | None) -> None:
+    """Run the stages, publish the report, and push the export where that is asked for."""
+    from distill.tracking.surroundings import describe_surroundings
+
     parameters = {
         **run.recipe.model_dump(mode="json", exclude_none=True),
         "overrides": " ".join(run.file.overrides) or "none",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 RECORD = "stage.json"
@@ -14,4 +16,26 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is at every moment either the old one or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
+    flush(partial)
     partial.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and not in a cache alone.
+
+    Where a file system cannot tell, as for folders on Windows, nothing is waited for.
+    """
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until all files under a folder, and their names, are on the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        flush(path)
+    flush(folder)

@@ -1,5 +1,5 @@
 """A student half-way: weights, optimiser moments and loop state, written whole or not at all, in
-safetensors and JSON.
+safetensors and JSON. The checkpoint before the last one is kept, too: a disk may damage either.
 
 Nothing random is left out: batches are a function of seed and position, and no dropout runs, so
 that weights, moments and position are all that a resumed run needs to end with the same weights as
@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
-_WEIGHTS = "student.safetensors"
+from distill.runtime.files import flush, flush_folder
+from distill.runtime.hashes import hash_file
+
+_WEIGHTS, _MOMENTS, _STATE = "student.safetensors", "optimizer.safetensors", "state.json"
 SETTLED_STEPS = 50
 """Steps whose highest loss a spike is measured by."""
 SMOOTHING = 0.95
@@ -45,6 +50,8 @@ class LoopState:
     """The lowest validation objective so far."""
     best_step: int | None = None
     """The step that had it."""
+    best_hash: str | None = None
+    """Of the file with the weights of that step."""
     stalled: int = 0
     """How many validations have passed since."""
     skipped: list[list[int]] = field(default_factory=list)
@@ -68,23 +75,34 @@ class LoopState:
 def save_checkpoint(
     folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer, state: LoopState
 ) -> None:
-    """Replace the checkpoint in `folder`; at every moment either the old or the new one is there
-    whole.
+    """Write a checkpoint to `folder`; the one that was there becomes the one before it.
+
+    At every moment a whole checkpoint is there.
     """
-    fresh, stale = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    fresh, before = folder.with_name(f"{folder.name}.new"), checkpoint_before(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     _save_parameters(student, fresh)
     moments, groups = _flatten(optimizer)
-    save_file(moments, fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(
-        json.dumps({"loop": asdict(state), "groups": groups}), encoding="utf-8"
-    )
-    if folder.exists():  # if not, an earlier save was cut off and the stale one is all there is
-        shutil.rmtree(stale, ignore_errors=True)
-        folder.rename(stale)
+    save_file(moments, fresh / _MOMENTS)
+    content = {
+        "loop": asdict(state),
+        "groups": groups,
+        "files": {name: hash_file(fresh / name) for name in (_WEIGHTS, _MOMENTS)},
+    }
+    content["digest"] = _digest(content)
+    (fresh / _STATE).write_text(json.dumps(content), encoding="utf-8")
+    flush_folder(fresh)
+    if folder.exists():  # if not, an earlier save was cut off and the one before is all there is
+        shutil.rmtree(before, ignore_errors=True)
+        folder.rename(before)
     fresh.rename(folder)
-    shutil.rmtree(stale, ignore_errors=True)
+    flush(folder.parent)
+
+
+def checkpoint_before(folder: Path) -> Path:
+    """Where the checkpoint before that of `folder` is kept."""
+    return folder.with_name(f"{folder.name}.old")
 
 
 def load_checkpoint(
@@ -92,20 +110,29 @@ def load_checkpoint(
 ) -> LoopState:
     """Put `student` and `optimizer` where the checkpoint has them; the loop state to go on from."""
     load_weights(folder, student)
-    content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    _restore(optimizer, load_file(folder / "optimizer.safetensors"), content["groups"])
+    content = _read_state(folder)
+    _restore(optimizer, load_file(folder / _MOMENTS), content["groups"])
     return LoopState(**content["loop"])
 
 
-def save_weights(folder: Path, student: torch.nn.Module) -> None:
-    """Replace the weights in `folder`, whole or not at all."""
+def save_weights(folder: Path, student: torch.nn.Module) -> str:
+    """Replace the weights in `folder`, whole or not at all; the hash of their file."""
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     _save_parameters(student, fresh)
     folder.mkdir(exist_ok=True)
+    flush(fresh / _WEIGHTS)
     (fresh / _WEIGHTS).replace(folder / _WEIGHTS)
     fresh.rmdir()
+    flush(folder)
+    return hash_file(folder / _WEIGHTS)
+
+
+def are_weights_whole(folder: Path, digest: str | None) -> bool:
+    """Whether `folder` has the weights whose file had that hash."""
+    path = folder / _WEIGHTS
+    return path.is_file() and digest in (None, hash_file(path))
 
 
 def load_weights(folder: Path, student: torch.nn.Module) -> None:
@@ -118,15 +145,38 @@ def load_weights(folder: Path, student: torch.nn.Module) -> None:
 
 def saved_precision(folder: Path) -> str:
     """The arithmetic that a checkpoint's run began in."""
-    return str(json.loads((folder / "state.json").read_text(encoding="utf-8"))["loop"]["precision"])
+    return str(_read_state(folder)["loop"]["precision"])
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint of `folder`, also after a kill between the two renames of a save."""
-    for candidate in (folder, folder.with_name(f"{folder.name}.old")):
-        if (candidate / "state.json").is_file():
-            return candidate
-    return None
+    """The latest checkpoint of `folder` that is as it was written, or None.
+
+    After a kill between the renames of a save, or where the last one is damaged, it is the one
+    before.
+    """
+    candidates = (folder, checkpoint_before(folder))
+    return next((candidate for candidate in candidates if is_whole(candidate)), None)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a checkpoint's files are as they were written."""
+    try:
+        files: dict[str, str] = _read_state(folder)["files"]
+        return all(hash_file(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    """What state.json holds. Raises OSError or ValueError if it is not there or damaged."""
+    content: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
+        raise ValueError(f"{folder / _STATE} is damaged")
+    return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
 def _save_parameters(student: torch.nn.Module, folder: Path) -> None:

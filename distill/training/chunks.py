@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from distill.runtime.batching import split_rows
+from distill.runtime.files import flush
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -132,12 +133,24 @@ class ChunkWriter:
         if kind is None:
             partial = self._folder / "offsets.partial.npy"
             np.save(partial, np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]))
+            flush(self._folder / "ids.raw")
+            flush(partial)
             partial.rename(self._folder / "offsets.npy")  # last and at once
 
     @property
     def chunks(self) -> Chunks:
         """What was written, memory-mapped."""
         return open_chunks(self._folder)
+
+
+def has_chunks(folder: Path) -> bool:
+    """Whether the chunks in `folder` are whole: the ids are as many as the offsets say."""
+    try:
+        count = int(np.load(folder / "offsets.npy")[-1])
+        size = (folder / "ids.raw").stat().st_size
+    except (OSError, ValueError, IndexError, EOFError):
+        return False
+    return size == count * np.dtype(np.uint32).itemsize
 
 
 def open_chunks(folder: Path) -> Chunks:

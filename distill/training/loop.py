@@ -26,6 +26,7 @@ from distill.runtime.runtime import Runtime
 from distill.training.checkpoints import (
     SETTLED_STEPS,
     LoopState,
+    are_weights_whole,
     find_checkpoint,
     load_checkpoint,
     load_weights,
@@ -125,6 +126,11 @@ class TrainingLoop:
         if saved := find_checkpoint(checkpoint):
             self.state = load_checkpoint(saved, trained, self._optimizer)
             self.state.resumed_from = self.state.step
+        if checkpoint.exists() and saved != checkpoint:
+            where = f"the one before it, of step {self.state.step:,}" if saved else "the beginning"
+            runtime.progress.say(
+                f"distillation: the last checkpoint is damaged; going on from {where}", "yellow"
+            )
 
     @property
     def is_resumed(self) -> bool:
@@ -207,7 +213,7 @@ class TrainingLoop:
         if state.best is None or objective < state.best:
             state.best, state.best_step, state.stalled = objective, state.step, 0
             if self._processes.is_first:
-                save_weights(self._best, self.trained)
+                state.best_hash = save_weights(self._best, self.trained)
         else:
             state.stalled += 1
 
@@ -215,7 +221,15 @@ class TrainingLoop:
         """Put the weights back that validated best."""
         if self.state.best_step not in (None, self.state.step):
             self._processes.wait()
-            load_weights(self._best, self.trained)
+            if self._processes.share(are_weights_whole(self._best, self.state.best_hash)):
+                load_weights(self._best, self.trained)
+            else:
+                self._runtime.progress.say(
+                    f"distillation: the weights of step {self.state.best_step:,}, which validated "
+                    "best, are damaged; those of the last step are kept",
+                    "yellow",
+                )
+                self.state.best_step = self.state.step
 
     def _step(self) -> float:
         rate = learning_rate_at(self.state.tokens / self.state.budget, self._section)

@@ -4,10 +4,12 @@ go in, figures come out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from distill.models import LoadedModel
 from distill.report.results.vocabulary import TrimmingProof
+from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.verification import (
@@ -23,6 +25,10 @@ from distill.vocabulary.verification import (
 HIDDEN_TOKENS = 100_000
 """Hidden states are compared on about so many tokens at most: some minutes for a base model on two
 cores.
+"""
+MOST_UNKNOWN = 0.2
+"""Share of held-out characters that the untrimmed tokenizer may not know: with more of them a proof
+against it says nothing.
 """
 LOGIT_TOKENS = 2_000
 """Logits over a whole vocabulary are large and slow, and follow from the hidden states: so many
@@ -40,6 +46,9 @@ def prove(
 ) -> TrimmingProof:
     """Measure everything that can be told of `trimmed` on the held-out `sentences`, whose
     `segmentation` is at hand.
+
+    Raises UserError if the untrimmed tokenizer does not know the text's characters, or states are
+    not finite.
     """
     before, after = open_vocabulary(original.tokenizer), open_vocabulary(trimmed.tokenizer)
     raw = (
@@ -47,6 +56,18 @@ def prove(
         if original.tokenizer.is_fast
         else None
     )
+    words = sum(len(sentence.split()) for sentence in sentences)
+    characters = sum(len("".join(sentence.split())) for sentence in sentences)
+    unknown_before, unknown_after = (
+        sum(vocabulary.unknown_characters(sentences)) / max(1, characters)
+        for vocabulary in (before, after)
+    )
+    if unknown_before > MOST_UNKNOWN:
+        raise UserError(
+            f"vocabulary: the teacher's tokenizer does not know {unknown_before:.0%} of the "
+            "characters of held-out text; choose a teacher whose vocabulary has this language's "
+            "script, and check that its tokenizer loads as it should."
+        )
     compared = segmentation.sample(HIDDEN_TOKENS)
     tokens = sum(map(len, compared.original))
     with progress.task(
@@ -57,12 +78,12 @@ def prove(
         logits = max_logit_difference(
             original.model, trimmed.model, segmentation.sample(LOGIT_TOKENS), sorted(new_ids)
         )
-    words = sum(len(sentence.split()) for sentence in sentences)
-    characters = sum(len("".join(sentence.split())) for sentence in sentences)
-    unknown_before, unknown_after = (
-        sum(vocabulary.unknown_characters(sentences)) / max(1, characters)
-        for vocabulary in (before, after)
-    )
+    for what, difference in (("hidden states", hidden), ("logits", logits)):
+        if difference is not None and not math.isfinite(difference):
+            raise UserError(
+                f"vocabulary: the teacher's {what} on held-out text are not finite numbers, so "
+                "nothing can be proven of them; the model is damaged or overflows."
+            )
     return TrimmingProof(
         original=len(original.tokenizer),
         kept=len(new_ids),

@@ -179,9 +179,8 @@ def max_hidden_difference(
                 input_ids=after, attention_mask=mask, output_hidden_states=True
             ).hidden_states
             # Padding too: the padding piece is kept, so its states are equal as well.
-            largest = max(
-                largest or 0.0, *((a - b).abs().max().item() for a, b in zip(old, new, strict=True))
-            )
+            pairs = zip(old, new, strict=True)
+            largest = larger(largest, *((a - b).abs().max().item() for a, b in pairs))
             advance(float(mask.sum()))
     return largest
 
@@ -205,8 +204,13 @@ def max_logit_difference(
         for before, after, mask in _batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
             old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
             new = new_model(input_ids=after, attention_mask=mask)[0]
-            largest = max(largest or 0.0, (old - new).abs().max().item())
+            largest = larger(largest, (old - new).abs().max().item())
     return largest
+
+
+def larger(largest: float | None, *differences: float) -> float:
+    """The largest of the differences; NaN if one of them is, which `max` would pass over."""
+    return float(np.max([largest or 0.0, *differences]))
 
 
 @contextmanager

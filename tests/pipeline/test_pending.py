@@ -110,6 +110,30 @@ def test_a_changed_section_redoes_its_stage_and_those_after_it(go: Go) -> None:
     assert go(vocabulary={"min_count": 2}) == ["vocabulary", "student"]
 
 
+def test_a_stage_whose_file_is_missing_is_run_again_and_said(
+    go: Go, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    go()
+    run = tmp_path / "project" / "runs" / "toy"
+    (run / "student" / "out.txt").unlink()
+    assert go() == ["student"]
+    assert f"student: {run / 'student' / 'out.txt'} is missing; it is run again" in (
+        "".join(capfd.readouterr().err.splitlines())
+    )
+
+
+def test_after_a_run_was_cut_off_what_it_reads_is_compared_with_what_was_written(
+    go: Go, tmp_path: Path
+) -> None:
+    go()
+    run = tmp_path / "project" / "runs" / "toy"
+    (run / "vocabulary" / "out.txt").write_text("vocabularx")  # as long as before
+    assert go() == []
+    (run / ".student.partial").mkdir()
+    (run / ".student.partial" / "fingerprint").write_text("of work that was cut off")
+    assert go() == ["vocabulary", "student"]
+
+
 def test_a_raised_revision_redoes_its_stage_and_those_after_it(go: Go) -> None:
     go()
     assert go(revision=2) == ["vocabulary", "student"]

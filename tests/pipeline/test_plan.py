@@ -383,9 +383,9 @@ def test_room_is_needed_for_models_and_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = 100_000_000
-    # Trimmed teacher (at most four students), three students, and two checkpoints of a student with
-    # its two moments.
-    needed = (4 + 3 + 2 * 3) * student
+    # Trimmed teacher (at most four students), three students, and three checkpoints of a student
+    # with its two moments: the two that are kept, and the one that is written.
+    needed = (4 + 3 + 3 * 3) * student
     assert has_room(plan_of(student), tmp_path, needed, monkeypatch)
     assert not has_room(plan_of(student), tmp_path, needed - 1, monkeypatch)
 
@@ -402,7 +402,7 @@ def test_the_message_says_how_much_is_needed_and_how_much_there_is(
 ) -> None:
     monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: SimpleNamespace(free=52_900_000))
     with pytest.raises(
-        UserError, match=r"needs about 1,300 MB and the device has 52 MB free.*--runs"
+        UserError, match=r"needs about 1,600 MB and the device has 52 MB free.*--runs"
     ):
         check_space(plan_of(100_000_000), tmp_path)
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 import distill.pipeline.records
-from distill.pipeline.records import Record, StageFolder, fingerprint, now
+from distill.pipeline.records import Record, StageFolder, now
 from distill.runtime.files import write_whole
 
 
@@ -114,24 +114,63 @@ def test_a_kill_after_both_renames_leaves_the_new_stage(folder):
     assert not folder._stale.exists()
 
 
-def test_a_kill_while_finishing_is_no_resumable_try(folder):
+@pytest.fixture
+def training(tmp_path) -> StageFolder:
+    """The folder of a stage that has checkpoints while it is under way."""
+    return StageFolder(tmp_path / "run", "training", dict, scaffolds=("checkpoint",))
+
+
+def _train(folder: StageFolder) -> None:
     partial = folder.begin("abc", resumable=True)
-    (partial / "half.txt").write_text("half")
-    (partial / "fingerprint").unlink()
-    assert not (folder.begin("abc", resumable=True) / "half.txt").exists()
+    (partial / "checkpoint").mkdir(exist_ok=True)
+    (partial / "checkpoint" / "weights").write_text("half")
+    (partial / "model").write_text("whole")
 
 
-@pytest.mark.parametrize(
-    ("parts", "same"),
-    [
-        ({"b": 2, "a": 1}, True),
-        ({"a": 1, "b": 3}, False),
-        ({"a": 1}, False),
-        ({"a": 1, "b": "2"}, False),
-    ],
-)
-def test_a_fingerprint_changes_with_what_the_stage_depends_on(parts, same):
-    assert (fingerprint(parts) == fingerprint({"a": 1, "b": 2})) == same
+def test_scaffolds_are_gone_when_the_stage_is_in_place(training):
+    _train(training)
+    training.finish(_record())
+    assert {path.name for path in training.final.iterdir()} == {"model", "stage.json"}
+    assert training.damage(thorough=True) is None
+
+
+@pytest.mark.parametrize("operation", ["rename", "unlink"])
+def test_a_kill_while_finishing_loses_no_checkpoint_before_the_stage_is_in_place(
+    training, monkeypatch, operation
+):
+    _train(training)
+
+    def dying(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(distill.pipeline.records.Path, operation, dying)
+        training.finish(_record())
+    if operation == "rename":  # not in place: the same work goes on from the checkpoint
+        assert training.record() is None and training.is_under_way
+        assert (training.begin("abc", resumable=True) / "checkpoint" / "weights").is_file()
+    else:  # in place: what was left is removed when the stage is next looked at
+        assert training.record() is not None
+        assert {path.name for path in training.final.iterdir()} == {"model", "stage.json"}
+
+
+def test_a_file_that_is_missing_cut_or_changed_is_damage(folder):
+    _finish(folder, "ett")
+    path = folder.final / "out.txt"
+    path.write_text("tva")
+    assert folder.damage(thorough=False) is None
+    assert folder.damage(thorough=True) == f"{path} is not as it was written"
+    path.write_text("femton")
+    assert folder.damage(thorough=False) == f"{path} has 6 bytes, not 3"
+    path.unlink()
+    assert folder.damage(thorough=False) == f"{path} is missing"
+
+
+def test_an_amended_record_still_lists_the_files(folder):
+    _finish(folder, "ett")
+    folder.amend(_record(text="ett"))
+    (folder.final / "out.txt").unlink()
+    assert folder.damage(thorough=False)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -202,4 +202,29 @@ def test_a_kill_at_any_moment_of_any_save_leaves_a_whole_checkpoint(
     assert found_step(folder) in (after_first, 3)
     save_step(folder, 4, OPERATIONS)
     assert found_step(folder) == 4
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert "checkpoint" in kept and kept <= {"checkpoint", "checkpoint.old"}
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut, Path.unlink])
+@pytest.mark.parametrize("name", ["student.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_damaged_checkpoint_counts_as_none_and_the_one_before_it_is_taken(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    for step in (1, 2):
+        save_step(folder, step, OPERATIONS)
+    damage(folder / name)
+    assert found_step(folder) == 1
+    damage(folder.with_name("checkpoint.old") / name)
+    assert find_checkpoint(folder) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from distill.distillation import SCAFFOLDS
 from distill.pipeline.run import Run
 from distill.pipeline.stages.dependencies import teacher_section
 from distill.pipeline.stages.stage import Stage
@@ -49,6 +50,7 @@ STAGE = Stage(
     result=DistillationResult,
     execute=execute,
     resumable=True,
+    scaffolds=SCAFFOLDS,
     shared=True,
     is_trained=True,
 )

@@ -34,6 +34,8 @@ class Stage(Generic[T]):
     execute: Callable[[Run, Path], T]
     """Does it, in the folder given, and returns its result."""
     resumable: bool = False
+    scaffolds: tuple[str, ...] = ()
+    """Folders in its own that it needs only until it is finished."""
     shared: bool = False
     """Whether all processes of a launch work on it; the others are the first one's alone."""
     is_trained: bool = False
@@ -41,4 +43,4 @@ class Stage(Generic[T]):
 
     def folder(self, run: Run) -> StageFolder[T]:
         """Where the run keeps it."""
-        return StageFolder(run.folder, self.name, self.result)
+        return StageFolder(run.folder, self.name, self.result, self.scaffolds)

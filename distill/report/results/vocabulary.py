@@ -73,6 +73,8 @@ warning.
 """
 
 
+MANY_UNKNOWN = 0.01
+"""Share of held-out characters that the untrimmed tokenizer does not know."""
 FEW_IDENTICAL = 0.7
 """With a smaller share of held-out sentences segmented as before, the user hears of it even without
 a floor.
@@ -125,5 +127,11 @@ class VocabularyResult(TrimmingProof):
                 f"vocabulary: only {self.heldout_identical:.1%} of the held-out sentences keep "
                 "their segmentation; "
                 "more text is the main lever, then a lower min_count"
+            )
+        if self.heldout_unknown_characters_original > MANY_UNKNOWN:
+            warnings.append(
+                f"vocabulary: {self.heldout_unknown_characters_original:.1%} of the held-out "
+                "characters are unknown to the untrimmed tokenizer already; another teacher may "
+                "know them"
             )
         return warnings
