@@ -21,7 +21,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not long" -n 2 -q

@@ -69,8 +69,19 @@ _HEAVY_FILES = {
 }
 
 
+_FIRST = ("test_quickstart.py", "test_running.py", "test_processes.py", "test_export.py")
+"""Files that take a minute and more: they begin first, so that no process waits for another's last
+one.
+"""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes seconds, which `make test-fast` leaves out."""
+    """Mark what takes seconds, which `make test-fast` leaves out, and put what takes minutes
+    first.
+    """
+    items.sort(
+        key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else len(_FIRST)
+    )
     for item in items:
         path = Path(str(item.fspath))
         starts = _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ()))

@@ -4,6 +4,7 @@ else.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -41,15 +42,41 @@ def main() -> None:
         app()  # exits by itself: 2 for a wrong option, 1 for Ctrl-C
     except UserError as error:
         _fail(str(error))
-    except PermissionError as error:
-        _fail(f"{error.filename}: {error.strerror}; name another folder, or mend its permissions.")
     except Exception as error:
+        if advice := advice_on_path(error):
+            _fail(advice)
         if is_disk_full(error):
             _fail(
                 "No space left on the device; what is done is kept. Free some and run the same "
                 "command again."
             )
+        ERR.print(
+            "This is a fault in distill, not in what you gave it; please report it with the lines "
+            "below.",
+            style="red",
+            soft_wrap=True,
+        )
         raise
+
+
+_ADVICE = {
+    errno.EACCES: "name another folder, or change its permissions",
+    errno.EPERM: "name another folder, or change its permissions",
+    errno.EROFS: "name a folder on another disk",
+    errno.EEXIST: "a file is where a folder should be; name another place, or move it",
+    errno.ENOTDIR: "a file is where a folder should be; name another place, or move it",
+    errno.EISDIR: "a folder is where a file should be; name another place, or move it",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def advice_on_path(error: Exception) -> str | None:
+    """What the user can do about a path that the system refuses, in one sentence; None if the error
+    is of another kind.
+    """
+    if not isinstance(error, OSError) or error.filename is None or error.errno not in _ADVICE:
+        return None
+    return f"{error.filename}: {error.strerror}; {_ADVICE[error.errno]}."
 
 
 def _fail(message: str) -> None:

@@ -1,4 +1,4 @@
-"""One reader a file format: bytes of a file go in, rows (dictionaries) come out.
+"""One reader a file format: bytes of a file go in, rows (mappings of columns) come out.
 
 A line that is not valid UTF-8 or not valid JSON is counted in the tally and left out; whether there
 are too many of them is for the caller to say.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import IO, Any
 
 from distill.recipe.formats import FORMATS
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 _SRT_TIME = re.compile(r"^\d+:\d\d:\d\d[,.]\d+ *-->")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
@@ -89,20 +89,74 @@ def read_tsv(file: IO[bytes], tally: Tally) -> Iterator[Row]:
 
 
 def _read_delimited(file: IO[bytes], tally: Tally, **dialect: Any) -> Iterator[Row]:
-    lines = (line + "\n" for _, line in read_lines(file, tally))
-    for row in csv.DictReader(lines, **dialect):
-        yield {
-            column: value for column, value in row.items() if column is not None
-        }  # a row may have cells too many
+    """Raises csv.Error with the line where a row begins that is not delimited text: a quotation
+    mark that is never closed would take in the rest of the file.
+    """
+    csv.field_size_limit(2**31 - 1)  # the whole file, if need be: its default is 131,072 characters
+    reader = csv.reader(
+        (line + "\n" for _, line in read_lines(file, tally)), strict=True, **dialect
+    )
+    columns: list[str] | None = None
+    while True:
+        begins = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise csv.Error(f"the row that begins in line {begins}: {error}") from error
+        if not cells:
+            continue
+        if columns is None:
+            columns = [name.strip() for name in cells]  # as the recipe's are
+        else:
+            # Cells too many have no name; cells too few are empty.
+            yield dict(zip_longest(columns, cells[: len(columns)]))
 
 
 def read_parquet(file: IO[bytes], tally: Tally) -> Iterator[Row]:
-    """The rows of a parquet file, a batch in memory at a time."""
+    """The rows of a parquet file, a batch in memory at a time; a column is decoded when a row is
+    asked for it.
+    """
     import pyarrow.parquet as parquet
 
     for batch in parquet.ParquetFile(file).iter_batches(batch_size=1024):
         tally.lines += batch.num_rows
-        yield from batch.to_pylist()
+        columns = _Columns(batch)
+        for number in range(batch.num_rows):
+            yield _ParquetRow(columns, number)
+
+
+class _Columns:
+    """The columns of a batch of rows, each decoded once at most."""
+
+    def __init__(self, batch: Any) -> None:
+        self.names: list[str] = batch.schema.names
+        self._batch = batch
+        self._decoded: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._decoded:
+            self._decoded[name] = self._batch.column(self.names.index(name)).to_pylist()
+        return self._decoded[name]
+
+
+class _ParquetRow(Mapping[str, Any]):
+    """One row, whose cells are those of its batch's columns."""
+
+    def __init__(self, columns: _Columns, number: int) -> None:
+        self._columns, self._number = columns, number
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._columns.names:
+            raise KeyError(name)
+        return self._columns[name][self._number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.names)
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
 
 
 def read_srt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
@@ -177,9 +231,19 @@ def register_format(name: str, reader: Reader, *, sentence_a_line: bool = False)
         FORMATS.append(name)
 
 
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+"""By a file's last ending, how it is compressed, as fsspec calls it."""
+
+
+def compressed_ending(name: str) -> str | None:
+    """The ending that tells how a file is compressed, or None if it is not."""
+    return next((ending for ending in COMPRESSIONS if name.lower().endswith(ending)), None)
+
+
 def format_of(name: str) -> str | None:
     """The format that a file's name tells, or None."""
-    ending = name.lower().removesuffix(".gz").rsplit(".", 1)[-1]
+    plain = name.lower().removesuffix(compressed_ending(name) or "")
+    ending = plain.rsplit(".", 1)[-1]
     return {"json": "jsonl", "ndjson": "jsonl", "text": "txt", "conll": "conllu"}.get(
         ending, ending if ending in READERS else None
     )

@@ -7,20 +7,30 @@ here as a UserError.
 
 from __future__ import annotations
 
-import csv
 import fnmatch
-import gzip
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
-from distill.corpus.formats import READERS, SENTENCE_A_LINE, Row, Tally, format_of
+from distill.corpus.formats import (
+    COMPRESSIONS,
+    READERS,
+    SENTENCE_A_LINE,
+    Row,
+    Tally,
+    compressed_ending,
+    format_of,
+)
 from distill.recipe import Source
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
+LOOK_AHEAD = 100
+"""Rows that are looked at for their columns before the first is given: any may lack some."""
 MAX_INVALID_SHARE = 0.01
 """A source with a larger share of unreadable lines is an error: its encoding or format is another
 than was said.
@@ -37,6 +47,8 @@ class Record:
     group: str
     """Rows of one group belong together; a split keeps them on one side."""
     sentence_a_line: bool
+    columns: Set[str] = frozenset()
+    """The columns that rows of the source have had so far, those of its first rows at least."""
 
 
 def list_files(source: Source) -> list[str]:
@@ -114,9 +126,15 @@ def describe_source(source: Source, hashes: FileHashes) -> dict[str, object]:
 
 def read_source(source: Source, tally: Tally) -> Iterator[Record]:
     """The source's rows in order. Raises UserError if it is empty, unreadable or mostly invalid."""
-    for record in _read_hub(source, tally) if source.hub else _read_files(source, tally):
+    records = _read_hub(source, tally) if source.hub else _read_files(source, tally)
+    columns: set[str] = set()
+    first = list(islice(records, LOOK_AHEAD))
+    for record in first:
+        columns.update(record.row)
+    for record in chain(first, records):
         tally.rows += 1
-        yield record
+        columns.update(record.row)
+        yield replace(record, columns=columns)
     invalid = tally.invalid_utf8 + tally.invalid_json
     if invalid > MAX_INVALID_SHARE * tally.lines:
         kind = "valid UTF-8" if tally.invalid_utf8 >= tally.invalid_json else "JSON objects"
@@ -129,18 +147,43 @@ def read_source(source: Source, tally: Tally) -> Iterator[Record]:
         raise UserError(f"source {source.location}: it is empty.")
 
 
-def column_value(record: Record, column: str, source: Source) -> str:
-    """The text in `column` of a row: a number as its digits, a missing value as "".
+def cell(record: Record, column: str, source: Source) -> Any:
+    """The value in `column` of a row, or in a nested one (`translation.sv`); None where this row
+    lacks it.
 
-    Raises UserError if there is no such column.
+    Raises UserError if no row of the source has such a column, or its values cannot be decoded.
     """
-    if column not in record.row:
-        columns = ", ".join(sorted(map(str, record.row))) or "none"
+    known = {*record.columns, *record.row}
+    top, *nested = [column] if column in known else column.split(".")
+    if top not in known:
+        columns = ", ".join(sorted(map(str, known))) or "none"
         raise UserError(
             f"source {source.location}: there is no column {column!r} in {record.origin}; its "
             f"columns: {columns}."
         )
-    value = record.row[column]
+    try:
+        value = record.row.get(top)
+    except Exception as error:  # whatever a decoder raises is about what it was given
+        raise UserError(
+            f"source {source.location}: column {column!r} of {record.origin} cannot be decoded "
+            f"({_first_line(error)})."
+        ) from error
+    for name in nested:
+        if value is not None and not isinstance(value, Mapping):
+            raise UserError(
+                f"source {source.location}: {top!r} has no columns in it in {record.origin}, so "
+                f"there is no {column!r}."
+            )
+        value = None if value is None else value.get(name)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def column_value(record: Record, column: str, source: Source) -> str:
+    """The text in `column` of a row: a number as its digits, a missing value as "".
+
+    Raises UserError if there is no such column, or it holds something else.
+    """
+    value = cell(record, column, source)
     if value is None:
         return ""
     if isinstance(value, (str, int, float)):
@@ -155,7 +198,6 @@ def column_value(record: Record, column: str, source: Source) -> str:
 
 def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
     import fsspec
-    import pyarrow
 
     for address in list_files(source):
         name = address.rsplit("/", 1)[-1]
@@ -167,7 +209,8 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
             )
         tally.files += 1
         tally.location = name
-        compression = "gzip" if name.lower().endswith(".gz") else None
+        ending = compressed_ending(name)
+        compression = COMPRESSIONS[ending] if ending else None
         try:
             with fsspec.open(address, "rb", compression=compression) as file:
                 for number, row in enumerate(READERS[form](file, tally)):
@@ -178,14 +221,9 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
                     yield Record(
                         row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE
                     )
-        except (
-            OSError,
-            EOFError,
-            zlib.error,
-            gzip.BadGzipFile,
-            csv.Error,
-            pyarrow.ArrowException,
-        ) as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever a reader raises is about what it was given
             raise UserError(
                 f"source {source.location}: {name} cannot be read as {form} ({_first_line(error)})."
             ) from error
@@ -193,7 +231,6 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
 
 def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
     import datasets
-    from huggingface_hub.errors import HfHubHTTPError
 
     assert source.hub is not None
     try:
@@ -206,7 +243,7 @@ def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
             yield Record(
                 row=dict(row), origin=origin, group=f"{source.hub}#{number}", sentence_a_line=False
             )
-    except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError) as error:
+    except Exception as error:  # whatever the library raises is about what it was asked for
         raise UserError(
             f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)})."
         ) from error

@@ -12,7 +12,7 @@ import numpy as np
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
-from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
+from distill.evaluation.metrics import PER_QUERY, ranks_by_vectors
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.recipe import Prefixes, RetrievalTask, TeacherSection
@@ -50,8 +50,8 @@ def retrieval_values(
             advance=advance,
         )
 
-    similarity = vectors(prefixes.query, rows.queries) @ vectors(prefixes.passage, rows.passages).T
-    ranks = ranks_of_answers(similarity, rows.answers)
+    queries = vectors(prefixes.query, rows.queries)
+    ranks = ranks_by_vectors(queries, vectors(prefixes.passage, rows.passages), rows.answers)
     return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from distill.corpus.formats import Tally
-from distill.corpus.sources import Record, column_value, read_source
+from distill.corpus.sources import Record, cell, column_value, read_source
 from distill.recipe import ClassificationTask, FineTunedTask, SimilarityTask, Source, TokensTask
 from distill.runtime.errors import UserError
 
@@ -117,6 +117,7 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
             )
     for name, most in (("train", task.max_train), ("dev", task.max_dev), ("test", task.max_test)):
         rows[name] = cap_rows(rows[name], most, random)
+    check_drawn(task, rows["train"])
     seen = {row.content for row in rows["train"]}
     return TaskRows(
         train=rows["train"],
@@ -177,6 +178,21 @@ def find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, 
     )
 
 
+def check_drawn(task: FineTunedTask, train: list[Row]) -> None:
+    """Nothing if the training rows that were drawn can be learnt from. Raises UserError."""
+    values = (
+        {row.label for row in train}
+        if isinstance(task, SimilarityTask)
+        else {name for row in train for name in row.names}
+    )
+    if len(values) < 2:
+        what = "number" if isinstance(task, SimilarityTask) else "class"
+        raise UserError(
+            f"evaluation task {task.name}: the {len(train)} training rows that were drawn have one "
+            f"{what} in {task.label!r}, {next(iter(values))}; raise max_train."
+        )
+
+
 def carve_dev(
     rows: list[Row], share: float, random: np.random.Generator
 ) -> tuple[list[Row], list[Row]]:
@@ -213,12 +229,17 @@ def is_iob2(classes: Iterable[str]) -> bool:
 
 def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None:
     """The row, or None if it has no label that counts."""
-    label = _value(record, task.label, source)
+    label = cell(record, task.label, source)
     if isinstance(task, TokensTask):
-        return _sentence(task, _value(record, task.words, source), label, record.origin)
+        return _sentence(task, cell(record, task.words, source), label, record.origin)
     other = None if isinstance(task, ClassificationTask) else task.text_pair or None
     pair = None if other is None else column_value(record, other, source).strip()
     text = column_value(record, task.text, source).strip()
+    if isinstance(label, list | tuple | dict):
+        raise UserError(
+            f"evaluation task {task.name}: {task.label!r} holds {label!r:.40} in {record.origin}; "
+            "a text has one class: name a column with one."
+        )
     name = class_name(label)
     if isinstance(task, SimilarityTask):
         return (
@@ -240,7 +261,7 @@ def _number(task: SimilarityTask, value: Any, origin: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise UserError(
-            f"evaluation task {task.name}: similarity wants numbers; {task.label!r} holds "
+            f"evaluation task {task.name}: similarity needs numbers; {task.label!r} holds "
             f"{str(value)[:40]!r} in {origin}."
         )
     return number
@@ -257,6 +278,11 @@ def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | Non
             "and a list as long of "
             f"their classes in {task.label!r}; found {found}."
         )
+    if odd := next((tag for tag in tags if isinstance(tag, list | tuple | dict)), None):
+        raise UserError(
+            f"evaluation task {task.name}: {task.label!r} holds {odd!r:.40} for a word in "
+            f"{origin}; a word has one class."
+        )
     names = [name for tag in tags if (name := class_name(tag)) is not None]
     if len(names) < len(tags):
         raise UserError(
@@ -264,12 +290,6 @@ def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | Non
         )
     renamed = task.labels or {}
     return Row(words=tuple(map(str, words)), label=tuple(renamed.get(name, name) for name in names))
-
-
-def _value(record: Record, column: str, source: Source) -> Any:
-    if column not in record.row:
-        column_value(record, column, source)  # says which columns there are
-    return record.row[column]
 
 
 def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
@@ -298,7 +318,7 @@ def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
         raise UserError(
-            f"evaluation task {task.name}: entity_f1 wants IOB2 classes (O, B-PER, I-PER); found "
+            f"evaluation task {task.name}: entity_f1 needs IOB2 classes (O, B-PER, I-PER); found "
             f"{odd}."
         )
     return classes

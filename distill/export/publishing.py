@@ -45,7 +45,19 @@ def public_recipe(text: str, report: Mapping[str, Any]) -> str:
         for path, name in _public_names(report["recipe"]).items()
         if _ABSOLUTE.match(path)
     }
-    return _ABSOLUTE.sub(lambda found: last_name(found[0]), _shortened(text, known))
+    shortened = _shortened(text, known)
+    words = [
+        place.span()
+        for word in set(_strings(report["recipe"], words=True))
+        if _ABSOLUTE.search(word)
+        for place in re.finditer(re.escape(word), shortened)
+    ]
+
+    def last(found: re.Match[str]) -> str:
+        is_word = any(start <= found.start() and found.end() <= end for start, end in words)
+        return found[0] if is_word else last_name(found[0])
+
+    return _ABSOLUTE.sub(last, shortened)
 
 
 def _shortened(text: str, public: Mapping[str, str]) -> str:
@@ -76,12 +88,31 @@ def _public_names(recipe: Mapping[str, Any]) -> dict[str, str]:
     return public | {folder: teacher_origin(folder) for folder in folders}
 
 
-def _strings(value: Any) -> Iterator[str]:
+_WORDS = {"pieces", "pattern", "prefixes", "labels"}
+"""Keys whose values are text, whatever they look like: `</s>` and `/km` are pieces, not folders."""
+
+
+def _strings(value: Any, *, words: bool = False) -> Iterator[str]:
+    """The strings in a recipe that may be paths, or with `words` those that are none."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _WORDS and words:
+                yield from _leaves(item)
+            elif key not in _WORDS:
+                yield from _strings(item, words=words)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, words=words)
+    elif isinstance(value, str) and not words:
+        yield value
+
+
+def _leaves(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
+        for key, item in value.items():
+            yield from (key, *_leaves(item))
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _leaves(item)

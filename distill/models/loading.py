@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
-from distill.models.soundness import check_finite, check_present, check_tokenizer, tied_names
+from distill.models.soundness import (
+    check_config,
+    check_files,
+    check_finite,
+    check_present,
+    check_shapes,
+    check_tokenizer,
+    tied_names,
+)
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
@@ -54,19 +62,14 @@ def model_identity(model: str, revision: str, hashes: FileHashes) -> dict[str, o
 
 def load_config(model: str, revision: str = "main") -> PretrainedConfig:
     """The model's configuration; nothing else is fetched. Raises UserError if there is none, or if
-    it has a decoder besides.
+    it is not one of a text encoder.
     """
     from transformers import AutoConfig
 
     location = _resolve(model)
     with _Explained(model, "config.json"):
         config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
-    if getattr(config, "is_encoder_decoder", False):
-        raise UserError(
-            f"{model} is of type {config.model_type}, which has a decoder besides; "
-            "an encoder is needed.",
-            key="teacher.model",
-        )
+    check_config(model, config)
     return config
 
 
@@ -107,8 +110,8 @@ def load_model(
 
     name = str(model)
     location = _resolve(name)
-    check_weights(name)
     config = load_config(name, revision)
+    check_weights(name, config, task_heads=task_heads)
 
     def load(auto: Any) -> tuple[PreTrainedModel, set[str]]:
         with _Explained(name, "safetensors weights"):
@@ -155,27 +158,14 @@ def auto_class(config: PretrainedConfig, *, task_heads: bool = False) -> Any:
     return getattr(transformers, f"AutoModelFor{found}" if found else "AutoModel")
 
 
-def check_weights(model: str) -> None:
-    """Check that a local model has whole safetensors; a Hub model's are known when they are
-    fetched. Raises UserError.
+def check_weights(model: str, config: PretrainedConfig, *, task_heads: bool = False) -> None:
+    """Check that a local model has whole safetensors that fit its config; a Hub model's are known
+    when they are fetched. Raises UserError.
     """
-    import safetensors
-
     folder = Path(_resolve(model))
-    weights = sorted(folder.glob("*.safetensors"))
-    for file in weights:
-        with (
-            _Explained(model, f"safetensors weights ({file.name})"),
-            safetensors.safe_open(file, framework="numpy"),
-        ):
-            pass  # opening reads the header and compares the file's length with it
-    if folder.is_dir() and not weights:
-        raise UserError(
-            f"{model} has no safetensors weights; other formats can run code when "
-            "read and are refused. "
-            "Convert it once: AutoModel.from_pretrained(...).save_pretrained(...).",
-            key="teacher.model",
-        )
+    if folder.is_dir():
+        check_files(model, folder)
+        check_shapes(model, folder, config, auto_class(config, task_heads=task_heads))
 
 
 def model_folder(model: str, revision: str) -> Path:

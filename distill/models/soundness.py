@@ -1,5 +1,5 @@
-"""Whether a model is what its files say: weights that are there, finite, and a tokenizer that was
-not rebuilt into another.
+"""Whether a model is what its files say: a config that can be built, weights that are there, fit it
+and are finite, and a tokenizer that was not rebuilt into another.
 
 transformers loads more than it should: a weight that is missing is drawn at random, and a tokenizer
 is built anew by its class, whatever tokenizer.json says.
@@ -11,12 +11,12 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 NOT_NEEDED = re.compile(r"(^|\.)(pooler|cls\.seq_relationship|position_ids)(\.|$)")
 """Weights that a bare checkpoint may lack: nothing here reads what a pooler computes."""
@@ -27,6 +27,140 @@ LEAST_AGREEMENT = 0.5
 
 They may differ a little: transformers builds XLM-R's pipeline anew, with other white space.
 """
+
+
+LIMITS = {
+    "num_hidden_layers": 1_000,
+    "hidden_size": 100_000,
+    "intermediate_size": 1_000_000,
+    "num_attention_heads": 10_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 100_000_000,
+}
+"""Beyond these a number in config.json is a slip, and building it would fill the memory."""
+
+
+def check_config(name: str, config: PretrainedConfig) -> None:
+    """Nothing if the config is of a text encoder of sizes that make sense.
+
+    Raises UserError naming what is wrong: quantised weights, a decoder, another modality, a size.
+    """
+
+    def refuse(what: str) -> NoReturn:
+        raise UserError(f"{name} {what}", key="teacher.model")
+
+    if getattr(config, "is_encoder_decoder", False):
+        refuse(
+            f"is of type {config.model_type}, which has a decoder besides; an encoder is needed."
+        )
+    if getattr(config, "is_decoder", False):
+        refuse(
+            "is a decoder (is_decoder: true in its config.json): a token would not see those after "
+            "it; an encoder is needed."
+        )
+    if getattr(config, "quantization_config", None):
+        refuse(
+            "has quantised weights (quantization_config in its config.json), which cannot be "
+            "trimmed exactly; name the model that they were made from."
+        )
+    if getattr(config, "vocab_size", None) is None:
+        refuse(
+            f"is of type {config.model_type}, which has no vocabulary; a text encoder is needed."
+        )
+    sizes = {key: getattr(config, key, None) for key in LIMITS}
+    for key, size in sizes.items():
+        if size is not None and (not isinstance(size, int) or not 1 <= size <= LIMITS[key]):
+            refuse(
+                f"has {key} {size!r:.60} in its config.json; it should be a whole number from 1 to "
+                f"{LIMITS[key]:,}."
+            )
+    hidden, heads = sizes["hidden_size"], sizes["num_attention_heads"]
+    if hidden and heads and getattr(config, "head_dim", None) is None and hidden % heads:
+        refuse(f"has a hidden_size of {hidden}, which its {heads} attention heads do not divide.")
+
+
+def check_files(name: str, folder: Path) -> None:
+    """Nothing if the folder's weights are whole safetensors of its own.
+
+    Raises UserError if it has none, holds an adapter alone, or an index that names other files.
+    """
+    import safetensors
+
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights and (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{name} holds an adapter and no model; merge it into its base model "
+            "(peft: merge_and_unload) and save that.",
+            key="teacher.model",
+        )
+    if not weights:
+        raise UserError(
+            f"{name} has no safetensors weights; other formats can run code when read and are "
+            "refused. Convert it once: AutoModel.from_pretrained(...).save_pretrained(...).",
+            key="teacher.model",
+        )
+    for file in weights:
+        try:
+            with safetensors.safe_open(file, framework="numpy"):
+                pass  # opening reads the header and compares the file's length with it
+        except Exception as error:  # the library's and the system's
+            raise UserError(
+                f"cannot read safetensors weights ({file.name}) of {name} ({error}).",
+                key="teacher.model",
+            ) from error
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        for shard in shards(name, index):
+            if shard not in {file.name for file in weights}:
+                raise UserError(
+                    f"{name}: {index.name} names {shard!r:.80}, which is no safetensors file of "
+                    "that folder.",
+                    key="teacher.model",
+                )
+
+
+def shards(name: str, index: Path) -> set[str]:
+    """The files that an index of shards names. Raises UserError if it cannot be read."""
+    try:
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return {str(shard) for shard in named.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{name}: {index.name} is not an index of shards ({type(error).__name__}: {error}).",
+            key="teacher.model",
+        ) from error
+
+
+def check_shapes(name: str, folder: Path, config: PretrainedConfig, auto: Any) -> None:
+    """Nothing if the weights' shapes are those of the model that the config describes; only the
+    files' headers are read, and nothing is built in memory.
+
+    Raises UserError naming the first weight of another shape.
+    """
+    import safetensors
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = auto.from_config(config)
+    except Exception as error:  # whatever a model's code raises is about its config
+        raise UserError(
+            f"{name}: no model can be built of its config.json ({error}).", key="teacher.model"
+        ) from error
+    expected = {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    prefix = f"{model.base_model_prefix}."
+    for file in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(file, framework="numpy") as weights:
+            for key in weights.keys():  # noqa: SIM118 - not a dictionary
+                shape = list(weights.get_slice(key).get_shape())
+                for candidate in (key, prefix + key, key.removeprefix(prefix)):
+                    wanted = expected.get(candidate)
+                    if wanted is not None and wanted != shape:
+                        raise UserError(
+                            f"{name}: {key} is {shape} in {file.name}, and by its config.json "
+                            f"{wanted}; they are of different models.",
+                            key="teacher.model",
+                        )
 
 
 def missing_from_encoder(model: PreTrainedModel, missing: Iterable[str]) -> list[str]:

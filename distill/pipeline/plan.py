@@ -180,7 +180,7 @@ def _teacher_config(recipe: Recipe) -> PretrainedConfig:
     from distill.models.loading import check_weights
 
     config = load_config(recipe.teacher.model, recipe.teacher.revision)
-    check_weights(recipe.teacher.model)
+    check_weights(recipe.teacher.model, config)
     return config
 
 

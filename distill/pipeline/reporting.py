@@ -15,21 +15,31 @@ from distill.report.model import Report, plain
 from distill.runtime.errors import UserError
 from distill.runtime.files import RECORD, write_whole
 
-REPORT = "report.json"
+REPORT, DONE = "report.json", ".done.json"
 
 
 def is_reported(run: Run) -> bool:
-    """Whether the report is of the stages as they are: a run may have been killed between its last
-    stage and its report.
+    """Whether report, tables, plots and MLflow are of the stages as they are: a run may have been
+    killed after its last stage.
     """
     try:
-        report = Report.read(run.folder / REPORT)
-    except (OSError, UserError):
+        done = json.loads((run.folder / DONE).read_text(encoding="utf-8"))
+        stages, tracking = dict(done["stages"]), done["tracking"]
+        Report.read(run.folder / REPORT)
+    except (OSError, ValueError, KeyError, TypeError, UserError):
         return False
-    current = all(report.stages.get(name) == kept.identity for name, kept in run.records.items())
-    tracking = run.recipe.tracking.model_dump(mode="json")
-    is_tracked = report.recipe.get("tracking") == tracking
+    current = all(stages.get(name) == kept.identity for name, kept in run.records.items())
+    is_tracked = tracking == run.recipe.tracking.model_dump(mode="json")
     return current and is_tracked and (run.folder / "report.html").is_file()
+
+
+def note_done(run: Run) -> None:
+    """Write that nothing is left to do, as the last thing that a run writes."""
+    content = {
+        "stages": {name: record.identity for name, record in run.records.items()},
+        "tracking": run.recipe.tracking.model_dump(mode="json"),
+    }
+    write_whole(run.folder / DONE, json.dumps(content, indent=2) + "\n")
 
 
 def write_report(run: Run) -> tuple[Report, list[str]]:

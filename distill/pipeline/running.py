@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from distill.pipeline.pending import pending_stages, stage_fingerprint
 from distill.pipeline.records import Record, now
-from distill.pipeline.reporting import is_reported, publish_report
+from distill.pipeline.reporting import is_reported, note_done, publish_report
 from distill.pipeline.run import Run
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
@@ -91,6 +91,7 @@ def _run_pending(run: Run, pending: list[Stage[Any]], force: str | None) -> None
         run.tracker.finish("FAILED")
         raise
     run.tracker.finish("FINISHED")
+    note_done(run)
     _push(run)
 
 

@@ -23,8 +23,33 @@ KeyPath = tuple[str | int, ...]
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
+MOST_MERGED = 1_000
+"""Keys that merging (`<<`) may add to a document; nested merges double them at every level."""
+MOST_DIGITS = 100
+"""Of a whole number: nothing that a recipe counts has more."""
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML whose `no` is Norwegian, whose 1e-4 is a number, and whose keys occur once."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        before = len(node.value)
+        super().flatten_mapping(node)
+        self.merged += max(0, len(node.value) - before)
+        if self.merged > MOST_MERGED:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"merging adds more than {MOST_MERGED:,} keys", node.start_mark
+            )
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a number of {len(node.value):,} digits", node.start_mark
+            )
+        number: int = super().construct_yaml_int(node)
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -39,6 +64,7 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 # YAML 1.2's core schema: only true and false are booleans, and a float may do without a dot.
 _Loader.yaml_implicit_resolvers = {
     first: [

@@ -20,6 +20,28 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+_USER = re.compile(r"://[^/\s]+@")
+"""To the last @ before the path: a password may have one."""
+_SECRET = re.compile(
+    r"([?&;][^=&\s]*(?:token|key|passw|secret|sig|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
+
+
 def without_password(text: str) -> str:
-    """The text with what stands before the @ of an address left out."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
+    """The text without what an address says before its @, and with a dash for each secret in its
+    query.
+    """
+    return _SECRET.sub(r"\1-", _USER.sub("://", text))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store; None of another."""
+    match = re.match(r"sqlite(?:\+\w+)?:///([^?]+)", uri)
+    return Path(match[1]) if match else None
+
+
+def is_writable(file: Path) -> bool:
+    """Whether a file can be written, or made in the nearest folder that there is."""
+    nearest = next(path for path in (file, *file.absolute().parents) if path.exists())
+    beside = file.parent if nearest == file else nearest  # SQLite writes a journal beside it
+    return os.access(nearest, os.W_OK) and os.access(beside, os.W_OK)

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from distill.runtime.errors import is_disk_full
-from distill.tracking.address import DEFAULT_STORE, DEFAULT_URI, is_server, without_password
+from distill.tracking.address import (
+    DEFAULT_STORE,
+    DEFAULT_URI,
+    is_server,
+    is_writable,
+    sqlite_file,
+    without_password,
+)
 from distill.tracking.keys import clean_key
 from distill.tracking.moved import follow_artifacts
 from distill.tracking.outbox import Event
@@ -32,6 +39,7 @@ _UPLOAD_SECONDS = "120"  # a server may pass the file on to slower storage befor
 _PROBE_SECONDS = (3, 5)  # to connect, to answer
 _NO_ANSWER = (401, 403, 408, 429)  # a login or a moment's patience mends these; the data is fine
 _LONGEST_PARAMETER = 500
+_CONNECTIONS = 5  # tries to open a database, 3 s together
 
 
 class AwayError(Exception):
@@ -67,6 +75,8 @@ class Store:
 
     def answers(self) -> bool:
         """Whether it is worth trying; costs seconds at most."""
+        if file := sqlite_file(self.uri):
+            return is_writable(file)
         if not self.is_remote:
             return True
         import requests
@@ -111,7 +121,11 @@ class Store:
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
+        import mlflow.store.db.utils
         import mlflow.transformers  # with every logger that it brings
+
+        # Ten tries with doubling pauses take 100 s; what a try loses the outbox keeps.
+        mlflow.store.db.utils.MAX_RETRY_COUNT = _CONNECTIONS
 
         for noisy in (
             "mlflow",
@@ -119,6 +133,8 @@ class Store:
             "mlflow.store",
             "alembic",
             "alembic.runtime.migration",
+            "sqlalchemy",
+            "sqlalchemy.pool",
             "git",
         ):
             logging.getLogger(noisy).setLevel(logging.ERROR)

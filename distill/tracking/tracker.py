@@ -57,6 +57,7 @@ class Tracker:
             "parent": "",
             "children": {},
             "finished": True,
+            "asked": "",
             **self._recall(),
         }
         runs = self._memory.pop("runs", {})
@@ -70,11 +71,14 @@ class Tracker:
         self._pause, self._next_look = _FIRST_PAUSE, 0.0
 
     def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Begin a run, or go on with the one of this folder that did not finish; `tags` are its
-        children's too.
+        """Begin a run, or go on with the one of this folder that did not finish and had the same
+        parameters; `tags` are its children's too.
         """
-        if self._memory["finished"]:
+        asked = sha256(json.dumps([name, parameters], sort_keys=True, default=str).encode())
+        of_another = self._memory["asked"] not in ("", asked.hexdigest())
+        if self._memory["finished"] or of_another:
             self._memory |= {"parent": uuid4().hex, "children": {}, "finished": False}
+        self._memory["asked"] = asked.hexdigest()
         self._tags = dict(tags)
         self._remember()
         if not self._is_away and not self._store.answers():

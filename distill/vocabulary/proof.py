@@ -14,6 +14,7 @@ from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.verification import (
     Segmentation,
+    encode,
     max_hidden_difference,
     max_logit_difference,
     raw_agreement,
@@ -97,10 +98,12 @@ def prove(
         heldout_words_identical=words_identical(before, after, sentences, new_ids),
         heldout_round_trip=round_trip(original.tokenizer, trimmed.tokenizer, segmentation),
         heldout_unk_rate=segmentation.unknown_rate(
-            segmentation.trimmed, trimmed.tokenizer.unk_token_id
+            segmentation.trimmed, trimmed.tokenizer.unk_token_id, encode(trimmed.tokenizer, [""])[0]
         ),
         heldout_unk_rate_original=segmentation.unknown_rate(
-            segmentation.original, original.tokenizer.unk_token_id
+            segmentation.original,
+            original.tokenizer.unk_token_id,
+            encode(original.tokenizer, [""])[0],
         ),
         heldout_unknown_characters=unknown_after,
         heldout_unknown_characters_original=unknown_before,

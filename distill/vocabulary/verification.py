@@ -52,14 +52,17 @@ class Segmentation:
             around=self.around,
         )
 
-    def unknown_rate(self, ids: Sequence[Sequence[int]], unknown: int | None) -> float:
-        """Share of unknown tokens among all tokens but the special ones around a sentence."""
+    def unknown_rate(
+        self, ids: Sequence[Sequence[int]], unknown: int | None, around: Sequence[int] = ()
+    ) -> float:
+        """Share of unknown tokens among all tokens but the special ones around a sentence, which
+        `around` holds: the unknown token may be one of them.
+        """
         tokens = sum(max(len(sentence) - self.around, 0) for sentence in ids)
-        return (
-            sum(sentence.count(unknown) for sentence in ids) / tokens
-            if tokens and unknown is not None
-            else 0.0
-        )
+        if not tokens or unknown is None:
+            return 0.0
+        apart = list(around).count(unknown)
+        return sum(max(sentence.count(unknown) - apart, 0) for sentence in ids) / tokens
 
     def tokens_per_word(self, ids: Sequence[Sequence[int]], words: int) -> float:
         """Tokens without the special ones, over white-space separated words."""

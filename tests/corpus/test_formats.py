@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import bz2
+import csv
 import gzip
 import io
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from distill.corpus.formats import READERS, Row, Tally, format_of
-from distill.corpus.sources import MAX_INVALID_SHARE, read_source
+from distill.corpus.sources import MAX_INVALID_SHARE, column_value, read_source
 from distill.recipe import Source
 from distill.runtime.errors import UserError
 
@@ -259,3 +263,89 @@ def test_tsv_takes_quotation_marks_as_they_are() -> None:
         {"id": "1", "text": '"Ett'},
         {"id": "2", "text": 'två" sade han'},
     ]
+
+
+def test_a_quotation_mark_that_is_never_closed_is_an_error_with_the_line_where_it_opens(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{i},text {i}" for i in range(200)]
+    rows[3] = '3,"text 3'
+    (tmp_path / "a.csv").write_text("\n".join(["id,text", *rows]) + "\n")
+    with pytest.raises(UserError, match=r"a\.csv cannot be read as csv \(the row that begins in"):
+        list(read_source(Source(path=str(tmp_path / "a.csv")), Tally()))
+    with pytest.raises(csv.Error, match="begins in line 5"):
+        read("csv", (tmp_path / "a.csv").read_bytes())
+
+
+def test_a_csv_cell_may_have_any_size() -> None:
+    long = "ord " * 50_000
+    assert read("csv", f'text\n"{long}"\n'.encode()) == [{"text": long}]
+
+
+def test_csv_columns_lose_the_blanks_around_their_names_as_those_of_a_recipe_do() -> None:
+    assert read("csv", b"text, label \nett,a\n") == [{"text": "ett", "label": "a"}]
+
+
+def test_a_parquet_column_that_nobody_asks_for_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    broken = pa.array([253402300800], pa.timestamp("s"))  # the year 10000, which Python lacks
+    parquet.write_table(pa.table({"text": ["ett"], "when": broken}), path)
+    source = Source(path=str(path))
+    (record,) = read_source(source, Tally())
+    assert column_value(record, "text", source) == "ett"
+    with pytest.raises(UserError, match=r"column 'when' of a\.parquet, row 1 cannot be decoded"):
+        column_value(record, "when", source)
+
+
+@pytest.mark.parametrize(("ending", "compress"), [("bz2", bz2.compress), ("xz", lzma.compress)])
+def test_a_compressed_file_reads_as_the_plain_one(
+    tmp_path: Path, ending: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"a.jsonl.{ending}"
+    path.write_bytes(compress('{"text": "Å"}\n'.encode()))
+    (record,) = read_source(Source(path=str(path)), Tally())
+    assert record.row == {"text": "Å"}
+
+
+def test_a_zstandard_file_reads_as_the_plain_one(tmp_path: Path) -> None:
+    import zstandard
+
+    path = tmp_path / "a.txt.zst"
+    path.write_bytes(zstandard.compress("Å\n".encode()))
+    (record,) = read_source(Source(path=str(path)), Tally())
+    assert record.row == {"text": "Å"}
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Callable[..., list[str]]:
+    """`values(column, *rows)`: what the rows of a file have in a column."""
+
+    def values(column: str, *rows: str) -> list[str]:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        source = Source(path=str(tmp_path / "rows.jsonl"))
+        return [column_value(record, column, source) for record in read_source(source, Tally())]
+
+    return values
+
+
+def test_absence_is_empty_however_it_is_spelled(values: Callable[..., list[str]]) -> None:
+    assert values("text", '{"text": null}', '{"text": NaN}', '{"id": 1}', '{"text": "x"}') == [
+        "",
+        "",
+        "",
+        "x",
+    ]
+
+
+def test_a_column_within_a_column_is_named_with_a_dot(values: Callable[..., list[str]]) -> None:
+    assert values("translation.sv", '{"translation": {"sv": "Hej", "en": "Hi"}}') == ["Hej"]
+    assert values("a.b", '{"a.b": "itself", "a": {"b": "within"}}') == ["itself"]
+
+
+def test_a_column_that_no_row_has_is_an_error_that_names_those_there_are(
+    values: Callable[..., list[str]],
+) -> None:
+    with pytest.raises(
+        UserError, match=r"there is no column 'txt' in rows\.jsonl, row 1; its colu"
+    ):
+        values("txt", '{"text": "a"}', '{"label": 1}')

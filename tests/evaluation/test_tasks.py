@@ -292,3 +292,26 @@ def test_the_tasks_of_recipes_that_ship_have_rows(name: str) -> None:
             688,
             9,
         )
+
+
+def test_a_list_as_a_label_is_refused_by_name(read: Read) -> None:
+    rows = [{"text": "a", "label": ["a", "b"]}, {"text": "b", "label": ["a"]}]
+    with pytest.raises(UserError, match=r"'label' holds \['a', 'b'\] in .*row 1; a text has one"):
+        read(train=rows, dev=rows, test=rows)
+
+
+def test_training_rows_that_were_drawn_with_one_number_alone_are_refused(read: Read) -> None:
+    rows = [{"text1": f"a {i}", "text2": "b", "label": 1.0} for i in range(200)]
+    rows.append({"text1": "c", "text2": "d", "label": 2.0})
+    with pytest.raises(
+        UserError, match=r"the 4 training rows .* one number in 'label', 1.0; raise"
+    ):
+        read(
+            train=rows,
+            dev=rows,
+            test=rows,
+            kind="similarity",
+            text="text1",
+            text_pair="text2",
+            max_train=4,
+        )

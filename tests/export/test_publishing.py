@@ -133,3 +133,17 @@ def test_no_folder_of_an_absolute_path_is_left(
 ) -> None:
     text = around.format("/" + "/".join(parts))
     assert public_recipe(text, local_report) == around.format(parts[-1])
+
+
+def test_pieces_and_prefixes_that_look_like_folders_stay_as_they_are(
+    local_report: dict[str, Any],
+) -> None:
+    report = copy.deepcopy(local_report)
+    report["recipe"]["vocabulary"]["keep"] = {"pieces": ["</s>", "/km"], "pattern": "/[a-z]+/"}
+    report["recipe"]["teacher"]["prefixes"] = {"query": "</s> ", "passage": ""}
+    text = 'keep: {pieces: ["</s>", "/km"], pattern: "/[a-z]+/"}\nprefixes: {query: "</s> "}'
+    assert public_recipe(text, report) == text
+    published = without_folders(report)["recipe"]
+    assert published["vocabulary"]["keep"] == report["recipe"]["vocabulary"]["keep"]
+    assert published["teacher"]["prefixes"] == report["recipe"]["teacher"]["prefixes"]
+    assert public_recipe("- path: /km/home/jane", report) == "- path: jane"

@@ -131,3 +131,60 @@ def test_a_tokenizer_that_declares_the_general_class_is_taken(unigram_bert):
     config = json.loads(file.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
     file.write_text(json.dumps(config))
     assert load_tokenizer(str(unigram_bert)).tokenize("en bok") == ["▁en", "▁bok"]
+
+
+@pytest.fixture
+def configured(tiny_teacher: Path, tmp_path: Path) -> Callable[..., str]:
+    """`configured(key=value)`: a copy of the tiny teacher whose config.json says otherwise."""
+
+    def configured(**keys: object) -> str:
+        folder = tmp_path / "configured"
+        shutil.copytree(tiny_teacher, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **keys}))
+        return str(folder)
+
+    return configured
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"is_decoder": True}, "is a decoder"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "has quantised weights"),
+        ({"num_hidden_layers": 10**6}, "has num_hidden_layers 1000000 in its config.json"),
+        ({"vocab_size": 10**12}, "has vocab_size 1000000000000 in its config.json"),
+        ({"hidden_size": -1}, "hidden_size"),
+        ({"hidden_size": 0}, "hidden_size"),
+        ({"hidden_size": "wide"}, "hidden_size"),
+        ({"num_attention_heads": 5}, "which its 5 attention heads do not divide|multiple of"),
+        ({"max_position_embeddings": 0}, "has max_position_embeddings 0"),
+        (
+            {"intermediate_size": 7},
+            r"is \[64, 32\] in model.safetensors, and by its config.json \[",
+        ),
+        ({"hidden_act": "unheard-of"}, "unheard-of"),
+        ({"model_type": "vit"}, "which has no vocabulary"),
+    ],
+)
+def test_a_config_that_no_encoder_can_be_built_of_is_one_sentence(configured, keys, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load_model(configured(**keys))
+
+
+def test_an_index_of_shards_may_name_no_file_but_the_folders_own(configured):
+    folder = Path(configured())
+    index = {"metadata": {}, "weight_map": {"embeddings.LayerNorm.bias": "../weights.bin"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        UserError, match=r"index.json names '../weights.bin', which is no safetenso"
+    ):
+        load_model(str(folder))
+
+
+def test_an_adapter_without_its_model_is_refused_with_what_to_do(configured):
+    folder = Path(configured())
+    (folder / "model.safetensors").unlink()
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds an adapter and no model; merge it"):
+        load_model(str(folder))
