@@ -72,6 +72,18 @@ class Bundle:
 
         return AutoTokenizer.from_pretrained(self.folder / "teacher")
 
+    @cached_property
+    def longest(self) -> int:
+        """The most tokens that the models take."""
+        return int(self.tokenizer.model_max_length)
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """The ids of each text, cut off at what the models take."""
+        ids: list[list[int]] = self.tokenizer(texts, truncation=True, max_length=self.longest)[
+            "input_ids"
+        ]
+        return ids
+
     def teacher(self) -> PreTrainedModel:
         """The trimmed teacher, float32, in eval mode."""
         import torch

@@ -172,7 +172,7 @@ def encode(texts: Sequence[str], teacher: LoadedModel, folder: Path, progress: P
             folder,
             prefixes=list(PREFIXES.values()),
             chunk_words=(8, 64),
-            longest=512,
+            longest=teacher.tokenizer.model_max_length,
             seed=0,
         )
 
@@ -180,7 +180,7 @@ def encode(texts: Sequence[str], teacher: LoadedModel, folder: Path, progress: P
 def write_reference(bundle: Bundle, texts: list[str], progress: Progress) -> None:
     """What this machine computes from the bundle: ids, hidden states and the losses of 20 steps."""
     teacher = bundle.teacher()
-    encoded = bundle.tokenizer(texts)["input_ids"]
+    encoded = bundle.encode(texts)
     np.savez(
         bundle.folder / REFERENCE,
         texts=np.array(texts),

@@ -8,6 +8,7 @@ here as a UserError.
 from __future__ import annotations
 
 import fnmatch
+import io
 import math
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
@@ -212,7 +213,9 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
         ending = compressed_ending(name)
         compression = COMPRESSIONS[ending] if ending else None
         try:
-            with fsspec.open(address, "rb", compression=compression) as file:
+            with fsspec.open(address, "rb", compression=compression) as opened:
+                # Zstandard's reader has no lines.
+                file = io.BufferedReader(opened) if ending == ".zst" else opened
                 for number, row in enumerate(READERS[form](file, tally)):
                     origin = f"{name}, row {number + 1}"
                     # A film has one file of speech and one of intertitles, both under the film's

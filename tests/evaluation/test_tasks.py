@@ -162,7 +162,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"kind": "similarity", "train": NUMBERS, "test": [NUMBERS[0] | {"label": "much"}]},
-        "wants numbers; 'label' holds 'much'",
+        "needs numbers; 'label' holds 'much'",
     ),
     (
         {"kind": "similarity", "train": NUMBERS[:1] * 3, "test": NUMBERS},

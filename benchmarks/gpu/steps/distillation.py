@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 PART_BYTES = 15_000_000
 PARTS = "student-{:02d}.safetensors"
-TASK_LENGTH = 512
 
 
 def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
@@ -36,7 +35,7 @@ def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
     initial = {name: weight.detach().clone() for name, weight in student.named_parameters()}
     given = bundle.manifest.distillation
     if setting.rehearsal:
-        given = {**given, "tokens": 4096, "minutes": None, "batch_tokens": 1024, "validations": 2}
+        given = {**given, "tokens": 4096, "minutes": None, "batch_tokens": 1024, "validations": 0}
     section = DistillationSection.model_validate(given)
     if not setting.rehearsal:
         score(bundle, "teacher", teacher, keep, setting)
@@ -86,7 +85,7 @@ def score(bundle: Bundle, name: str, model: PreTrainedModel, keep: Keep, setting
                 bundle.tokenizer,
                 [prefix + text for text in texts],
                 pooling=bundle.manifest.pooling,
-                longest=TASK_LENGTH,
+                longest=bundle.longest,
             )
             for prefix, texts in (
                 (prefixes["query"], rows.queries[:count]),
@@ -122,13 +121,16 @@ def write_weights(
         save_file(part, output / PARTS.format(number))
 
 
-def read_weights(student: PreTrainedModel, folder: Path) -> int:
-    """Put the weights of `write_weights` into the initial `student`; how many numbers they are."""
-    parameters, numbers = dict(student.named_parameters()), 0
-    for path in sorted(folder.glob(PARTS.replace("{:02d}", "*"))):
+def read_weights(student: PreTrainedModel, folder: Path) -> None:
+    """Put the weights of `write_weights` into the initial `student`. Raises ValueError if there are
+    none.
+    """
+    parameters = dict(student.named_parameters())
+    paths = sorted(folder.glob(PARTS.replace("{:02d}", "*")))
+    if not paths:
+        raise ValueError(f"{folder} has no weights of a student")
+    for path in paths:
         for key, piece in load_file(path).items():
             name, start = key.rsplit("@", 1)
             with torch.no_grad():
                 parameters[name][int(start) : int(start) + len(piece)] = piece.float()
-            numbers += piece.numel()
-    return numbers

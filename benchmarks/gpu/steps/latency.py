@@ -44,7 +44,8 @@ def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
             name: copy_bandwidth(matrix_parameters(model) * dtype.itemsize, device.type)
             for name, model in ready.items()
         }
-        settings = list(product(BATCH_SIZES, LENGTHS))
+        lengths = [length for length in LENGTHS if length <= bundle.longest]
+        settings = list(product(BATCH_SIZES, lengths))
         for batch_size, length in settings[:2] if setting.rehearsal else settings:
             measure(ready, keep, setting, precision, batch_size, length, rate, bandwidths)
 

@@ -33,7 +33,7 @@ def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
     with np.load(bundle.folder / REFERENCE) as reference:
         texts, ids = [str(text) for text in reference["texts"]], reference["ids"]
         states, losses = reference["states"], reference["losses"]
-    encoded = bundle.tokenizer(texts)["input_ids"]
+    encoded = bundle.encode(texts)
     keep(what="ids", texts=len(texts), equal=bool(np.array_equal(np.concatenate(encoded), ids)))
     teacher = bundle.teacher()
     device = torch.device(setting.device)
