@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from distill.evaluation.tasks import Row, TaskRows
-from distill.training.blocks import special_around
+from distill.training.chunks import special_around
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

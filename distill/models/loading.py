@@ -7,6 +7,7 @@ UserError.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,21 @@ def model_folder(model: str, revision: str) -> Path:
 
     config = try_to_load_from_cache(model, "config.json", revision=revision)
     return Path(config).parent if isinstance(config, str) else location
+
+
+def sentence_folder(model: str, revision: str) -> Path:
+    """The folder with what a model says of its sentence vectors; of a Hub model, these files alone
+    are fetched.
+    """
+    reference = ModelRef.of(model)
+    if reference.package is None and not Path(_resolve(model)).is_dir():
+        from huggingface_hub import snapshot_download
+
+        patterns = ["modules.json", "sentence_bert_config.json", "*/config.json"]
+        # A model that cannot be reached is told of where its config is read.
+        with suppress(Exception):
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    return model_folder(model, revision)
 
 
 def load_with_tokenizer(

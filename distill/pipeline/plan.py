@@ -8,11 +8,13 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.corpus.sources import list_files
-from distill.recipe import Recipe, VocabularySection
+from distill.corpus.formats import Tally
+from distill.corpus.sources import column_value, list_files, read_source
+from distill.recipe import Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _TRAINING_SHARE_OF_PEAK = 0.35
 """About how much of the measured matrix product a distillation step reaches."""
 _CHECKPOINT_COPIES = 3
+FIRST_ROWS = 20
+"""Rows of a text source that are looked at before anything runs."""
 _BYTES = 4
 
 
@@ -42,15 +46,12 @@ class Plan:
 
 
 def check_surroundings(recipe: Recipe) -> None:
-    """Check what a recipe cannot say by itself: sources, the teacher, that the student fits it,
-    models to compare with.
+    """Check what a recipe cannot say by itself: sources, the rows of tasks, the teacher, that the
+    student fits it, models to compare with.
 
-    Raises UserError with every problem found.
+    Raises UserError with every problem found; where a source is wrong, with those of the sources
+    alone, before anything that takes seconds.
     """
-    from distill.benchmark.subjects import check_subject
-    from distill.inspection.sentences import read_sentences
-    from distill.models import load_config
-
     problems: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
@@ -68,6 +69,21 @@ def check_surroundings(recipe: Recipe) -> None:
     for source in sources:
         if not source.hub:
             collect(list_files, source)
+    if not problems:
+        for source in recipe.corpus.sources:
+            if not source.hub:
+                collect(check_text, source)
+    if problems:
+        raise UserError("\n".join(problems))
+
+    from distill.benchmark.subjects import check_subject
+    from distill.evaluation.kinds import kind_of
+    from distill.inspection.sentences import read_sentences
+    from distill.models import load_config
+
+    for task in recipe.evaluation.tasks:
+        if not any(source.hub for source in task.sources):
+            collect(kind_of(task).read, task, recipe.seed)
     config = collect(_teacher_config, recipe)
     if config is not None:
         collect(check_student, recipe, config)
@@ -82,6 +98,12 @@ def check_surroundings(recipe: Recipe) -> None:
                 collect(load_config, name)
     if problems:
         raise UserError("\n".join(problems))
+
+
+def check_text(source: Source) -> None:
+    """Check that the first rows of a text source have text in its column. Raises UserError."""
+    for record in islice(read_source(source, Tally()), FIRST_ROWS):
+        column_value(record, source.column, source)
 
 
 def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
@@ -177,10 +199,13 @@ def check_space(plan: Plan, folder: Path) -> None:
 
 def _teacher_config(recipe: Recipe) -> PretrainedConfig:
     from distill.models import load_config
-    from distill.models.loading import check_weights
+    from distill.models.loading import check_weights, sentence_folder
+    from distill.models.sentence import check_sentence_files
 
     config = load_config(recipe.teacher.model, recipe.teacher.revision)
     check_weights(recipe.teacher.model, config)
+    folder = sentence_folder(recipe.teacher.model, recipe.teacher.revision)
+    check_sentence_files(recipe.teacher.model, folder, recipe.teacher.pooling)
     return config
 
 

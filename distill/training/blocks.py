@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill.training.chunks import Chunks, ChunkWriter
+from distill.training.chunks import Chunks, ChunkWriter, special_around
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -45,14 +45,6 @@ def write_blocks(
         if pending:
             writer.add([*before, *pending, *after])
     return writer.chunks
-
-
-def special_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The special ids before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    start = next(i for i in range(len(whole) + 1) if whole[i : i + len(bare)] == bare)
-    return whole[:start], whole[start + len(bare) :]
 
 
 def _encode(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _ENCODE_BATCH = 2000
+LONGEST_WORD = 60
+"""Characters that a word between blanks may have; a longer one is text without blanks."""
+CHARACTERS_OF_WORD = 3
+"""That count as a word in such text: words have about two characters in Chinese, four in Thai."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +70,31 @@ def cut_words(
 
     Log-uniform, so that short and long runs get about the same share of the draws per doubling. A
     rest shorter than the minimum joins the run before it or, where there is none, stands alone.
+    Where words stand without blanks, as in Chinese, Japanese, Thai or Khmer, a few characters count
+    as a word.
     """
-    words, low, high = text.split(), *chunk_words
+    words, low, high = list(split_words(text)), *chunk_words
     start = 0
     while start < len(words):
         size = round(float(np.exp(random.uniform(np.log(low), np.log(high)))))
         end = start + size
         if len(words) - end < low:
             end = len(words)
-        yield " ".join(words[start:end])
+        yield "".join(words[start:end]).rstrip()
         start = end
+
+
+def split_words(text: str) -> Iterator[str]:
+    """The words of a text, each with a blank after it where one stood; what is longer than any word
+    comes in parts of a few characters.
+    """
+    for word in text.split():
+        if len(word) <= LONGEST_WORD:
+            yield word + " "
+        else:
+            starts = range(0, len(word), CHARACTERS_OF_WORD)
+            parts = [word[start : start + CHARACTERS_OF_WORD] for start in starts]
+            yield from [*parts[:-1], parts[-1] + " "]
 
 
 def write_chunks(
@@ -90,15 +109,17 @@ def write_chunks(
 ) -> Chunks:
     """Cut, prefix and encode `texts`, write ids.npy and offsets.npy to `folder`, and map them back.
 
-    A chunk is cut off at `longest` tokens. Memory is bounded by one batch of chunks and the
-    offsets.
+    What is longer than `longest` tokens becomes several chunks, the later ones without a prefix.
+    Memory is bounded by one batch of chunks and the offsets.
     """
+    before, after = special_around(tokenizer)
     random = np.random.default_rng(seed)
     with ChunkWriter(folder) as writer:
 
         def flush(pending: list[str]) -> None:
-            for ids in tokenizer(pending, truncation=True, max_length=longest)["input_ids"]:
-                writer.add(ids)
+            for ids in tokenizer(pending, verbose=False)["input_ids"]:
+                for part in split_ids(ids, before, after, longest):
+                    writer.add(part)
             pending.clear()
 
         pending: list[str] = []
@@ -110,6 +131,29 @@ def write_chunks(
         if pending:
             flush(pending)
     return writer.chunks
+
+
+def split_ids(
+    ids: list[int], before: Sequence[int], after: Sequence[int], longest: int
+) -> Iterator[list[int]]:
+    """Ids of a text in parts of at most `longest`, with the special ids `before` and `after` around
+    each.
+    """
+    if len(ids) <= longest:
+        yield ids
+        return
+    body = ids[len(before) : len(ids) - len(after)]
+    room = max(1, longest - len(before) - len(after))
+    for start in range(0, len(body), room):
+        yield [*before, *body[start : start + room], *after]
+
+
+def special_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special ids before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(whole) + 1) if whole[i : i + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]
 
 
 class ChunkWriter:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from distill.models import LoadedModel
-from distill.training.blocks import special_around, write_blocks
+from distill.training.blocks import write_blocks
+from distill.training.chunks import special_around
 from tests.conftest import swedish_sentences
 
 TEXTS = swedish_sentences(50)

@@ -109,10 +109,22 @@ def test_every_chunk_starts_with_one_of_the_prefixes(teacher: LoadedModel, tmp_p
     assert " ".join(word for text in texts for word in text.split()[1:]) == " ".join(TEXTS)
 
 
-def test_a_chunk_is_cut_off_at_the_longest(teacher: LoadedModel, tmp_path: Path) -> None:
+def test_what_is_longer_than_the_longest_goes_on_in_further_chunks(
+    teacher: LoadedModel, tmp_path: Path
+) -> None:
     chunks = write(teacher, tmp_path / "a", longest=8)
     assert chunks.lengths.max() == 8
     chunk_texts(chunks, teacher)  # still with both special tokens
+    whole = write(teacher, tmp_path / "b")
+    special = set(teacher.tokenizer.all_special_ids)
+    assert [i for i in chunks.ids if i not in special] == [i for i in whole.ids if i not in special]
+
+
+def test_text_without_blanks_is_cut_like_any_other_and_nothing_of_it_is_lost() -> None:
+    text = "这是一个没有空格的句子。" * 50
+    runs = list(cut_words(text, (8, 64), np.random.default_rng(0)))
+    assert "".join(runs) == text
+    assert len(runs) > 3 and max(map(len, runs)) <= 3 * (64 + 8)
 
 
 def test_chunks_are_a_function_of_the_seed_and_not_of_the_encoders_batches(

@@ -148,7 +148,7 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
 STAGE = Stage(
     name="evaluation",
-    revision=1,
+    revision=2,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=EvaluationResult,

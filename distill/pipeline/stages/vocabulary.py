@@ -57,7 +57,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
 
 STAGE = Stage(
     name="vocabulary",
-    revision=1,
+    revision=2,
     reads=("corpus",),
     depends_on=depends_on,
     result=VocabularyResult,
