@@ -1,5 +1,5 @@
-"""Models and tokenizers from a Hub id, a local folder or `package:<name>`; safetensors only, no
-remote code.
+"""Models and tokenizers from a Hub id, a local folder or `package:<name>`; safetensors, or pickles
+of nothing but weights; no remote code.
 
 Every error that a user can mend (no such model, no safetensors, no tokenizer) leaves here as a
 UserError.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
+from distill.models.pickled import converted, pickled_files
 from distill.models.soundness import (
     check_config,
     check_files,
@@ -110,8 +111,8 @@ def load_model(
     import transformers
 
     name = str(model)
-    location = _resolve(name)
     config = load_config(name, revision)
+    location = weights_location(name, revision)
     check_weights(name, config, task_heads=task_heads)
 
     def load(auto: Any) -> tuple[PreTrainedModel, set[str]]:
@@ -163,10 +164,31 @@ def check_weights(model: str, config: PretrainedConfig, *, task_heads: bool = Fa
     """Check that a local model has whole safetensors that fit its config; a Hub model's are known
     when they are fetched. Raises UserError.
     """
-    folder = Path(_resolve(model))
+    folder = Path(weights_location(model))
     if folder.is_dir():
         check_files(model, folder)
         check_shapes(model, folder, config, auto_class(config, task_heads=task_heads))
+
+
+def weights_location(model: str, revision: str = "main") -> str:
+    """Where the model's safetensors are: its folder, a folder in the cache with what its pickles
+    hold, or its Hub id. Raises UserError if a pickle holds more than weights.
+    """
+    location = _resolve(model)
+    if (folder := Path(location)).is_dir():
+        files = pickled_files(folder)
+        return str(converted(folder, files)) if files else location
+    from huggingface_hub import list_repo_files, snapshot_download
+
+    fetched: Path | None = None
+    with suppress(Exception):  # a model that cannot be reached is told of where it is loaded
+        names = list_repo_files(model, revision=revision)
+        if not any(name.endswith(".safetensors") for name in names):
+            patterns = ["*.json", "*.txt", "*.model", "pytorch_model*.bin"]
+            fetched = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    if fetched and (files := pickled_files(fetched)):
+        return str(converted(fetched, files))
+    return location
 
 
 def model_folder(model: str, revision: str) -> Path:

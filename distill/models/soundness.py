@@ -95,8 +95,8 @@ def check_files(name: str, folder: Path) -> None:
         )
     if not weights:
         raise UserError(
-            f"{name} has no safetensors weights; other formats can run code when read and are "
-            "refused. Convert it once: AutoModel.from_pretrained(...).save_pretrained(...).",
+            f"{name} has no safetensors weights and no pytorch_model.bin; convert it once: "
+            "AutoModel.from_pretrained(...).save_pretrained(...).",
             key="teacher.model",
         )
     for file in weights:

@@ -340,7 +340,7 @@ def _word_level(folder: Path) -> None:
         (_without("model.safetensors"), "has no safetensors weights"),
         (
             _pickled,
-            "has no safetensors weights; other formats can run code when read and are refused",
+            "pytorch_model.bin is refused: it holds more than weights, or is damaged",
         ),
         (_truncated, "cannot read safetensors weights (model.safetensors) of"),
         (_overwritten, "cannot read safetensors weights (model.safetensors) of"),
