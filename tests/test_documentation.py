@@ -30,6 +30,16 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `(tests/[\w/]+\.py)::(\w+)` \|", text)
+    assert len(named) == sum(
+        line.startswith("| ") and "`tests/" in line for line in text.split("\n")
+    )
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
 def test_the_schema_explains_every_key_in_one_line() -> None:
     schema = json.loads((ROOT / "recipes" / "schema.json").read_text(encoding="utf-8"))
     for section in schema["$defs"].values():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,12 +11,14 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from distill.models import LoadedModel
+from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.proof import prove
 from distill.vocabulary.trimming import renumbering, trim_model
 from distill.vocabulary.verification import (
     Segmentation,
+    larger,
     max_hidden_difference,
     max_logit_difference,
     pad,
@@ -201,6 +204,31 @@ def test_rates_leave_the_special_tokens_around_a_sentence_out() -> None:
     assert segmentation.unknown_rate(ids, 3) == 0.25
     assert segmentation.unknown_rate(ids, None) == segmentation.unknown_rate([[0, 2]], 3) == 0.0
     assert segmentation.tokens_per_word(ids, 2) == 2.0
+
+
+def test_the_unknown_token_around_a_sentence_is_not_counted_where_it_is_the_end_token() -> None:
+    ids = [[0, 7, 8, 3], [0, 3, 9, 3]]
+    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(2, dtype=bool))
+    assert segmentation.unknown_rate(ids, 3, around=[0, 3]) == 0.25
+
+
+@pytest.mark.parametrize("difference", [float("nan"), float("inf")])
+def test_a_difference_that_is_not_a_number_is_not_passed_over(difference: float) -> None:
+    assert not math.isfinite(larger(None, difference, 0.0))
+    assert not math.isfinite(larger(0.5, difference))
+    assert larger(0.5, 0.25) == 0.5
+
+
+def test_states_that_are_not_finite_fail_the_proof(teacher: LoadedModel) -> None:
+    model = copy.deepcopy(teacher.model)
+    with torch.no_grad():
+        model.get_parameter("encoder.layer.0.output.dense.bias").fill_(float("nan"))
+    damaged = LoadedModel(model=model, tokenizer=teacher.tokenizer)
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+    sentences = ["en kung", "en ko"]
+    segmentation = segment(sentences, teacher.tokenizer, teacher.tokenizer, new_ids)
+    with pytest.raises(UserError, match="hidden states on held-out text are not finite numbers"):
+        prove(damaged, damaged, segmentation, sentences, new_ids, Progress(quiet=True))
 
 
 def test_padding_fills_up_to_the_longest() -> None:
