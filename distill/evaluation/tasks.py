@@ -145,8 +145,12 @@ def read_split(
     rows: dict[str, Row] = {}
     absent = 0
     for number, record in enumerate(read_source(source, Tally())):
-        row = _read_row(task, record, source)
         name = column_value(record, id_column, source) if id_column else f"{number:09d}"
+        if not name:
+            raise UserError(
+                f"evaluation task {task.name}: there is no column {id_column!r} in {record.origin}."
+            )
+        row = _read_row(task, record, source)
         if row is None:
             absent += 1
         elif name in rows:

@@ -9,7 +9,7 @@ import yaml
 
 from distill.pipeline.pending import stage_fingerprint
 from distill.pipeline.records import Record, StageFolder
-from distill.pipeline.reporting import REPORT, write_report
+from distill.pipeline.reporting import DONE, REPORT, note_done, write_report
 from distill.pipeline.run import Run
 from distill.pipeline.running import make_stage
 from distill.pipeline.stages import stage_named
@@ -46,6 +46,8 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
         silence_libraries()
         record = make_stage(run, _EXPORT)
         write_report(run)
+        if (folder / DONE).is_file():  # MLflow has the same student already
+            note_done(run)
     else:
         progress.say("export: up to date", "dim")
     return record.result.files
