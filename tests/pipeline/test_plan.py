@@ -345,7 +345,7 @@ def test_a_teacher_without_safetensors_is_refused_before_anything_runs(
 ) -> None:
     folder = shutil.copytree(tiny_teacher, tmp_path / "teacher")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="has no safetensors weights"):
+    with pytest.raises(UserError, match="is refused: it holds more than weights, or is damaged"):
         check_surroundings(recipe_of(folder))
 
 
