@@ -16,6 +16,8 @@ from distill.runtime.errors import is_disk_full
 from distill.tracking.address import (
     DEFAULT_STORE,
     DEFAULT_URI,
+    TRACKING_URI,
+    absolute,
     is_server,
     is_writable,
     sqlite_file,
@@ -143,8 +145,15 @@ class Store:
             DEFAULT_STORE.mkdir(exist_ok=True)
             follow_artifacts()
             location = (DEFAULT_STORE / "artifacts" / self._name).resolve().as_uri()
-        mlflow.set_tracking_uri(self.uri)
-        client = mlflow.MlflowClient(tracking_uri=self.uri)
+        address = absolute(self.uri)
+        # MLflow puts the address into the environment, too, where `tracking_uri` would find it.
+        given = os.environ.get(TRACKING_URI)
+        mlflow.set_tracking_uri(address)
+        if given is None:
+            os.environ.pop(TRACKING_URI, None)
+        else:
+            os.environ[TRACKING_URI] = given
+        client = mlflow.MlflowClient(tracking_uri=address)
         found = client.get_experiment_by_name(self._name)
         if found is None:
             self._experiment = client.create_experiment(

@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,18 @@ def test_the_ui_is_told_where_it_shows_an_experiment_by_what_matters(tmp_path: P
     assert experiment_views(uri, "http://here") == {
         "tiny": f"http://here/#/experiments/{own}/runs?viewStateShareKey=distill&workflowType=machine_learning"
     }
+
+
+def test_another_working_folder_has_another_store_in_the_same_process(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name / "run").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        tracker = Tracker("tiny", tmp_path / name / "run", Progress(quiet=True))
+        tracker.start(name, {}, {})
+        tracker.finish("FINISHED")
+        runs = tracker._store._client.search_runs([tracker._store._experiment])
+        found.append([run.info.run_name for run in runs])
+    assert found == [["one"], ["two"]]
+    assert "MLFLOW_TRACKING_URI" not in os.environ
