@@ -57,31 +57,37 @@ def to_blocks(tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     for largest in range(8, 0, -1):
         tried = (highest[open_rows] / largest).astype(np.float16)
         fits = np.zeros(len(open_rows), dtype=bool)
-        for sign in (1, -1):
-            signed = (tried * sign).astype(np.float16)
+        for signed in (tried, -tried):
             better = fit_exactly(blocks[open_rows], signed) & ~fits
             scales[open_rows[better]] = signed[better]
             fits |= better
         open_rows = open_rows[~fits]
-        if not len(open_rows):
-            break
-    else:
+    if len(open_rows):
         return None
-    scale = scales.astype(np.float32)[:, None]
-    integers = np.rint(np.divide(blocks, scale, out=np.zeros_like(blocks), where=scale != 0))
-    nibbles = (integers + 8).astype(np.uint8)
+    nibbles = (integers_of(blocks, scales) + 8).astype(np.uint8)
     packed = nibbles[:, : BLOCK // 2] | nibbles[:, BLOCK // 2 :] << 4
-    # A weight of -0.0 would come back as 0.0.
-    return (scales, packed) if np.array_equal(from_blocks(scales, packed), blocks.ravel()) else None
+    return (scales, packed) if from_blocks(scales, packed).tobytes() == tensor.tobytes() else None
 
 
 def fit_exactly(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Whether each block, [n, 32], is integers from -8 to 7 times its scale, [n]."""
+    """Whether each block, [n, 32], is integers from -8 to 7 times its scale, [n], to the last bit:
+    the zeros of a negative scale are negative.
+    """
+    integers = integers_of(blocks, scales)
+    product = integers * scales.astype(np.float32)[:, None]
+    exact = product.view(np.uint32) == blocks.view(np.uint32)
+    return np.asarray((exact & (integers >= -8) & (integers <= 7)).all(axis=1))
+
+
+def integers_of(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """The whole numbers nearest to each block over its scale, float32 [n, 32].
+
+    Where the scale is 0, a negative one gives -0.0 and 0 gives 0.0.
+    """
     scale = scales.astype(np.float32)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        integers = np.rint(blocks / scale)
-        exact = (integers * scale == blocks) & (integers >= -8) & (integers <= 7)
-    return np.asarray(exact.all(axis=1))
+    zeros = np.where(np.signbit(blocks), np.float32(-8.0), np.float32(0.0))
+    integers = np.rint(np.divide(blocks, scale, out=zeros, where=scale != 0))
+    return np.asarray(integers + np.float32(0.0))  # an integer -0.0 would change a sign
 
 
 def from_blocks(scales: np.ndarray, nibbles: np.ndarray) -> np.ndarray:
