@@ -152,6 +152,9 @@ class _ParquetRow(Mapping[str, Any]):
             raise KeyError(name)
         return self._columns[name][self._number]
 
+    def __contains__(self, name: object) -> bool:  # by name alone: nothing is decoded
+        return name in self._columns.names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns.names)
 
