@@ -16,7 +16,7 @@ from distill.corpus.cleaning import clean_text
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
-from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
+from distill.evaluation.metrics import ranks_by_vectors, reciprocal_ranks
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import Source
 
@@ -85,8 +85,8 @@ def measure_tasks(model: LoadedModel, tasks: Tasks) -> dict[str, float]:
 
     distinct = list(dict.fromkeys(tasks.answers))
     own = np.array([distinct.index(answer) for answer in tasks.answers])
-    similarity = vectors(QUERY, tasks.questions) @ vectors(PASSAGE, distinct).T
-    measured = {"faq mrr@10": float(reciprocal_ranks(ranks_of_answers(similarity, own)).mean())}
+    ranks = ranks_by_vectors(vectors(QUERY, tasks.questions), vectors(PASSAGE, distinct), own)
+    measured = {"faq mrr@10": float(reciprocal_ranks(ranks).mean())}
     if tasks.topics:
         (texts, labels), (unseen, truth) = tasks.topics["train"], tasks.topics["test"]
         probe = LogisticRegressionCV(

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -22,6 +22,10 @@ from hypothesis import HealthCheck, settings
 
 from tests import forking
 from tests.export.hub_server import Account, Hub, serve
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,13 +121,31 @@ def swedish_sentences(count: int, seed: int = 0) -> list[str]:
     return [sentence() for _ in range(count)]
 
 
+def as_xlm_r(tokenizer: Tokenizer, *, model_max_length: int) -> PreTrainedTokenizerFast:
+    """The tokenizer with the special tokens that XLM-R's has."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        cls_token="<s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        mask_token="<mask>",
+        model_max_length=model_max_length,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stock folder: XLM-R's architecture at 4 layers of width 32 (random weights), a trained
     Unigram tokenizer.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+    from transformers import XLMRobertaConfig, XLMRobertaModel
 
     folder = tmp_path_factory.mktemp("teacher")
     tokenizer = Tokenizer(models.Unigram())
@@ -150,18 +172,7 @@ def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[("<s>", 0), ("</s>", 2)],
     )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        cls_token="<s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        mask_token="<mask>",
-        model_max_length=62,
-        model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(folder)
+    as_xlm_r(tokenizer, model_max_length=62).save_pretrained(folder)
     torch.manual_seed(0)
     config = XLMRobertaConfig(
         vocab_size=tokenizer.get_vocab_size() + 5,  # padded rows, as multilingual E5 has

@@ -99,8 +99,6 @@ def server_address(environment: dict[str, str]) -> str:
 class WarmSubprocess:
     """Stands in for the module `subprocess` where distill starts Python: the server forks it."""
 
-    CompletedProcess = subprocess.CompletedProcess
-
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
 

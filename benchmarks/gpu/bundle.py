@@ -4,7 +4,6 @@ against.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.gpu.packing import pack_ids, pack_weights, unpack_ids, unpack_weights
+from distill.runtime.hashes import hash_file
 from distill.training.chunks import Chunks
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Manifest:
     tokens_left_out: int
     """Of the text that there was no room for."""
     files: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each file."""
+    """The hash of each file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class Bundle:
         """Nothing if every file is as it was written; raises ValueError naming one that is not."""
         for name, digest in self.manifest.files.items():
             path = self.folder / name
-            if not path.is_file() or file_digest(path) != digest:
+            if not path.is_file() or hash_file(path) != digest:
                 raise ValueError(f"{path} is missing or not as it was prepared; prepare again")
 
 
@@ -177,15 +177,9 @@ def write_chunks(folder: Path, name: str, chunks: Chunks, room: int) -> int:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """The last file of a bundle, with the digests of the others."""
     files = {
-        path.relative_to(folder).as_posix(): file_digest(path)
+        path.relative_to(folder).as_posix(): hash_file(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
     content = {**asdict(manifest), "files": files}
     (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from benchmarks.gpu.bundle import Bundle
 from benchmarks.gpu.run import RESULTS
 from benchmarks.gpu.steps.distillation import read_weights
 from distill.models.saving import save_model
+from distill.report.formats import markdown_table
 
 Row = dict[str, Any]
 
@@ -75,11 +76,8 @@ SCORE_COLUMNS = ("model", "task", "metric", "value", "rows")
 
 def table(rows: Iterable[Row], columns: tuple[str, ...]) -> str:
     """Rows as a Markdown table."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += [
-        "| " + " | ".join(shown(row.get(column, "")) for column in columns) + " |" for row in rows
-    ]
-    return "\n".join(lines)
+    cells = ([shown(row.get(column, "")) for column in columns] for row in rows)
+    return markdown_table(columns, cells, words=1)
 
 
 def shown(value: object) -> str:

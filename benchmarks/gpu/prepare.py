@@ -32,6 +32,8 @@ from benchmarks.gpu.bundle import (
     write_teacher,
 )
 from benchmarks.gpu.steps.sanity import losses_of, states_of
+from benchmarks.provenance import commit
+from benchmarks.setting import NEWSREELS, PASSAGE, QUERY, QUESTIONS
 from distill import __version__, trim
 from distill.corpus.cleaning import clean_text
 from distill.corpus.formats import Tally
@@ -55,7 +57,7 @@ HELDOUT_TOKENS = 40_000
 PROVEN_TEXTS = 100
 """Held-out documents, three sentences of each, that the trimmed teacher is proven on."""
 REFERENCE_TEXTS = 8
-PREFIXES = {"query": "query: ", "passage": "passage: "}
+PREFIXES = {"query": QUERY, "passage": PASSAGE}
 
 
 def prepare(
@@ -130,7 +132,7 @@ def read_texts(documents: int | None, progress: Progress) -> list[str]:
     if data := os.environ.get("DISTILL_DATA"):
         source = Source(path=f"{data}/sv/text/*.jsonl.gz", column="text")
     else:
-        source = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
+        source = NEWSREELS
     texts = []
     with progress.task("gpu: reading text", unit="documents") as task:
         for row in task.counted(read_source(source, Tally())):
@@ -142,9 +144,7 @@ def read_texts(documents: int | None, progress: Progress) -> list[str]:
 
 def read_tasks() -> dict[str, Retrieval]:
     """The quickstart's questions, and SweQUAD's where DISTILL_DATA names a folder that has them."""
-    sources = {
-        "construction-faq": Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl")
-    }
+    sources = {"construction-faq": QUESTIONS}
     folder = Path(os.environ.get("DISTILL_DATA", "")) / "sv" / "tasks" / "swequad"
     if folder.is_dir():
         sources["swequad"] = Source(path=f"{folder}/*.jsonl.gz")
@@ -224,9 +224,3 @@ def absent_packages() -> set[str]:
     there |= {"tokenizers", "torch", "transformers", "typer", "jinja2", "fsspec", *WHEELS}
     modules = {"lingua-language-detector": "lingua", "fonttools": "fontTools", "umap-learn": "umap"}
     return {modules.get(name, name) for name in names - there}
-
-
-def commit() -> str:
-    """The commit that is checked out, in short."""
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -11,7 +11,7 @@ import fnmatch
 import io
 import math
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from itertools import chain, islice
 from pathlib import Path
@@ -127,15 +127,11 @@ def describe_source(source: Source, hashes: FileHashes) -> dict[str, object]:
 
 def read_source(source: Source, tally: Tally) -> Iterator[Record]:
     """The source's rows in order. Raises UserError if it is empty, unreadable or mostly invalid."""
-    records = _read_hub(source, tally) if source.hub else _read_files(source, tally)
-    columns: set[str] = set()
-    first = list(islice(records, LOOK_AHEAD))
-    for record in first:
-        columns.update(record.row)
-    for record in chain(first, records):
+    read = _read_hub if source.hub else _read_files
+    records = read(source, tally, set())
+    for record in chain(list(islice(records, LOOK_AHEAD)), records):
         tally.rows += 1
-        columns.update(record.row)
-        yield replace(record, columns=columns)
+        yield record
     invalid = tally.invalid_utf8 + tally.invalid_json
     if invalid > MAX_INVALID_SHARE * tally.lines:
         kind = "valid UTF-8" if tally.invalid_utf8 >= tally.invalid_json else "JSON objects"
@@ -154,10 +150,10 @@ def cell(record: Record, column: str, source: Source) -> Any:
 
     Raises UserError if no row of the source has such a column, or its values cannot be decoded.
     """
-    known = {*record.columns, *record.row}
-    top, *nested = [column] if column in known else column.split(".")
-    if top not in known:
-        columns = ", ".join(sorted(map(str, known))) or "none"
+    is_known = column in record.row or column in record.columns
+    top, *nested = [column] if is_known else column.split(".")
+    if not is_known and top not in record.row and top not in record.columns:
+        columns = ", ".join(sorted(map(str, {*record.columns, *record.row}))) or "none"
         raise UserError(
             f"source {source.location}: there is no column {column!r} in {record.origin}; its "
             f"columns: {columns}."
@@ -197,7 +193,7 @@ def column_value(record: Record, column: str, source: Source) -> str:
     )
 
 
-def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
+def _read_files(source: Source, tally: Tally, columns: set[str]) -> Iterator[Record]:
     import fsspec
 
     for address in list_files(source):
@@ -221,8 +217,13 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
                     # A film has one file of speech and one of intertitles, both under the film's
                     # name: the file's name is its group where the whole file is one document.
                     group = name if form in SENTENCE_A_LINE else f"{name}#{number}"
+                    columns.update(row)
                     yield Record(
-                        row=row, origin=origin, group=group, sentence_a_line=form in SENTENCE_A_LINE
+                        row=row,
+                        origin=origin,
+                        group=group,
+                        sentence_a_line=form in SENTENCE_A_LINE,
+                        columns=columns,
                     )
         except UserError:
             raise
@@ -232,7 +233,7 @@ def _read_files(source: Source, tally: Tally) -> Iterator[Record]:
             ) from error
 
 
-def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
+def _read_hub(source: Source, tally: Tally, columns: set[str]) -> Iterator[Record]:
     import datasets
 
     assert source.hub is not None
@@ -243,8 +244,13 @@ def _read_hub(source: Source, tally: Tally) -> Iterator[Record]:
         for number, row in enumerate(rows):
             tally.lines += 1
             origin = f"{source.hub}, row {number + 1}"
+            columns.update(row)
             yield Record(
-                row=dict(row), origin=origin, group=f"{source.hub}#{number}", sentence_a_line=False
+                row=dict(row),
+                origin=origin,
+                group=f"{source.hub}#{number}",
+                sentence_a_line=False,
+                columns=columns,
             )
     except Exception as error:  # whatever the library raises is about what it was asked for
         raise UserError(

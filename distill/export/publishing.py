@@ -48,8 +48,8 @@ def public_recipe(text: str, report: Mapping[str, Any]) -> str:
     shortened = _shortened(text, known)
     words = [
         place.span()
-        for word in set(_strings(report["recipe"], words=True))
-        if _ABSOLUTE.search(word)
+        for word, is_word in set(_strings(report["recipe"]))
+        if is_word and _ABSOLUTE.search(word)
         for place in re.finditer(re.escape(word), shortened)
     ]
 
@@ -78,7 +78,11 @@ def _public_names(recipe: Mapping[str, Any]) -> dict[str, str]:
     ]
     sources = [*recipe["corpus"]["sources"], *rows]
     public = {source["path"]: last_name(source["path"]) for source in sources if source.get("path")}
-    public |= {text: last_name(text) for text in _strings(recipe) if _ABSOLUTE.match(text)}
+    public |= {
+        text: last_name(text)
+        for text, is_word in _strings(recipe)
+        if not is_word and _ABSOLUTE.match(text)
+    }
     models = [recipe["teacher"]["model"], *recipe["evaluation"]["models"]]
     folders = (
         model
@@ -92,27 +96,17 @@ _WORDS = {"pieces", "pattern", "prefixes", "labels"}
 """Keys whose values are text, whatever they look like: `</s>` and `/km` are pieces, not folders."""
 
 
-def _strings(value: Any, *, words: bool = False) -> Iterator[str]:
-    """The strings in a recipe that may be paths, or with `words` those that are none."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key in _WORDS and words:
-                yield from _leaves(item)
-            elif key not in _WORDS:
-                yield from _strings(item, words=words)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item, words=words)
-    elif isinstance(value, str) and not words:
-        yield value
-
-
-def _leaves(value: Any) -> Iterator[str]:
+def _strings(value: Any, *, is_word: bool = False) -> Iterator[tuple[str, bool]]:
+    """The strings in a recipe, and whether each is a word, which is no path whatever it looks
+    like.
+    """
     if isinstance(value, str):
-        yield value
+        yield value, is_word
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from (key, *_leaves(item))
+            if is_word:
+                yield key, True
+            yield from _strings(item, is_word=is_word or key in _WORDS)
     elif isinstance(value, list):
         for item in value:
-            yield from _leaves(item)
+            yield from _strings(item, is_word=is_word)

@@ -47,7 +47,7 @@ def inspect_models(
     are.
 
     `kept` is the language that the students were made for. Takes up the states that `output`
-    already holds. Raises UserError for what the user can mend, and Interrupted after a signal.
+    already holds. Raises UserError for what the user can put right, and Interrupted after a signal.
     """
     parallel = read_sentences(section, kept, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

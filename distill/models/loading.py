@@ -1,7 +1,7 @@
 """Models and tokenizers from a Hub id, a local folder or `package:<name>`; safetensors, or pickles
 of nothing but weights; no remote code.
 
-Every error that a user can mend (no such model, no safetensors, no tokenizer) leaves here as a
+Every error that a user can put right (no such model, no safetensors, no tokenizer) leaves here as a
 UserError.
 """
 
@@ -112,8 +112,7 @@ def load_model(
 
     name = str(model)
     config = load_config(name, revision)
-    location = weights_location(name, revision)
-    check_weights(name, config, task_heads=task_heads)
+    location = check_weights(name, config, revision, task_heads=task_heads)
 
     def load(auto: Any) -> tuple[PreTrainedModel, set[str]]:
         with _Explained(name, "safetensors weights"):
@@ -160,17 +159,20 @@ def auto_class(config: PretrainedConfig, *, task_heads: bool = False) -> Any:
     return getattr(transformers, f"AutoModelFor{found}" if found else "AutoModel")
 
 
-def check_weights(model: str, config: PretrainedConfig, *, task_heads: bool = False) -> None:
-    """Check that a local model has whole safetensors that fit its config; a Hub model's are known
-    when they are fetched. Raises UserError.
+def check_weights(
+    model: str, config: PretrainedConfig, revision: str = "main", *, task_heads: bool = False
+) -> str:
+    """Where the model's weights are, which are whole safetensors that fit its config; a Hub model's
+    are known when they are fetched. Raises UserError.
     """
-    folder = Path(weights_location(model))
-    if folder.is_dir():
+    location = weights_location(model, revision)
+    if (folder := Path(location)).is_dir():
         check_files(model, folder)
         check_shapes(model, folder, config, auto_class(config, task_heads=task_heads))
+    return location
 
 
-def weights_location(model: str, revision: str = "main") -> str:
+def weights_location(model: str, revision: str) -> str:
     """Where the model's safetensors are: its folder, a folder in the cache with what its pickles
     hold, or its Hub id. Raises UserError if a pickle holds more than weights.
     """

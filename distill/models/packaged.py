@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from distill.runtime.errors import UserError
+from distill.runtime.files import make_once
 
 PACKAGED_TEACHERS = ("multilingual-e5-small",)
 """Names that may follow `package:` in a recipe's `teacher.model`."""
@@ -56,22 +57,7 @@ def packaged_teacher(name: str) -> Path:
         f"{metadata.version(_WEIGHTS_PACKAGE)}-{metadata.version(_TOKENIZER_PACKAGE)}-{_CONVERSION}"
     )
     folder = cache_folder() / "teachers" / f"{name}-{version}"
-    if not folder.exists():
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            convert_e5(weights, tokenizer, partial)
-            try:
-                partial.rename(folder)
-            except OSError:
-                if (
-                    not folder.exists()
-                ):  # otherwise another process was faster, and its folder is as good
-                    raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    return make_once(folder, lambda partial: convert_e5(weights, tokenizer, partial))
 
 
 def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:

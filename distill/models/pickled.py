@@ -6,17 +6,16 @@ tensors and plain containers alone and refuses everything else.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.models.packaged import cache_folder
+from distill.models.soundness import shard_files
 from distill.runtime.errors import UserError
-from distill.runtime.hashes import hash_file
+from distill.runtime.files import make_once
+from distill.runtime.hashes import hash_file, hash_text
 
 if TYPE_CHECKING:
     import torch
@@ -34,22 +33,7 @@ def pickled_files(folder: Path) -> list[Path]:
         return []
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
-    if not (folder / INDEX).is_file():
-        return []
-    try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        names = sorted({str(name) for name in content["weight_map"].values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{folder / INDEX} cannot be read ({error}).", key="teacher.model"
-        ) from error
-    files = [folder / name for name in names]
-    if odd := next((file for file in files if file.parent != folder or not file.is_file()), None):
-        raise UserError(
-            f"{folder / INDEX} names {odd.name!r:.80}, which is no file of that folder.",
-            key="teacher.model",
-        )
-    return files
+    return shard_files(folder / INDEX) if (folder / INDEX).is_file() else []
 
 
 def converted(folder: Path, files: list[Path]) -> Path:
@@ -58,25 +42,16 @@ def converted(folder: Path, files: list[Path]) -> Path:
 
     Raises UserError if a file holds anything but weights.
     """
-    digest = blake2b("".join(hash_file(file) for file in files).encode(), digest_size=16)
     beside = [path for path in sorted(folder.iterdir()) if path.suffix in BESIDE]
-    for path in beside:
-        digest.update(f"{path.name} {hash_file(path)}".encode())
-    target = cache_folder() / "converted" / digest.hexdigest()
-    if not target.is_dir():
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            write_safetensors(files, partial / "model.safetensors")
-            for path in beside:
-                if path.name != INDEX:
-                    shutil.copyfile(path, partial / path.name)
-            if not target.is_dir():  # another process may have been faster
-                partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return target
+    identity = [f"{path.name} {hash_file(path)}" for path in (*files, *beside)]
+
+    def fill(partial: Path) -> None:
+        write_safetensors(files, partial / "model.safetensors")
+        for path in beside:
+            if path.name != INDEX:
+                shutil.copyfile(path, partial / path.name)
+
+    return make_once(cache_folder() / "converted" / hash_text("\n".join(identity)), fill)
 
 
 def write_safetensors(files: list[Path], output: Path) -> None:

@@ -110,25 +110,31 @@ def check_files(name: str, folder: Path) -> None:
             ) from error
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        for shard in shards(name, index):
-            if shard not in {file.name for file in weights}:
-                raise UserError(
-                    f"{name}: {index.name} names {shard!r:.80}, which is no safetensors file of "
-                    "that folder.",
-                    key="teacher.model",
-                )
+        shard_files(index, "safetensors ")
 
 
-def shards(name: str, index: Path) -> set[str]:
-    """The files that an index of shards names. Raises UserError if it cannot be read."""
+def shard_files(index: Path, kind: str = "") -> list[Path]:
+    """The files that an index of shards names, which lie beside it; of `safetensors `, those that
+    end so.
+
+    Raises UserError if it cannot be read, or names anything else.
+    """
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return {str(shard) for shard in named.values()}
+        names = sorted({str(shard) for shard in named.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{name}: {index.name} is not an index of shards ({type(error).__name__}: {error}).",
+            f"{index} is not an index of shards ({type(error).__name__}: {error}).",
             key="teacher.model",
         ) from error
+    for name in names:
+        path = index.parent / name
+        if path.parent != index.parent or not path.is_file() or not name.endswith(kind.strip()):
+            raise UserError(
+                f"{index} names {name!r:.80}, which is no {kind}file of that folder.",
+                key="teacher.model",
+            )
+    return [index.parent / name for name in names]
 
 
 def check_shapes(name: str, folder: Path, config: PretrainedConfig, auto: Any) -> None:

@@ -51,6 +51,11 @@ def check_surroundings(recipe: Recipe) -> None:
 
     Rows are read where every source is there. Raises UserError with every problem found.
     """
+    from distill.benchmark.subjects import check_subject
+    from distill.evaluation.kinds import kind_of
+    from distill.inspection.sentences import read_sentences
+    from distill.models import load_config
+
     problems: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,11 +77,6 @@ def check_surroundings(recipe: Recipe) -> None:
         for source in recipe.corpus.sources:
             if not source.hub:
                 collect(check_text, source)
-    from distill.benchmark.subjects import check_subject
-    from distill.evaluation.kinds import kind_of
-    from distill.inspection.sentences import read_sentences
-    from distill.models import load_config
-
     for task in recipe.evaluation.tasks if not problems else ():
         if not any(source.hub for source in task.sources):
             collect(kind_of(task).read, task, recipe.seed)
@@ -199,7 +199,7 @@ def _teacher_config(recipe: Recipe) -> PretrainedConfig:
     from distill.models.sentence import check_sentence_files
 
     config = load_config(recipe.teacher.model, recipe.teacher.revision)
-    check_weights(recipe.teacher.model, config)
+    check_weights(recipe.teacher.model, config, recipe.teacher.revision)
     folder = sentence_folder(recipe.teacher.model, recipe.teacher.revision)
     check_sentence_files(recipe.teacher.model, folder, recipe.teacher.pooling)
     return config

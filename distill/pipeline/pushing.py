@@ -60,7 +60,7 @@ def is_to_be_pushed(section: ExportSection, pushed_to: str | None) -> bool:
 
 
 def push_obstacles(section: ExportSection) -> list[str]:
-    """What would keep a run from being pushed at its end, so that it can be mended while it
+    """What would keep a run from being pushed at its end, so that it can be put right while it
     runs.
     """
     from huggingface_hub import constants

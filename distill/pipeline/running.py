@@ -30,7 +30,7 @@ def run_recipe(
     """Run the stages that must run, one after another, and write the report.
 
     With `verify` the files of finished stages are read and compared with what was written. Raises
-    UserError for what the user can mend, another process in the run's folder among it, and
+    UserError for what the user can put right, or if another process works in the run's folder, and
     Interrupted after a signal; finished stages stay.
     """
     from distill.pipeline.plan import check_space, check_surroundings, make_plan

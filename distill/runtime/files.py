@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +21,27 @@ def write_whole(path: Path, text: str) -> None:
     flush(partial)
     partial.replace(path)
     flush(path.parent)
+
+
+def make_once(folder: Path, fill: Callable[[Path], object]) -> Path:
+    """The folder, which `fill` writes when it is first asked for: whole or not there, also where
+    several processes make it at once.
+    """
+    if folder.exists():
+        return folder
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        fill(partial)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was faster, and its folder is as good
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
 
 
 def flush(path: Path) -> None:

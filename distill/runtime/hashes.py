@@ -30,6 +30,11 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def hash_text(text: str) -> str:
+    """The hash of a text, in hexadecimal, by the same function."""
+    return blake2b(text.encode(), digest_size=_DIGEST).hexdigest()
+
+
 class FileHashes:
     """Hashes of files, kept in a JSON file with the stamp that each file had when it was read."""
 

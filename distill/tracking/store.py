@@ -39,7 +39,7 @@ _PATIENCE = {
 }
 _UPLOAD_SECONDS = "120"  # a server may pass the file on to slower storage before it answers
 _PROBE_SECONDS = (3, 5)  # to connect, to answer
-_NO_ANSWER = (401, 403, 408, 429)  # a login or a moment's patience mends these; the data is fine
+_NO_ANSWER = (401, 403, 408, 429)  # a login or another try helps; the data is fine
 _LONGEST_PARAMETER = 500
 _CONNECTIONS = 5  # tries to open a database, 3 s together
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from distill.runtime.files import flush, flush_folder
-from distill.runtime.hashes import hash_file
+from distill.runtime.hashes import hash_file, hash_text
 
 _WEIGHTS, _MOMENTS, _STATE = "student.safetensors", "optimizer.safetensors", "state.json"
 SETTLED_STEPS = 50
@@ -90,7 +88,7 @@ def save_checkpoint(
         "groups": groups,
         "files": {name: hash_file(fresh / name) for name in (_WEIGHTS, _MOMENTS)},
     }
-    content["digest"] = _digest(content)
+    content["digest"] = hash_text(json.dumps(content))
     (fresh / _STATE).write_text(json.dumps(content), encoding="utf-8")
     flush_folder(fresh)
     if folder.exists():  # if not, an earlier save was cut off and the one before is all there is
@@ -170,13 +168,10 @@ def is_whole(folder: Path) -> bool:
 def _read_state(folder: Path) -> dict[str, Any]:
     """What state.json holds. Raises OSError or ValueError if it is not there or damaged."""
     content: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
+    digest = content.pop("digest", None) if isinstance(content, dict) else None
+    if digest != hash_text(json.dumps(content)):
         raise ValueError(f"{folder / _STATE} is damaged")
     return content
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
 def _save_parameters(student: torch.nn.Module, folder: Path) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill.distillation.loop import Pair, distil
+from distill.distillation.loop import distil
 from distill.distillation.objectives import OBJECTIVES, Comparison, Objective, register
-from distill.models import load_with_tokenizer
 from distill.recipe import DistillationSection, objectives as recipe_objectives
 from distill.runtime.runtime import Runtime
-from distill.student.depth import keep_layers
 from distill.training.chunks import Chunks
+from tests.distillation.pairs import tiny_pair
 
 
 def last_states_apart(pair: Comparison) -> torch.Tensor:
@@ -41,7 +40,6 @@ def toy() -> Iterator[Objective]:
 def test_a_recipe_trains_by_an_objective_that_was_registered_from_outside(
     toy: Objective, tiny_teacher: Path, chunks: tuple[Chunks, Chunks], tmp_path: Path
 ) -> None:
-    loaded = load_with_tokenizer(str(tiny_teacher))
     section = DistillationSection.model_validate(
         {
             "objectives": {"hidden": 0, "toy": 2.0},
@@ -50,13 +48,7 @@ def test_a_recipe_trains_by_an_objective_that_was_registered_from_outside(
             "precision": "float32",
         }
     )
-    pair = Pair(
-        student=keep_layers(loaded.model, [2, 4]),
-        teacher=loaded.model,
-        tokenizer=loaded.tokenizer,
-        layers=[2, 4],
-        pooling="mean",
-    )
+    pair = tiny_pair(tiny_teacher)
     state = distil(pair, *chunks, section, checkpoint=tmp_path / "c", runtime=Runtime())
     assert set(state.history[0]) == {"tokens", "loss", "toy"}
     assert state.history[0]["loss"] == pytest.approx(2 * state.history[0]["toy"])

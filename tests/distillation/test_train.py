@@ -10,17 +10,15 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from distill.distillation import SCAFFOLDS
-from distill.distillation.loop import Pair
 from distill.distillation.train import distil_student
-from distill.models import load_with_tokenizer
 from distill.recipe import DistillationSection
 from distill.report.results.distillation import DistillationResult
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 from distill.runtime.runtime import Runtime
-from distill.student.depth import keep_layers
 from distill.training.chunks import open_chunks
 from tests.conftest import swedish_sentences
+from tests.distillation.pairs import tiny_pair
 from tests.distillation.test_loop import StopAfter
 
 Run = Callable[..., DistillationResult]
@@ -35,7 +33,6 @@ def run_stage(tiny_teacher: Path, tmp_path: Path) -> Run:
         texts: Any = TEXTS,
         **values: Any,
     ) -> Any:
-        teacher = load_with_tokenizer(str(tiny_teacher))
         given = {
             "tokens": 3000,
             "batch_tokens": 200,
@@ -46,13 +43,7 @@ def run_stage(tiny_teacher: Path, tmp_path: Path) -> Run:
         (tmp_path / name).mkdir(exist_ok=True)
         return distil_student(
             DistillationSection.model_validate({**given, **values}),
-            pair=Pair(
-                student=keep_layers(teacher.model, [2, 4]),
-                teacher=teacher.model,
-                tokenizer=teacher.tokenizer,
-                layers=[2, 4],
-                pooling="mean",
-            ),
+            pair=tiny_pair(tiny_teacher),
             prefixes=["query: ", "passage: "],
             texts=texts,
             heldout=swedish_sentences(12, 99),

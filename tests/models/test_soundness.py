@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel
 
 from distill.models import load_model
 from distill.models.loading import load_tokenizer
 from distill.runtime.errors import UserError
+from tests.conftest import as_xlm_r
 
 LAYER = "encoder.layer.1.output.dense.weight"
 Weights = dict[str, torch.Tensor]
@@ -93,16 +94,7 @@ def unigram_bert(tmp_path: Path) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    names = {f"{name}_token": f"<{name}>" for name in ("unk", "pad", "mask")}
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        cls_token="<s>",
-        model_max_length=60,
-        **names,
-    ).save_pretrained(tmp_path)
+    as_xlm_r(tokenizer, model_max_length=60).save_pretrained(tmp_path)
     config = BertConfig(
         vocab_size=len(pieces),
         hidden_size=32,

@@ -24,17 +24,14 @@ TEXTS = [" ".join(swedish_sentences(4, seed)) for seed in range(60)]
 
 def distil_each(teacher: Path, output: Path) -> None:
     """A folder of `output` for each setting, with the losses in history.json."""
-    from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
-    from distill.models import load_with_tokenizer
     from distill.recipe import DistillationSection
     from distill.runtime.processes import Processes
     from distill.runtime.runtime import Runtime
-    from distill.student.depth import keep_layers
+    from tests.distillation.pairs import tiny_pair
 
     processes = Processes()
     for name, setting in SETTINGS.items():
-        loaded = load_with_tokenizer(str(teacher))
         section = {
             "objectives": {"hidden": 1.0, "relations": 0.5, "embedding": 1.0},
             "tokens": 4000,
@@ -46,13 +43,7 @@ def distil_each(teacher: Path, output: Path) -> None:
         (output / name).mkdir(parents=True, exist_ok=True)
         distil_student(
             DistillationSection.model_validate({**section, **setting}),
-            pair=Pair(
-                student=keep_layers(loaded.model, [2, 4]),
-                teacher=loaded.model,
-                tokenizer=loaded.tokenizer,
-                layers=[2, 4],
-                pooling="mean",
-            ),
+            pair=tiny_pair(teacher),
             prefixes=["query: ", "passage: "],
             texts=TEXTS,
             heldout=swedish_sentences(12, 99),

@@ -17,7 +17,7 @@ from benchmarks.gpu.bundle import Bundle
 from benchmarks.gpu.steps import Keep, Setting
 from distill.distillation.loop import Pair, distil
 from distill.evaluation.embedding import embed
-from distill.evaluation.metrics import ranks_of_answers, reciprocal_ranks
+from distill.evaluation.metrics import ranks_by_vectors, reciprocal_ranks
 from distill.recipe import DistillationSection
 from distill.runtime.runtime import Runtime
 
@@ -92,7 +92,7 @@ def score(bundle: Bundle, name: str, model: PreTrainedModel, keep: Keep, setting
                 (prefixes["passage"], rows.passages),
             )
         )
-        ranks = ranks_of_answers(queries @ passages.T, np.array(rows.answers[:count]))
+        ranks = ranks_by_vectors(queries, passages, np.array(rows.answers[:count]))
         value = float(reciprocal_ranks(ranks).mean())
         keep(what="score", model=name, task=task, metric="mrr@10", value=value, rows=count)
 
