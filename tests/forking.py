@@ -10,6 +10,8 @@ A test that kills its process, or that is about starting, takes `cold=True`.
 `warm_children()` has the processes that distill itself starts, to measure footprints and to prove
 exports, forked by the server as well: in a forked command always, in a test's own process unless
 the test is marked `cold`.
+
+MLflow's stores are migrated once, and copied.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ def server_address(environment: dict[str, str]) -> str:
         os.read(ready, 1)  # or nothing, if it died
         os.close(ready)
         atexit.register(process.kill)
+        atexit.register(Path(address).with_suffix(".db").unlink, missing_ok=True)
         _server = process, address
     return _server[1]
 
@@ -129,8 +132,11 @@ def warm_children(environment: dict[str, str]) -> None:
 
 def serve(address: str, ready: int) -> None:
     """Fork a process for every client."""
+    from tests import new_stores  # MLflow is slow to import, and a client needs none
+
     for name in PRELOADED:
         importlib.import_module(name)
+    new_stores.copy_the_first(Path(address).with_suffix(".db"))
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
