@@ -82,7 +82,9 @@ def _forget_changed(folder: Path, described: Mapping[str, Any]) -> None:
     those of all.
     """
     note, measured = folder / "models.json", folder / "measured.jsonl"
-    known: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    known: dict[str, object] = (
+        json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    )
     changed = {name for name, files in described.items() if known.get(name, files) != files}
     if changed and measured.is_file():
         lines = measured.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -136,7 +136,7 @@ def _tag(api: HfApi, repository: str, commit: str) -> str:
     return tag
 
 
-def read_export(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_export(folder: Path) -> tuple[Mapping[str, Any], dict[str, int]]:
     """An export's report, and the sizes of the files that it lists. Raises UserError where one is
     missing.
     """

@@ -28,7 +28,7 @@ class Place:
     """What the new commit follows."""
     private: bool
     files: frozenset[str]
-    report: dict[str, Any] | None
+    report: Mapping[str, Any] | None
     """The report.json that an earlier push left there."""
     branches: frozenset[str]
     tags: dict[str, str]

@@ -95,15 +95,14 @@ def _write_expected(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         place / "expected.safetensors",
     )
-    asked: dict[str, Any] = {"sentences": list(sentences), "pooling": pooling}
+    asked: dict[str, object] = {"sentences": list(sentences), "pooling": pooling}
     if has_head(student) and (mask := student.tokenizer.mask_token):
         from transformers import pipeline
 
         fill = pipeline("fill-mask", model=student.model, tokenizer=student.tokenizer, device="cpu")
-        asked["masked"] = (
-            f"{mask} {sentences[0].split()[0] if sentences[0].split() else ''}".strip()
-        )
-        asked["filled"] = [[answer["token"], answer["score"]] for answer in fill(asked["masked"])]
+        masked = f"{mask} {sentences[0].split()[0] if sentences[0].split() else ''}".strip()
+        asked["masked"] = masked
+        asked["filled"] = [[answer["token"], answer["score"]] for answer in fill(masked)]
     (place / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
 
 

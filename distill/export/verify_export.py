@@ -28,7 +28,7 @@ def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @torch.inference_mode()
-def _compare(folder: Path, place: Path) -> dict[str, Any]:
+def _compare(folder: Path, place: Path) -> dict[str, object]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 

@@ -5,6 +5,7 @@ out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,20 +210,21 @@ def _draw_map(
             c=[shades[code] for code in projection.languages],
         )
     halo = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.6}
-    label: dict[str, Any] = {
-        "textcoords": "offset points",
-        "weight": "bold",
-        "ha": "center",
-        "va": "center",
-        "bbox": halo,
-    }
+    label = partial(
+        axes.annotate,
+        textcoords="offset points",
+        weight="bold",
+        ha="center",
+        va="center",
+        bbox=halo,
+    )
     centres = points_LS2.mean(axis=1), points_LS2.mean(axis=0)
     if clusters_by_language(points_LS2):
         for code, centre in zip(projection.languages, centres[0], strict=True):
-            axes.annotate(code, centre, (0, 7), color=shades[code], fontsize=6.5, **label)
+            label(code, centre, (0, 7), color=shades[code], fontsize=6.5)
     else:
         for number, centre in enumerate(centres[1], 1):
-            axes.annotate(str(number), centre, (0, 8), color=BLACK, fontsize=7.5, **label)
+            label(str(number), centre, (0, 8), color=BLACK, fontsize=7.5)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.09)
 

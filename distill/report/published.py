@@ -76,6 +76,6 @@ def list_protocols(scores: Iterable[Mapping[str, Any]]) -> list[Protocol]:
 
 
 @cache
-def _content() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+def _content() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     return content

@@ -27,7 +27,7 @@ from distill.tracking.system import SystemMetrics
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0  # seconds between two looks whether the store is back
 
 
-def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(values: object, prefix: str = "") -> dict[str, object]:
     """Nested mappings as one, with dotted keys; lists stay whole."""
     if not isinstance(values, Mapping):
         return {prefix: values}

@@ -25,6 +25,8 @@ SETTLED_STEPS = 50
 """Steps whose highest loss a spike is measured by."""
 SMOOTHING = 0.95
 """Weight of the past in the exponential average of the loss."""
+Group = dict[str, Any]
+"""A group of parameters as the optimiser keeps it: learning rate, decay, ids of parameters."""
 
 
 @dataclass(kw_only=True)
@@ -184,7 +186,7 @@ def _save_parameters(student: torch.nn.Module, folder: Path) -> None:
 
 def _flatten(
     optimizer: torch.optim.Optimizer,
-) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+) -> tuple[dict[str, torch.Tensor], list[Group]]:
     content = optimizer.state_dict()
     moments = {
         f"{parameter}.{name}": tensor.detach().clone().contiguous()
@@ -195,7 +197,7 @@ def _flatten(
 
 
 def _restore(
-    optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor], groups: list[dict[str, Any]]
+    optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor], groups: list[Group]
 ) -> None:
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in moments.items():
