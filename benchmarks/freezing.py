@@ -22,10 +22,10 @@ import numpy as np
 from provenance import provenance
 
 from distill.cli.scoring import score_models
-from distill.evaluation.scores import student_interval
 from distill.models import load_config
 from distill.recipe.model_reference import ModelRef
 from distill.recipe.reading import TasksFile, load_recipe
+from distill.report.estimates import Estimate
 from distill.report.formats import markdown_table
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress, silence_libraries
@@ -152,10 +152,13 @@ def abroad(scores: Mapping[str, Sequence[float]]) -> np.ndarray:
 
 
 def interval(values: Sequence[float] | np.ndarray) -> dict[str, float | None]:
-    """Mean and 95% interval over the seeds; no interval of one."""
-    found = student_interval([float(value) for value in values])
-    low, high = found if found is not None else (None, None)
-    return {"mean": float(np.mean(values)), "low": low, "high": high}
+    """Mean and 95% interval over the seeds, on these test rows; no interval of one."""
+    count, mean = len(values), float(np.mean(values))
+    if count < 2:
+        return {"mean": mean, "low": None, "high": None}
+    error = float(np.std(values, ddof=1)) / count**0.5
+    low, high = Estimate(value=mean, error=error, freedom=count - 1).interval()
+    return {"mean": mean, "low": low, "high": high}
 
 
 def verdict(name: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
-import numpy as np
-
-from distill.evaluation.protocol import Measured, metric_in
-from distill.evaluation.scores import no_score, seed_score
+from distill.evaluation.chance import chance_levels
+from distill.evaluation.protocol import Measured
+from distill.evaluation.resampling import Observed, average
+from distill.evaluation.scores import Reference, no_score, score_models
+from distill.evaluation.task_scores import observe_seeds
 from distill.evaluation.tasks import Row, TaskRows, find_classes, read_split
 from distill.recipe import CrossLingualSection, FineTunedTask
 from distill.recipe.cross_lingual import ALL, Setting, score_name
@@ -77,28 +79,81 @@ def test_name(setting: Setting, language: str) -> str:
 
 
 def cross_lingual_scores(
-    model: str,
+    task: FineTunedTask,
+    rows: CrossLingualRows,
+    measurements: Mapping[str, Mapping[str, Measured]],
+    of: Reference,
+) -> list[Score]:
+    """Each metric under each setting: every model's average over languages, and every language."""
+    section = _section(task)
+    scores: list[Score] = []
+    for setting in section.settings:
+        for metric in task.metrics:
+            by_language = {
+                language: {
+                    model: _observe(task, rows, found, setting, metric, language, of.seed)
+                    for model, found in measurements.items()
+                }
+                for language in section.languages
+            }
+            averages = {
+                model: average([by_language[language][model] for language in section.languages])
+                for model in measurements
+            }
+            of_all: list[tuple[str | None, dict[str, Observed]]] = [
+                (None, averages),
+                *by_language.items(),
+            ]
+            for language, observed in of_all:
+                chance = fmean(
+                    _chance(task, rows, setting, one, of.seed)[metric]
+                    for one in (section.languages if language is None else [language])
+                )
+                name = score_name(task.name, setting, language)
+                for score in score_models(name, metric, observed, of, chance):
+                    rates = _rates(task, measurements[score.model], setting, language)
+                    rate = rates.pop() if len(rates) == 1 else None
+                    scores.append(
+                        _placed(replace(score, learning_rate=rate), task, setting, language)
+                    )
+    order = {which: place for place, which in enumerate(_scored(task))}
+    return sorted(scores, key=lambda one: order[one.setting, one.metric, one.language])  # type: ignore[index]
+
+
+def _observe(
+    task: FineTunedTask,
+    rows: CrossLingualRows,
+    found: Mapping[str, Measured],
+    setting: Setting,
+    metric: str,
+    language: str,
+    seed: int,
+) -> Observed:
+    learnt_from = _section(task).learnt_from(setting, language)
+    part = rows.fine_tunes[learnt_from]
+    places = part.tests[test_name(setting, language)]
+    return observe_seeds(task, metric, part, found[learnt_from], places, seed)
+
+
+def _chance(
+    task: FineTunedTask, rows: CrossLingualRows, setting: Setting, language: str, seed: int
+) -> dict[str, float]:
+    part = rows.fine_tunes[_section(task).learnt_from(setting, language)]
+    places = part.tests[test_name(setting, language)]
+    test = part.test[places.start : places.stop]
+    return chance_levels(task, test, part.majority if part.classes else None, seed)
+
+
+def _rates(
     task: FineTunedTask,
     found: Mapping[str, Measured],
-    reference: Mapping[str, Measured] | None,
-    called: str,
-) -> list[Score]:
-    """Each metric under each setting: the average over languages, and every language, each compared
-    with the reference's.
-    """
-
-    def score(setting: Setting, metric: str, language: str | None) -> Score:
-        own, rates = _values(task, found, setting, metric, language)
-        whole = (
-            None if reference is None else _values(task, reference, setting, metric, language)[0]
-        )
-        rate = rates.pop() if len(rates) == 1 else None
-        name = score_name(task.name, setting, language)
-        return _placed(
-            seed_score(model, name, metric, own, whole, rate, called), task, setting, language
-        )
-
-    return [score(*which) for which in _scored(task)]
+    setting: Setting,
+    language: str | None,
+) -> set[float]:
+    """The learning rates behind a score."""
+    section = _section(task)
+    languages = section.languages if language is None else [language]
+    return {found[section.learnt_from(setting, one)].learning_rate for one in languages}
 
 
 def no_cross_lingual_scores(model: str, task: FineTunedTask, reason: str) -> list[Score]:
@@ -126,25 +181,6 @@ def _scored(task: FineTunedTask) -> list[tuple[Setting, str, str | None]]:
 
 def _placed(score: Score, task: FineTunedTask, setting: Setting, language: str | None) -> Score:
     return replace(score, base_task=task.name, setting=setting, language=language)
-
-
-def _values(
-    task: FineTunedTask,
-    found: Mapping[str, Measured],
-    setting: Setting,
-    metric: str,
-    language: str | None,
-) -> tuple[list[float], set[float]]:
-    """One value a seed, of a language or of the average over all, and the learning rates behind
-    them.
-    """
-    section = _section(task)
-    languages = section.languages if language is None else [language]
-    measured = {name: found[section.learnt_from(setting, name)] for name in languages}
-    values = [
-        measured[name].values[metric_in(metric, test_name(setting, name))] for name in languages
-    ]
-    return np.mean(values, axis=0).tolist(), {one.learning_rate for one in measured.values()}
 
 
 def _section(task: FineTunedTask) -> CrossLingualSection:

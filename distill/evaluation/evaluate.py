@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from distill.evaluation.finished import MEASURED, Finished
-from distill.evaluation.kinds import Reference, UnmeasuredError, kind_of
-from distill.evaluation.scores import TEACHER
+from distill.evaluation.kinds import UnmeasuredError, kind_of
+from distill.evaluation.scores import Reference
 from distill.evaluation.subject import INT8, EvaluatedModel
 from distill.models import LoadedModel
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
@@ -52,9 +53,9 @@ def evaluate_models(
     }
     finished = Finished(output / MEASURED, interruption or Interruption())
     names = order_models(section, reference)
-    comparison = Reference(label=TEACHER if reference == "teacher" else reference, seed=seed)
-    scores: list[Score] = []
-    references: dict[str, Any] = {}
+    of = Reference(name=reference, seed=seed, margin=section.margin, protocol=section.protocol)
+    measurements: dict[str, dict[str, object]] = {task.name: {} for task in section.tasks}
+    unmeasured: list[Score] = []
     cut: dict[str, dict[str, dict[str, int]]] = {}
     parts = sum(count_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
@@ -85,17 +86,17 @@ def evaluate_models(
                 try:
                     measurement = kind.measure(subject, task, rows[task.name], advance)
                 except UnmeasuredError as error:
-                    task_scores = kind.unmeasured(name, task, str(error))
+                    unmeasured += kind.unmeasured(name, task, str(error))
                     advance(count_parts(name, task, section), f"{name}: {error}")
                 else:
-                    if name == reference:
-                        references[task.name] = measurement
-                    other = references.get(task.name)
-                    task_scores = kind.scores(name, task, measurement, other, comparison)
+                    measurements[task.name][name] = measurement
                     for part, measured in kind.fine_tuned(task, measurement).items():
                         cut.setdefault(part, {})[name] = measured.cut
-                scores += task_scores
-                on_scores(name, task.name, task_scores)
+    scores = _scores(section, rows, measurements, unmeasured, of, names)
+    for (model, task_name), own in groupby(
+        scores, key=lambda score: (score.model, score.base_task or score.task)
+    ):
+        on_scores(model, task_name, list(own))
     content = json.dumps([asdict(score) for score in scores], indent=2)
     (output / "scores.json").write_text(content + "\n", encoding="utf-8")
     sizes = {task.name: kind_of(task).size(rows[task.name]) for task in section.tasks}
@@ -103,7 +104,28 @@ def evaluate_models(
         name: {**count, "cut": cut[name]} if name in cut else count
         for name, count in counts.items()
     }
-    return EvaluationResult(scores=scores, rows=sizes, counts=counts)
+    return EvaluationResult(scores=scores, rows=sizes, counts=counts, margin=section.margin)
+
+
+def _scores(
+    section: EvaluationSection,
+    rows: Mapping[str, Any],
+    measurements: Mapping[str, Mapping[str, Any]],
+    unmeasured: Sequence[Score],
+    of: Reference,
+    names: Sequence[str],
+) -> list[Score]:
+    """Model by model, each in the order of the tasks."""
+    scores = [
+        score
+        for task in section.tasks
+        for score in kind_of(task).scores(task, rows[task.name], measurements[task.name], of)
+    ]
+    tasks = [task.name for task in section.tasks]
+    return sorted(
+        [*scores, *unmeasured],
+        key=lambda one: (names.index(one.model), tasks.index(one.base_task or one.task)),
+    )
 
 
 def order_models(section: EvaluationSection, reference: str) -> list[str]:

@@ -191,6 +191,24 @@ def _loss(
 
 
 @torch.inference_mode()
+def mean_loss(
+    model: HeadedEncoder,
+    rows: Sequence[Input],
+    *,
+    outputs: Outputs,
+    precision: str,
+    padding: int = 0,
+) -> float:
+    """The loss of rows, a mean over them, in batches of like length."""
+    model.eval()
+    total = 0.0
+    for chosen in rows_of_like_length([len(one.ids) for one in rows], _PREDICTED_TOKENS):
+        batch = pad([rows[i] for i in chosen], padding, of_words=outputs.pooling is None)
+        total += len(chosen) * float(_loss(model, batch, outputs, precision))
+    return total / len(rows)
+
+
+@torch.inference_mode()
 def predict(
     model: HeadedEncoder, encoded: Encoded, *, outputs: Outputs, precision: str, padding: int = 0
 ) -> list[float | dict[int, int]]:

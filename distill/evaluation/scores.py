@@ -1,165 +1,104 @@
-"""From measurements to scores: means, 95% intervals, differences from a reference, mostly the
-teacher, and retention.
+"""From what was observed of every model to scores: means, 95% intervals, differences from a
+reference, mostly the teacher, and retention.
+
+A score's variance has two parts: that of test rows, by bootstraps of the mean over seeds, which
+does not shrink with more seeds; and that of seeds, pooled over the models of a task. Their sum has
+Satterthwaite's (1946) degrees of freedom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distill.report.results.evaluation import Score
+from distill.evaluation.resampling import Observed
+from distill.report.estimates import SHARE, Estimate, span_of
+from distill.report.results.evaluation import Provenance, Score
 
-LEVEL = 0.95
-_RESAMPLES = 2000
 TEACHER = "the teacher"
 """What a reader knows as the reference, unless something else is."""
+_ONE_SEED = "one seed tells no spread"
 
 
-def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Student's interval of the mean (Student 1908); None for fewer than two values, which tell no
-    spread.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """What every model is compared with, and how."""
+
+    name: str
+    seed: int
+    """Of bootstraps."""
+    margin: float = 0.02
+    """Differences within it count as none."""
+    protocol: str = "distill"
+    """Whose protocol the fine-tunes followed."""
+
+    @property
+    def label(self) -> str:
+        """As a reader knows it: "the teacher"."""
+        return TEACHER if self.name == "teacher" else self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seeds:
+    """The variance between seeds, pooled over the models of a task."""
+
+    plain: float
+    """Of a model's values about their mean;"""
+    plain_freedom: int
+    """0 where no model has two seeds."""
+    paired: float
+    """and of what is left of it where seeds that all models share count as blocks (Fisher 1935):
+    half the variance of a difference of two models on one seed.
     """
-    if len(values) < 2:
-        return None
-    from scipy.stats import t
+    paired_freedom: int
 
-    half = (
-        float(t.ppf((1 + level) / 2, len(values) - 1))
-        * float(np.std(values, ddof=1))
-        / len(values) ** 0.5
-    )
-    mean = float(np.mean(values))
-    return mean - half, mean + half
+    @property
+    def shared(self) -> float:
+        """The variance of what a seed does to all models alike."""
+        return max(0.0, self.plain - self.paired)
 
 
-def bootstrap_interval(values: np.ndarray, seed: int, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval of the mean of `values` (Efron & Tibshirani 1993, chapter 13)."""
-    return statistic_interval(lambda rows: float(values[rows].mean()), len(values), seed, level)
-
-
-def statistic_interval(
-    statistic: Callable[[np.ndarray], float], rows: int, seed: int, level: float = LEVEL
-) -> tuple[float, float]:
-    """The percentile interval of any statistic of `rows` rows, which is handed the numbers of those
-    drawn.
-    """
-    random = np.random.default_rng(seed)
-    found = [statistic(random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def seed_score(
-    model: str,
+def score_models(
     task: str,
     metric: str,
-    own: Sequence[float],
-    reference: Sequence[float] | None,
-    learning_rate: float | None,
-    called: str = TEACHER,
-) -> Score:
-    """Of fine-tunes, one a seed: mean and difference from the reference's of the same seeds, with
-    Student's intervals.
+    observed: Mapping[str, Observed],
+    of: Reference,
+    chance: float | None,
+    provenance: Mapping[str, Provenance] | None = None,
+) -> list[Score]:
+    """Every model's score under a metric, in the order given, from the same bootstraps.
+
+    `chance` is what guessing scores on the same rows; None where nobody can say.
     """
-    low, high = student_interval(own) or (None, None)
-    mean = float(np.mean(own))
-    differences = (
-        None if reference is None else [a - b for a, b in zip(own, reference, strict=True)]
-    )
-    difference_low, difference_high = (differences and student_interval(differences)) or (
-        None,
-        None,
-    )
-    retention, reason = retention_of(
-        mean, None if reference is None else float(np.mean(reference)), called
-    )
-    return Score(
-        model=model,
-        task=task,
-        metric=metric,
-        scores=list(own),
-        mean=mean,
-        low=low,
-        high=high,
-        retention=retention,
-        difference=None if differences is None else float(np.mean(differences)),
-        difference_low=difference_low,
-        difference_high=difference_high,
-        learning_rate=learning_rate,
-        reason="one seed tells no spread" if low is None else reason,
-    )
-
-
-def query_score(
-    model: str,
-    task: str,
-    metric: str,
-    own: np.ndarray,
-    reference: np.ndarray | None,
-    seed: int,
-    called: str = TEACHER,
-) -> Score:
-    """Of a mean over queries."""
-    return _row_score(
-        model, task, metric, own, reference, seed, called, lambda values: float(values.mean())
-    )
-
-
-def share_score(
-    model: str,
-    task: str,
-    metric: str,
-    own: np.ndarray,
-    reference: np.ndarray | None,
-    seed: int,
-    called: str = TEACHER,
-) -> Score:
-    """Of a share, counted as [rows, (hits, of)]."""
-
-    def share(counts: np.ndarray) -> float:
-        hits, of = counts.sum(axis=0)
-        return float(hits / of) if of else 0.0
-
-    return _row_score(model, task, metric, own, reference, seed, called, share)
-
-
-def _row_score(
-    model: str,
-    task: str,
-    metric: str,
-    own: np.ndarray,
-    reference: np.ndarray | None,
-    seed: int,
-    called: str,
-    statistic: Callable[[np.ndarray], float],
-) -> Score:
-    """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over
-    the same draws.
-    """
-    mean, whole = statistic(own), None if reference is None else statistic(reference)
-    low, high = statistic_interval(lambda rows: statistic(own[rows]), len(own), seed)
-    retention, reason = retention_of(mean, whole, called)
-    difference_low = difference_high = None
-    if reference is not None:
-        other = reference
-        difference_low, difference_high = statistic_interval(
-            lambda rows: statistic(own[rows]) - statistic(other[rows]), len(own), seed
+    reference = observed.get(of.name)
+    seeds = _pooled([one.values for one in observed.values() if one.has_seeds])
+    estimates = {name: _estimate(one, seeds) for name, one in observed.items()}
+    scores = [
+        _score(name, task, metric, one, estimates[name], chance) for name, one in observed.items()
+    ]
+    if provenance:
+        scores = [replace(one, provenance=provenance.get(one.model)) for one in scores]
+    if reference is None:
+        return [_without_retention(score, f"{of.label} was not evaluated") for score in scores]
+    others = {name: one for name, one in observed.items() if one is not reference}
+    differences = {name: _difference(one, reference, seeds) for name, one in others.items()}
+    floor = chance or 0.0
+    if not _lowest(estimates[of.name], metric) > floor:
+        why = f"{of.label} does not do better than guessing, which scores {floor:.3f}"
+        return [
+            _without_retention(_compared(score, differences.get(score.model), of), why)
+            for score in scores
+        ]
+    retentions = {name: _retention(one, reference, floor, seeds) for name, one in others.items()}
+    return [
+        _kept(
+            _compared(score, differences.get(score.model), of),
+            retentions.get(score.model),
         )
-    return Score(
-        model=model,
-        task=task,
-        metric=metric,
-        scores=[mean],
-        mean=mean,
-        low=low,
-        high=high,
-        retention=retention,
-        difference=None if whole is None else mean - whole,
-        difference_low=difference_low,
-        difference_high=difference_high,
-        reason=reason,
-    )
+        for score in scores
+    ]
 
 
 def no_score(model: str, task: str, metric: str, reason: str) -> Score:
@@ -177,14 +116,141 @@ def no_score(model: str, task: str, metric: str, reason: str) -> Score:
     )
 
 
-def retention_of(
-    mean: float, reference: float | None, called: str = TEACHER
-) -> tuple[float | None, str | None]:
-    """The fraction of the reference's mean, or why there is none; none of a mean below 0 either."""
-    if reference is None:
-        return None, f"{called} was not evaluated"
-    if reference == 0:
-        return None, f"{called} scores 0"
-    if reference < 0:
-        return None, f"{called} scores below 0"
-    return mean / reference, None
+def _lowest(estimate: Estimate, metric: str) -> float:
+    """The lower end of its interval; the figure itself where it has none."""
+    if not np.isfinite(estimate.error):
+        return estimate.value
+    return estimate.interval(span_of(metric))[0]
+
+
+def _pooled(values: Sequence[np.ndarray]) -> _Seeds:
+    if not values:
+        return _Seeds(plain=0.0, plain_freedom=0, paired=0.0, paired_freedom=0)
+    table = np.stack(values)  # every model has every seed
+    models, seeds = table.shape
+    apart = table - table.mean(axis=1, keepdims=True)
+    left = apart - apart.mean(axis=0)
+    plain, paired = models * (seeds - 1), (models - 1) * (seeds - 1)
+    return _Seeds(
+        plain=float((apart**2).sum()) / plain if plain else 0.0,
+        plain_freedom=plain,
+        paired=float((left**2).sum()) / paired if paired else 0.0,
+        paired_freedom=paired,
+    )
+
+
+def _estimate(one: Observed, seeds: _Seeds) -> Estimate:
+    """A model's mean over seeds."""
+    value = float(one.values.mean())
+    return _with_error(value, one.draws, one, seeds.plain, seeds.plain_freedom)
+
+
+def _difference(one: Observed, reference: Observed, seeds: _Seeds) -> Estimate:
+    """A model's mean difference from the reference, by pairs of rows and seeds."""
+    value = float(one.values.mean() - reference.values.mean())
+    draws = one.draws - reference.draws
+    return _with_error(value, draws, one, 2 * seeds.paired, seeds.paired_freedom)
+
+
+def _retention(one: Observed, reference: Observed, chance: float, seeds: _Seeds) -> Estimate:
+    """A model's (mean - chance) / (reference - chance), its variance by the first terms of Taylor's
+    series (the delta method).
+    """
+    above = float(reference.values.mean()) - chance
+    kept = (float(one.values.mean()) - chance) / above
+    draws = (one.draws - kept * reference.draws) / above
+    variance = (1 + kept**2) * seeds.paired + (1 - kept) ** 2 * seeds.shared
+    return _with_error(kept, draws, one, variance / above**2, seeds.paired_freedom)
+
+
+def _with_error(
+    value: float, draws: np.ndarray, one: Observed, of_a_seed: float, freedom: int
+) -> Estimate:
+    """A figure with the variance of rows and, where there are any, seeds; an error that is no
+    number where seeds matter and nobody has two.
+    """
+    of_rows = float(draws.var(ddof=1))
+    of_seeds = of_a_seed / len(one.values) if one.has_seeds else 0.0
+    total = of_rows + of_seeds
+    parts = of_rows**2 / max(1, one.rows - 1)
+    if one.has_seeds and freedom:
+        parts += of_seeds**2 / freedom
+    return Estimate(
+        value=value,
+        error=float("nan") if one.has_seeds and not freedom else total**0.5,
+        freedom=total**2 / parts if parts else max(1.0, one.rows - 1.0),
+    )
+
+
+def _score(
+    model: str,
+    task: str,
+    metric: str,
+    observed: Observed,
+    estimate: Estimate,
+    chance: float | None,
+) -> Score:
+    span = span_of(metric)
+    estimate = _not_certain(estimate, observed.rows) if span == SHARE else estimate
+    known = np.isfinite(estimate.error)
+    low, high = estimate.interval(span) if known else (None, None)
+    return Score(
+        model=model,
+        task=task,
+        metric=metric,
+        scores=observed.values.tolist(),
+        mean=estimate.value,
+        low=low,
+        high=high,
+        error=estimate.error if known else None,
+        freedom=estimate.freedom if known else None,
+        chance=chance,
+        retention=None,
+        reason=None if known else _ONE_SEED,
+    )
+
+
+def _not_certain(share: Estimate, rows: int) -> Estimate:
+    """None or all of the rows, which every bootstrap repeats, is as sure as half a row more or
+    less.
+    """
+    if share.error != 0 or share.value not in (0.0, 1.0):
+        return share
+    return replace(share, error=float((0.5 * (rows + 0.5)) ** 0.5 / (rows + 1) / rows**0.5))
+
+
+def _without_retention(score: Score, why: str) -> Score:
+    return replace(score, reason=score.reason or why)
+
+
+def _compared(score: Score, difference: Estimate | None, of: Reference) -> Score:
+    if difference is None:  # the reference itself
+        return replace(score, difference=0.0)
+    known = np.isfinite(difference.error)
+    low, high = difference.interval() if known else (None, None)
+    span = span_of(score.metric)
+    width = span[1] - span[0] if span else float("inf")
+    return replace(
+        score,
+        difference=difference.value,
+        difference_low=None if low is None else max(low, -width),
+        difference_high=None if high is None else min(high, width),
+        difference_error=difference.error if known else None,
+        difference_freedom=difference.freedom if known else None,
+        equivalent=difference.is_within(of.margin) if known else None,
+    )
+
+
+def _kept(score: Score, retention: Estimate | None) -> Score:
+    if retention is None:  # the reference itself
+        return replace(score, retention=1.0)
+    known = np.isfinite(retention.error)
+    low, high = retention.interval() if known else (None, None)
+    return replace(
+        score,
+        retention=retention.value,
+        retention_low=low,
+        retention_high=high,
+        retention_error=retention.error if known else None,
+        retention_freedom=retention.freedom if known else None,
+    )

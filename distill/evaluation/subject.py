@@ -9,7 +9,7 @@ import torch
 
 from distill.evaluation.finished import Finished
 from distill.evaluation.int8 import Int8Encoder
-from distill.evaluation.kinds.kind import Advance, UnmeasuredError
+from distill.evaluation.kinds.kind import HOW, Advance, UnmeasuredError
 from distill.evaluation.protocol import Measured, measure_model
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
@@ -18,6 +18,7 @@ from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
 from distill.recipe.model_reference import OWN_MODELS
 from distill.runtime.errors import UserError
 from distill.runtime.precision import choose_precision
+from distill.runtime.version import commit
 
 STUDENT = "student"
 INT8 = "student_int8"
@@ -54,10 +55,19 @@ class EvaluatedModel:
         """What was kept of the model on the task, or what `measure` gives, which is then kept."""
         kept = self._finished.find(self.name, task)
         if kept is None:
-            entry = {"model": self.name, "task": task, "values": measure()}
-            kept = self._finished.add(entry)
-        values: Mapping[str, Any] = kept["values"]
-        return values
+            values = {**measure(), HOW: self._how()}
+            kept = self._finished.add({"model": self.name, "task": task, "values": values})
+        found: Mapping[str, Any] = kept["values"]
+        return found
+
+    def _how(self) -> dict[str, object]:
+        """Runtime and arithmetic of a model as it is."""
+        return {
+            "precision": "int8" if self.is_int8 else "float32",
+            "runtime": "onnx" if self.is_int8 else "torch",
+            "threads": torch.get_num_threads(),
+            "commit": commit(),
+        }
 
     def fine_tune(
         self, task: FineTunedTask, rows: TaskRows, advance: Advance, learnt_from: str | None = None

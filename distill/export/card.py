@@ -53,7 +53,9 @@ def render_card(
             ],
             int8_measured="student_int8" in measured,
             unmeasured=prose.unmeasured(scores),
-            least=prose.kept_least(lines),
+            least=prose.furthest_below(lines),
+            good_as=[escape_markdown(task) for task in prose.equivalent(lines)],
+            margin=recipe["evaluation"].get("margin"),
             speed=prose.speed_grid(rows),
             sizes={(row["model"], runtime_of(row)): row["bytes_on_disk"] for row in rows},
             ratio=latency_ratio(report, of="teacher"),
@@ -113,7 +115,9 @@ def _environment() -> Environment:
         duration=format_seconds,
         machine=describe,
     )
-    environment.globals.update(share=_share, figure=_figure, interval=_interval)
+    environment.globals.update(
+        share=_share, figure=_figure, interval=_interval, difference=_difference
+    )
     return environment
 
 
@@ -130,6 +134,15 @@ def _figure(score: Mapping[str, Any] | None) -> str:
     return f"{score['mean']:.3f}" + (
         f" ({_interval(score['low'], score['high'])})" if score["low"] is not None else ""
     )
+
+
+def _difference(score: Mapping[str, Any] | None) -> str:
+    """How far a score is from the teacher's, with the interval where there is one."""
+    if score is None or score.get("difference") is None:
+        return "–"
+    found = f"{score['difference']:+.3f}".replace("-", "−")
+    low = score.get("difference_low")
+    return found if low is None else f"{found} ({_interval(low, score['difference_high'])})"
 
 
 def _interval(low: float, high: float) -> str:

@@ -73,14 +73,28 @@ def unmeasured(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
     )
 
 
-def kept_least(lines: Iterable[ScoreLine]) -> ScoreLine | None:
-    """Where the student kept the smallest part of the teacher's score."""
+def furthest_below(lines: Iterable[ScoreLine]) -> ScoreLine | None:
+    """Where the student is furthest below the teacher, if it is anywhere beyond its interval."""
     found = [
-        (score["retention"], line)
+        (score["difference"], line)
         for line in lines
-        if (score := line.of("student")) and score["retention"] is not None
+        if (score := line.of("student"))
+        and score.get("difference_high") is not None
+        and score["difference_high"] < 0
     ]
     return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def equivalent(lines: Iterable[ScoreLine]) -> list[str]:
+    """The tasks on which the student passed the test of equivalence with the teacher, by their
+    first metrics.
+    """
+    first = {line.task: line for line in reversed(list(lines))}
+    return [
+        task
+        for task, line in reversed(first.items())
+        if (score := line.of("student")) and score.get("equivalent")
+    ]
 
 
 def likeness(report: Mapping[str, Any]) -> float | None:

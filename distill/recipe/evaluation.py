@@ -14,6 +14,7 @@ EUROEVAL: dict[str, object] = {
     "seeds": 10,
     "learning_rates": [2e-5],
     "warmup": 0.01,
+    "weight_decay": 0.0,
     "batch_size": 32,
     "max_steps": 10_000,
     "epochs": 10_000,
@@ -22,7 +23,8 @@ EUROEVAL: dict[str, object] = {
     "max_length": 512,
 }
 """EuroEval's published settings (Nielsen 2023; its finetuning.py), in which steps and patience
-alone end a fine-tune.
+alone end a fine-tune. Under them every seed draws rows of each split with replacement, and the loss
+on dev says when to stop.
 """
 
 
@@ -52,16 +54,20 @@ class EvaluationSection(Section):
     protocol: Literal["distill", "euroeval"] = "distill"
     """Whose defaults the keys below have: this project's, or those of EuroEval's leaderboards."""
     seeds: Annotated[int, Field(ge=1)] = 3
-    """Fine-tunes of each model and task; each draws its training and test rows anew, with
-    replacement.
+    """Fine-tunes of each model and task, which differ in head, order and dropout; each is scored on
+    the whole test set.
     """
     learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [
         3e-5,
         1e-4,
         3e-4,
     ]
-    """The highest learning rates that are tried; the best on dev with the first seed serves every
-    seed.
+    """The highest learning rates that are tried; the best on dev over two seeds serves every seed.
+    Where that is the least or greatest of several, up to two beyond it are tried, too.
+    """
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    """A model does as well as the teacher where the 90% interval of their difference lies within
+    this.
     """
     scratch_learning_rates: Annotated[
         list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)

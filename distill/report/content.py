@@ -41,12 +41,18 @@ def summary_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
-    """The student's retention in the first metric of each task that has one, by task and metric."""
-    found: dict[str, tuple[str, float]] = {}
+    """The student's retention in the first metric of each task, by task and metric; none of a task
+    whose first metric has none.
+    """
+    first: dict[str, Mapping[str, Any]] = {}
     for score in summary_scores(content):
-        if score["model"] == "student" and score["retention"] is not None:
-            found.setdefault(score["task"], (score["metric"], score["retention"]))
-    return {f"{task}/{metric}": retention for task, (metric, retention) in found.items()}
+        if score["model"] == "student":
+            first.setdefault(score["task"], score)
+    return {
+        f"{score['task']}/{score['metric']}": score["retention"]
+        for score in first.values()
+        if score["retention"] is not None
+    }
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -64,7 +70,7 @@ def summary(content: Mapping[str, Any]) -> str:
     if "retention" in figures:
         tasks = len(leading_retention(content))
         parts.append(
-            f"{figures['retention']:.1%} of the teacher's scores"
+            f"{figures['retention']:.1%} of what the teacher scores above guessing"
             + (f" (mean of {tasks} tasks)" if tasks > 1 else "")
         )
     if "latency_ratio_to_trimmed" in figures:

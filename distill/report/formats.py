@@ -70,6 +70,11 @@ def format_share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
+def format_shares(low: float | None, high: float | None) -> str:
+    """An interval of shares: 95.1% to 99.8%; nothing where there is none."""
+    return "" if low is None or high is None else f"{low:.1%} to {high:.1%}"
+
+
 def format_metric(name: str) -> str:
     """A metric as people write it: macro-F1."""
     return METRICS.get(name, name)

@@ -20,6 +20,7 @@ from distill.report.formats import (
     format_ms,
     format_score,
     format_share,
+    format_shares,
 )
 from distill.report.grid import MEASURES, build_grid, describe, distinct_files, runtime_of
 from distill.report.panels import letter_keys, list_panels, list_unshown
@@ -112,24 +113,25 @@ def list_settings(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cell_values(cell: Row) -> str:
-    """What a cell of the scores is sorted by: score, retention and difference; nothing for what is
+    """What a cell of the scores is sorted by: score, difference and retention; nothing for what is
     not known.
     """
     return " ".join(
         "" if cell.get(key) is None else f"{cell[key]:.6g}"
-        for key in ("mean", "retention", "difference")
+        for key in ("mean", "difference", "retention")
     )
 
 
 def cell_texts(cell: Row) -> list[tuple[str, str]]:
-    """What a cell of the scores shows: score, retention and difference, each with its interval
+    """What a cell of the scores shows: score, difference and retention, each with its interval
     where it has one.
     """
     difference = format_interval(cell.get("difference_low"), cell.get("difference_high"), sign=True)
+    retention = format_shares(cell.get("retention_low"), cell.get("retention_high"))
     return [
         (format_score(cell["mean"]), format_interval(cell["low"], cell["high"])),
-        (format_share(cell["retention"]), ""),
         (format_score(cell.get("difference"), sign=True), difference),
+        (format_share(cell["retention"]), retention),
     ]
 
 

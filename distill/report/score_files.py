@@ -19,7 +19,19 @@ from distill.report.formats import (
 from distill.report.published import TITLE, list_protocols
 from distill.report.scoreboard import Line, Row, Scoreboard
 
-_FIGURES = ("mean", "low", "high", "retention", "difference", "difference_low", "difference_high")
+_FIGURES = (
+    "mean",
+    "low",
+    "high",
+    "chance",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "equivalent",
+    "retention",
+    "retention_low",
+    "retention_high",
+)
 
 
 def to_markdown(board: Scoreboard) -> str:

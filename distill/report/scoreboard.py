@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 from distill.report.content import summary_scores
+from distill.report.estimates import Estimate, mean_estimate
 from distill.report.formats import format_count
 from distill.report.grid import place_of
 
@@ -105,7 +105,7 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
                 parameters=parameters.get(name),
                 bytes_on_disk=sizes.get(name),
                 median_ms=timed.get(name),
-                mean=_compared(means[name], means.get(content.get("reference", "teacher"))),
+                mean=means[name],
                 cells=cells[name],
                 published=tuple(row for row in content["published"] if row["model"] == name),
             )
@@ -137,21 +137,47 @@ def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
 
 
 def mean_of(cells: Sequence[Row | None]) -> Row | None:
-    """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019); None
-    where one is missing.
+    """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019), with
+    the mean difference from the reference and the mean retention; None where a score is missing.
 
-    Its interval takes the tasks' errors for independent: its half-widths are the root of theirs
-    squared and summed, over their number. It has none where one of them has none.
+    Tasks' errors are taken for independent. There is no retention where one task has none.
     """
     rows = [row for row in cells if row is not None and row["mean"] is not None]
     if not rows or len(rows) < len(cells):
         return None
-    mean = sum(row["mean"] for row in rows) / len(rows)
-    low = high = None
-    if all(row["low"] is not None for row in rows):
-        low = mean - sqrt(sum((row["mean"] - row["low"]) ** 2 for row in rows)) / len(rows)
-        high = mean + sqrt(sum((row["high"] - row["mean"]) ** 2 for row in rows)) / len(rows)
-    return {"mean": mean, "low": low, "high": high}
+    mean, difference, retention = (
+        _mean_figure(rows, figure) for figure in ("mean", "difference", "retention")
+    )
+    return {
+        **mean,
+        "low": mean["mean_low"],
+        "high": mean["mean_high"],
+        **difference,
+        **retention,
+        "reason": None,
+    }
+
+
+_ERRORS = {
+    "mean": ("error", "freedom"),
+    "difference": ("difference_error", "difference_freedom"),
+    "retention": ("retention_error", "retention_freedom"),
+}
+
+
+def _mean_figure(rows: Sequence[Row], figure: str) -> dict[str, float | None]:
+    """The mean over tasks of one figure, and its interval where every task has an error of it."""
+    error, freedom = _ERRORS[figure]
+    if any(row.get(figure) is None for row in rows):
+        return {figure: None, f"{figure}_low": None, f"{figure}_high": None}
+    if any(row.get(error) is None for row in rows):
+        mean = sum(row[figure] for row in rows) / len(rows)
+        return {figure: mean, f"{figure}_low": None, f"{figure}_high": None}
+    found = mean_estimate(
+        [Estimate(value=row[figure], error=row[error], freedom=row[freedom]) for row in rows]
+    )
+    low, high = found.interval()
+    return {figure: found.value, f"{figure}_low": low, f"{figure}_high": high}
 
 
 def known_parameters(content: Mapping[str, Any]) -> dict[str, int]:
@@ -213,12 +239,3 @@ def _columns(scores: Iterable[Row]) -> tuple[Column, ...]:
         first.setdefault(task, metric)
     order = [*first.items(), *(column for column in every if first[column[0]] != column[1])]
     return tuple(Column(task=task, metric=metric) for task, metric in order)
-
-
-def _compared(mean: Row | None, reference: Row | None) -> Row | None:
-    """A mean with what it keeps of the reference's, and the difference."""
-    if mean is None:
-        return None
-    kept = mean["mean"] / reference["mean"] if reference and reference["mean"] > 0 else None
-    difference = mean["mean"] - reference["mean"] if reference else None
-    return {**mean, "retention": kept, "difference": difference, "reason": None}

@@ -34,7 +34,9 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
             figures = [
                 score,
                 difference,
-                "–" if row["retention"] is None else f"{row['retention']:.1%}",
+                _with_interval(
+                    row["retention"], row.get("retention_low"), row.get("retention_high"), ".1%"
+                ),
             ]
         lines.append([row["task"], row["metric"], row["model"], *figures])
     return lines, notes

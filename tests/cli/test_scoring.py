@@ -137,7 +137,7 @@ def test_the_real_command_scores_models_compares_them_with_the_first_and_writes_
     scores = {(row["model"], row["task"], row["metric"]): row for row in content["evaluation"]}
     assert len(scores) == 2 * 2 * 2
     first, second = (scores[str(model), "toy", "accuracy"] for model in (untrained, tiny_teacher))
-    assert len(first["scores"]) == len(second["scores"]) == 2 and first["retention"] == 1.0
+    assert len(first["scores"]) == len(second["scores"]) == 2 and first["difference"] == 0.0
     assert second["difference"] == pytest.approx(second["mean"] - first["mean"])
     assert second["low"] <= second["mean"] <= second["high"]
     assert (content["protocol"]["seed"], content["rows"]["toy"]["train"]) == (3, 54)

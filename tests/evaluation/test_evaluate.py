@@ -46,7 +46,7 @@ def evaluate(teacher: LoadedModel, tmp_path: Path) -> Callable[..., EvaluationRe
     return run
 
 
-def test_retention_is_the_fraction_of_the_teachers_mean(
+def test_retention_is_the_fraction_of_the_teachers_mean_above_chance(
     task: Callable[..., RetrievalTask], evaluate: Callable[..., EvaluationResult]
 ) -> None:
     scores = {
@@ -54,9 +54,10 @@ def test_retention_is_the_fraction_of_the_teachers_mean(
         for s in evaluate(["teacher", "student", "untrained"], [task(PAIRS)]).scores
     }
     for metric in ("mrr@10", "recall@1"):
-        whole = scores["teacher", metric].mean
+        whole, chance = scores["teacher", metric].mean, scores["teacher", metric].chance
         assert scores["teacher", metric].retention == scores["student", metric].retention == 1.0
-        assert scores["untrained", metric].retention == scores["untrained", metric].mean / whole
+        kept = (scores["untrained", metric].mean - chance) / (whole - chance)
+        assert scores["untrained", metric].retention == pytest.approx(kept)
 
 
 def test_retention_is_null_with_a_reason_without_the_teacher(
@@ -141,7 +142,7 @@ TOY = {
 }
 QUICK = {
     "seeds": 2,
-    "learning_rates": [1e-3, 3e-3],
+    "learning_rates": [3e-3],
     "epochs": 1,
     "batch_size": 16,
     "max_length": 48,
@@ -199,9 +200,9 @@ def test_fine_tuned_scores_are_paired_with_the_teachers(
     scores = {(score.model, score.metric): score for score in result.scores}
     assert next(iter(scores)) == ("teacher", "accuracy") and len(scores) == 6
     whole, same, other = (scores[name, "accuracy"] for name in ("teacher", "student", "untrained"))
-    assert len(whole.scores) == 2 and whole.retention == 1.0 and whole.difference == 0.0
+    assert len(whole.scores) == 2 and whole.difference == 0.0
     # The same model under another name meets the same rows, heads and orders.
-    assert same.scores == whole.scores and (same.difference_low, same.difference_high) == (0.0, 0.0)
+    assert same.scores == whole.scores and same.difference == 0.0
     assert other.difference == pytest.approx(other.mean - whole.mean)
     assert whole.learning_rate in QUICK["learning_rates"]
     assert result.rows == {"toy": 20}
@@ -272,12 +273,12 @@ def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
     tasks, models = [task(PAIRS).model_dump(exclude_none=True), toy], ["teacher", "untrained"]
     whole = fine_tune(models, tasks, output=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        fine_tune(models, tasks, progress=StopsAfter(100 * 2.5 / 8))
+        fine_tune(models, tasks, progress=StopsAfter(100 * 2.5 / 6))
     measured = (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(measured) == 2  # the retrieval and one fine-tune; the second was under way
     resumed = StopsAfter(101)
     assert fine_tune(models, tasks, progress=resumed) == whole
-    assert (resumed.begun, resumed.ended) == pytest.approx((25, 100)), (
+    assert (resumed.begun, resumed.ended) == pytest.approx((100 * 2 / 6, 100)), (
         "time left is told of what is missing"
     )
 
@@ -307,14 +308,15 @@ def test_the_student_in_int8_is_scored_in_the_students_own_fine_tunes(
         .splitlines()
     ]
     tuned = [line for line in lines if line["task"] == "toy"]
-    assert {line["model"] for line in tuned} == {"student"} and len(tuned) == 3
+    assert {line["model"] for line in tuned} == {"student"} and len(tuned) == 2
     small = next(
         score
         for score in result.scores
         if (score.model, score.metric) == ("student_int8", "accuracy")
     )
     chosen = [line for line in tuned if line["learning_rate"] == small.learning_rate]
-    assert small.scores == [line["int8"]["accuracy"] for line in chosen]
+    assert len(small.scores) == len([line["int8"]["predictions"] for line in chosen]) == 2
+    assert small.provenance is not None and small.provenance.runtime == "onnx"
     assert any(
         (score.model, score.task) == ("student_int8", "faq") and score.mean
         for score in result.scores

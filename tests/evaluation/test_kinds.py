@@ -12,7 +12,9 @@ from distill.corpus.sources import column_value, read_source
 from distill.evaluation.evaluate import evaluate_models
 from distill.evaluation.kinds import KINDS, Reference, Subject, kind_of, register
 from distill.evaluation.kinds.kind import Advance, WithoutFineTunes
-from distill.evaluation.scores import query_score
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import score_models
+from distill.evaluation.statistics import mean_statistic
 from distill.models import load_with_tokenizer
 from distill.recipe import EvaluationSection, Source, TeacherSection, tasks as recipe_tasks
 from distill.recipe.tasks import TASK_KINDS, TaskSection
@@ -52,18 +54,21 @@ class Length(WithoutFineTunes):
 
     def scores(
         self,
-        model: str,
         task: LengthTask,
-        measurement: Mapping[str, Any],
-        reference: Mapping[str, Any] | None,
+        rows: list[str],
+        measurements: Mapping[str, Mapping[str, Any]],
         of: Reference,
     ) -> list[Score]:
-        values = [
-            None if found is None else np.array(found["pieces"], float)
-            for found in (measurement, reference)
-        ]
-        assert values[0] is not None
-        return [query_score(model, task.name, "pieces", values[0], values[1], of.seed, of.label)]
+        observed = {
+            model: observe(
+                [mean_statistic(np.array(found["pieces"], float))],
+                len(rows),
+                of.seed,
+                has_seeds=False,
+            )
+            for model, found in measurements.items()
+        }
+        return score_models(task.name, "pieces", observed, of, None)
 
     def size(self, rows: list[str]) -> int:
         return len(rows)
@@ -80,7 +85,7 @@ def toy_kind() -> Iterator[None]:
 def test_a_recipe_is_evaluated_on_a_kind_of_task_that_was_registered_from_outside(
     toy_kind: None, tiny_teacher: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "texts.txt").write_text("Kungen kom.\nFolket jublade länge på torget.\n")
+    (tmp_path / "texts.txt").write_text("Kungen kom.\nFolket jublade länge på torget.\n" * 4)
     section = EvaluationSection.model_validate(
         {
             "models": ["teacher", "student"],
@@ -102,7 +107,7 @@ def test_a_recipe_is_evaluated_on_a_kind_of_task_that_was_registered_from_outsid
         ("student", "pieces", 1.0),
     ]
     assert result.scores[0].mean is not None and result.scores[0].mean > 2
-    assert result.rows == {"short": 2} and result.counts == {}
+    assert result.rows == {"short": 8} and result.counts == {}
     assert section.model_dump()["tasks"][0]["source"]["path"].endswith("texts.txt")
 
 

@@ -11,15 +11,17 @@ import torch
 from hypothesis import given, strategies as st
 
 from distill.evaluation import protocol
+from distill.evaluation.bench import decode_predictions, encode_predictions, name_predictions
 from distill.evaluation.finished import Finished
 from distill.evaluation.protocol import (
     Measured,
     choose_learning_rate,
     draw_rows,
     measure_model,
-    name_predictions,
     planned,
+    rate_beyond,
 )
+from distill.evaluation.scoring import measure
 from distill.evaluation.tasks import Row, TaskRows
 from distill.models import LoadedModel
 from distill.recipe import ClassificationTask, EvaluationSection
@@ -68,9 +70,15 @@ def evaluate(tiny: LoadedModel, tmp_path: Path) -> Evaluate:
     return run
 
 
+def values(rows: TaskRows, measured: Measured, metric: str) -> list[float]:
+    """The metric of each seed's predictions on the whole test set."""
+    return [measure(TASK, rows.test, one)[metric] for one in measured.predictions]
+
+
 def test_a_separable_task_is_learnt(evaluate: Evaluate) -> None:
-    measured = evaluate(toy_rows(256), quick_section(epochs=6, seeds=1))
-    assert measured.values["accuracy"][0] > 0.9 and measured.values["mcc"][0] > 0.8
+    rows = toy_rows(256)
+    measured = evaluate(rows, quick_section(epochs=6, seeds=1))
+    assert values(rows, measured, "accuracy")[0] > 0.9 and values(rows, measured, "mcc")[0] > 0.8
 
 
 @pytest.mark.parametrize("draw", range(3))
@@ -96,27 +104,34 @@ def test_shuffled_labels_end_at_chance_and_true_ones_far_above(
     )
     section = quick_section(epochs=6, seeds=1)
     ((chance,), (true,)) = (
-        evaluate(task, section, name=name).values["mcc"]
+        values(task, evaluate(task, section, name=name), "mcc")
         for name, task in (("a", mixed), ("b", rows))
     )
-    # Matthews' correlation by chance on 200 rows has a standard deviation of 0.07, on a resample of
-    # them 0.1: 0.3 are three.
+    # Matthews' correlation by chance on 200 rows has a standard deviation of 0.07.
     assert abs(chance) < 0.3
     assert true > 0.7
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 300), st.integers(1, 300))
-def test_draws_are_of_the_rows_there_are_and_as_many(
+def test_every_seed_learns_from_all_rows_once(
     seed: int, number: int, train: int, test: int
 ) -> None:
-    draw = draw_rows(seed, "task", number, train=train, test=test)
-    for drawn, count in ((draw.train, train), (draw.test, test)):
+    draw = draw_rows(seed, "task", number, train=train, dev=7, test=test, anew=False)
+    assert draw.train.tolist() == list(range(train)) and draw.test.tolist() == list(range(test))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 300), st.integers(1, 300))
+def test_euroeval_draws_as_many_rows_as_there_are_of_every_split(
+    seed: int, number: int, train: int, test: int
+) -> None:
+    draw = draw_rows(seed, "task", number, train=train, dev=7, test=test, anew=True)
+    for drawn, count in ((draw.train, train), (draw.dev, 7), (draw.test, test)):
         assert len(drawn) == count and 0 <= drawn.min() <= drawn.max() < count
 
 
 def test_draws_differ_by_seed_task_and_number() -> None:
     draws = [
-        draw_rows(*which, train=50, test=50)
+        draw_rows(*which, train=50, dev=50, test=50, anew=True)
         for which in ((0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1))
     ]
     assert (
@@ -124,54 +139,89 @@ def test_draws_differ_by_seed_task_and_number() -> None:
     )
 
 
-def test_every_model_meets_the_same_draws(
-    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    met: list[Any] = []
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[float, float]], list[Any]]:
+    """Puts fine-tunes that have the dev scores given, by learning rate, in place of real ones; the
+    list of what each was asked for.
+    """
 
-    def fake_bench(*arguments: Any) -> Callable[..., dict[str, Any]]:
-        def tune(draw: protocol.Draw, rate: float, advance: Any) -> dict[str, Any]:
-            met.append((draw.train.tolist(), draw.test.tolist(), draw.torch_seed))
-            return {
-                "dev": 0.0,
-                "scores": {"accuracy": 0.0, "mcc": 0.0},
-                "cut": {},
-                "precision": "float32",
-            }
+    def put(dev: dict[float, float]) -> list[Any]:
+        met: list[Any] = []
 
-        return tune
+        def fake_bench(*arguments: Any) -> Callable[..., dict[str, Any]]:
+            def tune(draw: protocol.Draw, rate: float, advance: Any) -> dict[str, Any]:
+                met.append((rate, draw.torch_seed))
+                how = {"precision": "float32", "runtime": "torch", "threads": 1, "commit": None}
+                # On test the others are better.
+                predictions = [int(dev[rate] < 0.5)] * 32
+                return {"dev": dev[rate], "predictions": predictions, "cut": {}, **how}
 
-    monkeypatch.setattr(protocol, "_Bench", fake_bench)
+            return tune
+
+        monkeypatch.setattr(protocol, "Bench", fake_bench)
+        return met
+
+    return put
+
+
+def test_every_model_meets_the_same_seeds(evaluate: Evaluate, fake: Any) -> None:
+    met = fake({3e-3: 0.0})
     for name in ("teacher", "student"):
         evaluate(toy_rows(), quick_section(seeds=3), name=name)
     assert met[:3] == met[3:] and len(met) == 6
 
 
-def test_the_learning_rate_is_chosen_on_dev_with_the_first_seed_alone(
-    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dev = {1e-5: 0.2, 1e-4: 0.9, 1e-3: 0.5}
-    tried: list[float] = []
-
-    def fake_bench(*arguments: Any) -> Callable[..., dict[str, Any]]:
-        def tune(draw: protocol.Draw, rate: float, advance: Any) -> dict[str, Any]:
-            tried.append(rate)
-            # On test the others are better.
-            return {
-                "dev": dev[rate],
-                "scores": {"accuracy": 1 - dev[rate], "mcc": 0.0},
-                "cut": {},
-                "precision": "float32",
-            }
-
-        return tune
-
-    monkeypatch.setattr(protocol, "_Bench", fake_bench)
-    section = quick_section(seeds=3, learning_rates=list(dev))
+def test_the_learning_rate_is_chosen_on_dev_over_two_seeds(evaluate: Evaluate, fake: Any) -> None:
+    met = fake({1e-5: 0.2, 1e-4: 0.9, 1e-3: 0.5})
+    section = quick_section(seeds=3, learning_rates=[1e-5, 1e-4, 1e-3])
     measured = evaluate(toy_rows(), section)
-    assert measured.learning_rate == 1e-4
-    assert tried == [1e-5, 1e-4, 1e-3, 1e-4, 1e-4] and len(tried) == planned(section)
-    assert measured.values["accuracy"] == pytest.approx([0.1] * 3)
+    assert (measured.learning_rate, measured.rate_at_edge) == (1e-4, False)
+    assert [rate for rate, _ in met] == [1e-5, 1e-5, 1e-4, 1e-4, 1e-3, 1e-3, 1e-4]
+    assert len(met) == planned(section)
+    assert measured.dev == [0.9] * 3 and measured.predictions == [[FISH] * 32] * 3
+
+
+def test_a_grid_whose_last_rate_is_best_grows_by_two_rates_at_most(
+    evaluate: Evaluate, fake: Any
+) -> None:
+    section = quick_section(seeds=1, learning_rates=[1e-4, 1e-3])
+    met = fake({1e-4: 0.1, 1e-3: 0.2, 1e-2: 0.3, 1e-1: 0.25})
+    measured = evaluate(toy_rows(), section, name="student")
+    assert (measured.learning_rate, measured.rate_at_edge) == (1e-2, False)
+    assert [rate for rate, _ in met] == [1e-4, 1e-3, 1e-2, 1e-1]
+    fake({1e-4: 0.1, 1e-3: 0.2, 1e-2: 0.3, 1e-1: 0.4})
+    measured = evaluate(toy_rows(), section, name="scratch")
+    assert (measured.learning_rate, measured.rate_at_edge) == (1e-1, True)
+
+
+@pytest.mark.parametrize(
+    ("tried", "best", "beyond"),
+    [
+        ([3e-5, 1e-4, 3e-4], 3e-5, 9e-6),
+        ([3e-5, 1e-4, 3e-4], 3e-4, 9e-4),
+        ([3e-5, 1e-4, 3e-4], 1e-4, None),
+        ([1e-4], 1e-4, None),
+        ([0.1, 0.9], 0.9, None),
+    ],
+)
+def test_the_rate_beyond_the_edge_is_as_far_as_the_neighbour_before_it(
+    tried: list[float], best: float, beyond: float | None
+) -> None:
+    assert rate_beyond(tried, best) == beyond
+
+
+def test_euroeval_stops_by_the_loss_on_dev(evaluate: Evaluate) -> None:
+    section = quick_section(protocol="euroeval", max_steps=12, evaluation_steps=4)
+    assert section.weight_decay == 0.0
+    assert all(value < 0 for value in evaluate(toy_rows(), section).dev)
+
+
+def test_predictions_are_kept_by_number_and_come_back_by_name() -> None:
+    classes = (FISH, SHIP)
+    named = [FISH, SHIP, (SHIP, FISH)]
+    assert encode_predictions(named, classes) == [0, 1, [1, 0]]
+    assert decode_predictions([0, 1, [1, 0]], classes) == named
+    assert decode_predictions([0.5, 2.0], ()) == [0.5, 2.0]
 
 
 def test_of_equal_learning_rates_the_first_is_chosen() -> None:
@@ -195,7 +245,7 @@ def test_interrupted_it_goes_on_to_the_scores_of_an_uninterrupted_one(
         evaluate(
             rows, section, finished=Finished(partial, interruption), advance=stop_in_the_second
         )
-    assert Finished(partial, interruption).count(["teacher"]) == 1
+    assert Finished(partial, interruption).count(["teacher"]) == 2
 
     def load() -> LoadedModel:
         loads.append(1)

@@ -1,137 +1,193 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from hypothesis.extra.numpy import arrays
+from scipy.special import ndtri
 
-from distill.evaluation.metrics import reciprocal_ranks
-from distill.evaluation.scores import (
-    bootstrap_interval,
-    query_score,
-    retention_of,
-    seed_score,
-    share_score,
-    student_interval,
-)
+from distill.evaluation.resampling import Observed, draw_weights, observe
+from distill.evaluation.scores import Reference, score_models
+from distill.evaluation.statistics import mean_statistic, share_statistic
+from distill.report.estimates import Estimate, mean_estimate
+from distill.report.results.evaluation import Score
+
+TEACHER = Reference(name="teacher", seed=0)
+TRUTH = {"teacher": 0.86, "trimmed": 0.86, "student": 0.83, "initial": 0.7, "untrained": 0.5}
+CHANCE = 0.2
 
 
-@given(arrays(np.float64, st.integers(2, 60), elements=st.floats(0, 1)), st.integers(0, 2**32 - 1))
-def test_the_interval_lies_within_the_values_and_its_ends_are_in_order(
-    values: np.ndarray, seed: int
+def queries(values: np.ndarray) -> Observed:
+    """Of a model as it is: what each query contributes."""
+    return observe([mean_statistic(values)], len(values), 0, has_seeds=False)
+
+
+def fine_tunes(*seeds: np.ndarray) -> Observed:
+    """Of a model's fine-tunes: for each seed what each row contributes."""
+    return observe([mean_statistic(one) for one in seeds], len(seeds[0]), 0)
+
+
+def scored(
+    metric: str = "accuracy", chance: float | None = 0.0, **observed: Observed
+) -> dict[str, Score]:
+    scores = score_models("task", metric, observed, TEACHER, chance)
+    return {score.model: score for score in scores}
+
+
+def right(random: np.random.Generator, share: float, rows: int = 400) -> np.ndarray:
+    return (random.random(rows) < share).astype(float)
+
+
+def simulate(rows: int, seeds: int, deviation: float, times: int) -> Iterator[dict[str, bool]]:
+    """Whether intervals hold the truth: models that are right on the same rows more often than by
+    chance (a correlation of .7), with seeds that move their accuracy by `deviation`.
+    """
+    random = np.random.default_rng([rows, seeds, round(1000 * deviation)])
+    weights = np.concatenate(list(draw_weights(rows, 0)))[:500] / rows
+
+    def observed(common: np.ndarray, truth: float) -> Observed:
+        own = 0.7**0.5 * common + 0.3**0.5 * random.normal(size=rows)
+        shares = np.clip(truth + deviation * random.normal(size=seeds), 0.01, 0.99)
+        answers = own[:, None] < ndtri(shares)
+        return Observed(
+            values=answers.mean(axis=0), draws=weights @ answers.mean(axis=1), rows=rows
+        )
+
+    def student() -> Score:
+        common = random.normal(size=rows)
+        models = {name: observed(common, truth) for name, truth in TRUTH.items()}
+        return scored(chance=CHANCE, **models)["student"]
+
+    kept = (TRUTH["student"] - CHANCE) / (TRUTH["teacher"] - CHANCE)
+    for _ in range(times):
+        one, other = student(), student()
+        mean = mean_estimate(
+            [
+                Estimate(value=score.mean, error=score.error, freedom=score.freedom)  # type: ignore[arg-type]
+                for score in (one, other)
+            ]
+        )
+        low, high = mean.interval((0, 1))
+        yield {
+            "score": one.low <= TRUTH["student"] <= one.high,  # type: ignore[operator]
+            "difference": one.difference_low <= -0.03 <= one.difference_high,  # type: ignore[operator]
+            "retention": one.retention_low <= kept <= one.retention_high,  # type: ignore[operator]
+            "mean": low <= TRUTH["student"] <= high,
+        }
+
+
+def check_coverage(rows: int, seeds: int, deviation: float, times: int) -> None:
+    held = list(simulate(rows, seeds, deviation, times))
+    coverage = {name: np.mean([one[name] for one in held]) for name in held[0]}
+    assert all(0.93 <= share <= 0.97 for share in coverage.values()), coverage
+
+
+@pytest.mark.parametrize(("rows", "seeds", "deviation"), [(204, 2, 0.03), (204, 10, 0.01)])
+def test_intervals_of_scores_differences_retentions_and_means_hold_the_truth_95_times_in_100(
+    rows: int, seeds: int, deviation: float
 ) -> None:
-    low, high = bootstrap_interval(values, seed)
-    assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
+    check_coverage(rows, seeds, deviation, 1000)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_interval_contains_the_mean(seed: int) -> None:
-    values = reciprocal_ranks(np.random.default_rng(seed).integers(1, 30, size=200))
-    low, high = bootstrap_interval(values, seed)
-    assert low < values.mean() < high
+@pytest.mark.slow
+@pytest.mark.parametrize("deviation", [0.01, 0.03])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("rows", [204, 2000])
+def test_they_hold_it_at_any_number_of_rows_and_seeds(
+    rows: int, seeds: int, deviation: float
+) -> None:
+    check_coverage(rows, seeds, deviation, 4000)
 
 
-def test_the_interval_of_equal_values_is_their_value() -> None:
-    assert bootstrap_interval(np.ones(10), 0) == (1.0, 1.0)
+def test_more_seeds_do_not_make_the_same_rows_tell_more() -> None:
+    random = np.random.default_rng(0)
+    rows = right(random, 0.8)
+    few = scored(teacher=fine_tunes(rows, rows))["teacher"]
+    many = scored(teacher=fine_tunes(*[rows] * 10))["teacher"]
+    assert few.error == pytest.approx(many.error) == pytest.approx(0.02, rel=0.1)
 
 
-def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
-    values = np.random.default_rng(0).random(100)
-    assert (
-        bootstrap_interval(values, 7)
-        == bootstrap_interval(values, 7)
-        != bootstrap_interval(values, 8)
-    )
+def test_an_interval_stays_within_its_metrics_range() -> None:
+    random = np.random.default_rng(0)
+    low = scored(teacher=fine_tunes(right(random, 0.05, 40), right(random, 0.2, 40)))["teacher"]
+    assert low.low is not None and low.high is not None
+    assert 0 < low.low < low.mean < low.high < 1  # type: ignore[operator]
 
 
-def test_a_wider_level_gives_a_wider_interval() -> None:
-    values = np.random.default_rng(0).random(100)
-    (low, high), (lower, higher) = (
-        bootstrap_interval(values, 0, level=0.8),
-        bootstrap_interval(values, 0, level=0.99),
-    )
-    assert lower < low < high < higher
-
-
-def test_the_interval_covers_the_true_mean_about_95_times_in_100() -> None:
-    draw = np.random.default_rng(0)
-    truth = np.mean([1 / rank if rank <= 10 else 0 for rank in range(1, 21)])
-    repetitions = 200
-    covered = 0
-    for seed in range(repetitions):
-        low, high = bootstrap_interval(reciprocal_ranks(draw.integers(1, 21, size=120)), seed)
-        covered += low <= truth <= high
-    # The percentile interval falls a little short of its level; three standard errors of a share of
-    # 0.94 are 0.05.
-    assert 0.89 <= covered / repetitions <= 0.99
-
-
-def test_students_interval_is_that_of_the_tables() -> None:
-    # t(0.975) with 2 degrees of freedom is 4.303; the deviation of 1, 2, 3 is 1.
-    low, high = student_interval([1.0, 2.0, 3.0]) or (0.0, 0.0)
-    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-3)
+def test_all_rows_right_is_not_certain() -> None:
+    score = scored(teacher=queries(np.ones(200)))["teacher"]
+    assert score.low is not None and 0.95 < score.low < 0.99 and score.high == 1.0
 
 
 def test_one_seed_tells_no_interval() -> None:
-    assert student_interval([0.5]) is None
-    score = seed_score("student", "task", "accuracy", [0.5], [0.8], 1e-4)
-    assert (score.low, score.high, score.difference_low, score.reason) == (
-        None,
-        None,
-        None,
-        "one seed tells no spread",
-    )
-    assert (score.mean, score.retention) == (0.5, 0.625)
-    assert score.difference == pytest.approx(-0.3)
-
-
-def test_the_students_interval_covers_the_true_mean_about_95_times_in_100() -> None:
-    draw = np.random.default_rng(0)
-    covered = [
-        low <= 0.5 <= high
-        for low, high in (student_interval(draw.normal(0.5, 0.1, 3)) or (0, 0) for _ in range(1000))
+    random = np.random.default_rng(0)
+    score = scored(teacher=fine_tunes(right(random, 0.8)), student=fine_tunes(right(random, 0.5)))[
+        "student"
     ]
-    assert 0.93 <= np.mean(covered) <= 0.97  # three standard errors are 0.02
+    assert (score.low, score.difference_low, score.retention_low, score.equivalent) == (None,) * 4
+    assert score.reason == "one seed tells no spread"
+    assert score.retention == pytest.approx(0.5 / 0.8, abs=0.1)
 
 
-def test_the_difference_is_of_pairs_so_what_both_share_does_not_widen_it() -> None:
-    teacher = [0.5, 0.7, 0.9]
-    score = seed_score(
-        "student", "task", "accuracy", [value - 0.1 for value in teacher], teacher, 1e-4
-    )
-    assert score.low is not None and score.high is not None and score.high - score.low > 0.5
-    assert (score.difference, score.difference_low, score.difference_high) == pytest.approx(
-        (-0.1, -0.1, -0.1)
-    )
-
-
-def test_a_difference_over_queries_is_of_the_same_draws() -> None:
+def test_the_difference_is_of_the_same_rows_so_what_both_share_does_not_widen_it() -> None:
     teacher = np.random.default_rng(0).random(50)
-    score = query_score("student", "faq", "mrr@10", teacher - 0.25, teacher, seed=0)
+    score = scored("mrr@10", teacher=queries(teacher), student=queries(teacher - 0.25))["student"]
     assert (score.difference, score.difference_low, score.difference_high) == pytest.approx(
         (-0.25, -0.25, -0.25)
     )
     assert score.low is not None and score.high is not None and score.high - score.low > 0.05
 
 
+def test_what_a_seed_does_to_all_models_alike_does_not_widen_their_difference() -> None:
+    random = np.random.default_rng(0)
+    seeds = [right(random, share) for share in (0.6, 0.7, 0.9)]
+    score = scored(teacher=fine_tunes(*seeds), student=fine_tunes(*seeds))["student"]
+    assert (score.difference, score.difference_error) == pytest.approx((0, 0), abs=1e-9)
+
+
+def test_retention_is_what_is_kept_above_chance() -> None:
+    teacher, student = np.repeat([1.0, 0.0], [80, 20]), np.repeat([1.0, 0.0], [65, 35])
+    score = scored(chance=0.5, teacher=queries(teacher), student=queries(student))["student"]
+    assert score.retention == pytest.approx(0.5) and score.chance == 0.5
+    assert score.retention_low is not None and score.retention_high is not None
+    assert score.retention_low < 0.5 < score.retention_high
+
+
+def test_a_teacher_at_chance_keeps_nothing_to_compare_with() -> None:
+    random = np.random.default_rng(0)
+    teacher = queries(right(random, 0.52))
+    score = scored(chance=0.5, teacher=teacher, student=queries(right(random, 0.7)))["student"]
+    assert score.retention is None
+    assert score.reason == "the teacher does not do better than guessing, which scores 0.500"
+    assert score.difference is not None
+
+
+def test_without_the_teacher_there_is_no_retention_and_the_reason_says_so() -> None:
+    score = scored(student=queries(np.ones(3)))["student"]
+    assert (score.retention, score.reason) == (None, "the teacher was not evaluated")
+
+
+@pytest.mark.parametrize(("apart", "equivalent"), [(0.0, True), (0.015, False), (0.1, False)])
+def test_as_good_as_the_teacher_is_said_only_where_the_difference_lies_within_the_margin(
+    apart: float, equivalent: bool
+) -> None:
+    random = np.random.default_rng(0)
+    teacher = random.random(2000)
+    student = teacher - apart + random.normal(0, 0.3, 2000)
+    score = scored("mrr@10", teacher=queries(teacher), student=queries(student))["student"]
+    assert score.equivalent is equivalent
+
+
 def test_a_share_counts_pieces_not_rows() -> None:
-    score = share_score("teacher", "mlm", "accuracy", np.array([[1, 1], [0, 9]]), None, seed=0)
+    counts = np.array([[1, 1], [0, 9]])
+    score = scored(teacher=observe([share_statistic(counts)], 2, 0, has_seeds=False))["teacher"]
     assert score.mean == pytest.approx(0.1)
-    assert (score.low, score.high) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("teacher", "reason"),
-    [
-        (None, "the teacher was not evaluated"),
-        (0.0, "the teacher scores 0"),
-        (-0.1, "the teacher scores below 0"),
-    ],
-)
-def test_there_is_no_retention_of_nothing(teacher: float | None, reason: str) -> None:
-    assert retention_of(0.5, teacher) == (None, reason)
-
-
-def test_retention_is_null_with_a_reason_where_the_teacher_scores_nothing() -> None:
-    score = query_score("student", "faq", "mrr@10", np.ones(3), np.zeros(3), seed=0)
-    assert (score.retention, score.reason) == (None, "the teacher scores 0")
+@given(st.integers(1, 300), st.integers(0, 2**31))
+def test_bootstraps_draw_as_many_rows_as_there_are_and_the_same_for_every_model(
+    rows: int, seed: int
+) -> None:
+    first, again = (next(draw_weights(rows, seed)) for _ in range(2))
+    assert (first.sum(axis=1) == rows).all() and (first == again).all()

@@ -185,7 +185,14 @@ def test_code_names_the_repository_where_it_is_known() -> None:
 
 def test_scores_stand_beside_the_teachers_with_intervals_and_retention() -> None:
     rows = rows_of(card_of(example_report()))
-    assert ["faq", "mrr@10", "0.800 (0.750 to 0.850)", "0.648 (0.608 to 0.689)", "81.0%"] in rows
+    assert [
+        "faq",
+        "mrr@10",
+        "0.800 (0.750 to 0.850)",
+        "0.648 (0.608 to 0.689)",
+        "–",
+        "81.0%",
+    ] in rows
     assert [
         "faq",
         "mrr@10",
@@ -205,6 +212,7 @@ def test_scores_in_int8_stand_beside_the_students() -> None:
         "mrr@10",
         "0.800 (0.750 to 0.850)",
         "0.648 (0.608 to 0.689)",
+        "–",
         "81.0%",
         "0.640",
     ] in rows_of(card_of(report))
@@ -219,20 +227,36 @@ def test_a_score_that_was_not_measured_says_why() -> None:
         | {"model": "student", "task": "mlm", "metric": "accuracy", "reason": "no head there"}
     )
     card = card_of(report)
-    assert ["mlm", "accuracy", "–", "–", "–"] in rows_of(card)
+    assert ["mlm", "accuracy", "–", "–", "–", "–"] in rows_of(card)
     assert "- student on mlm: no head there" in card
 
 
-def test_the_card_names_the_task_that_lost_most() -> None:
+def test_the_card_names_the_task_on_which_the_student_is_furthest_below_its_teacher() -> None:
     report = example_report()
     first = next(score for score in report["evaluation"] if score["model"] == "student")
-    lost = {"retention": 0.5, "difference": -0.25, "difference_low": -0.3, "difference_high": -0.2}
+    lost = {"difference": -0.25, "difference_low": -0.3, "difference_high": -0.2}
     report["evaluation"].append(first | {"task": "acceptability", "metric": "mcc"} | lost)
     sentence = (
-        "**It lost most on acceptability:** mcc is 50.0% of the teacher's, a difference of "
-        "−0.250 (95% interval −0.300 to "
+        "**It is furthest below the teacher on acceptability:** mcc differs by −0.250 "
+        "(−0.300 to −0.200)."
     )
     assert sentence in card_of(report)
+
+
+def test_nothing_is_called_a_loss_that_its_interval_does_not_show() -> None:
+    report = example_report()
+    for score in report["evaluation"]:
+        score |= {"difference": -0.01, "difference_low": -0.05, "difference_high": 0.03}
+    assert "furthest below" not in card_of(report)
+
+
+def test_as_good_as_the_teacher_is_said_of_tasks_that_passed_the_test_alone() -> None:
+    report = example_report()
+    assert "as well as the teacher" not in card_of(report)
+    for score in report["evaluation"]:
+        score["equivalent"] = score["model"] == "student"
+    report["recipe"]["evaluation"]["margin"] = 0.02
+    assert "with a margin of 0.02 the student does as well as the teacher on faq" in card_of(report)
 
 
 def test_a_difference_that_was_not_measured_is_not_mentioned() -> None:

@@ -236,8 +236,8 @@ def test_retention_is_the_mean_over_tasks_of_each_ones_first_metric() -> None:
 
 def test_the_summary_says_the_headline_in_words() -> None:
     assert summary(example_report()) == (
-        "38.4k parameters of the teacher's 56.8k; 81.0% of the teacher's scores; 0.50 times the "
-        "trimmed teacher's latency; "
+        "38.4k parameters of the teacher's 56.8k; 81.0% of what the teacher scores above guessing; "
+        "0.50 times the trimmed teacher's latency; "
         "97.0% of held-out sentences segmented as before; tables and plots in report.html, under "
         "Artifacts."
     )

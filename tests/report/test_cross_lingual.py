@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from distill.evaluation.cross_lingual import (
-    cross_lingual_scores,
-    no_cross_lingual_scores,
-    test_name as name_of_test,
-)
-from distill.evaluation.protocol import Measured, metric_in
+from distill.evaluation.cross_lingual import no_cross_lingual_scores
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import Reference, score_models
+from distill.evaluation.statistics import mean_statistic
 from distill.recipe import ClassificationTask
+from distill.recipe.cross_lingual import score_name
 from distill.report.content import headline, summary_scores
 from distill.report.cross_lingual import cross_lingual_tables
 from tests.report.examples import example_history, example_recipe, example_report
@@ -50,20 +50,23 @@ def scores_abroad() -> list[dict[str, Any]]:
     section = task.cross_lingual
     assert section is not None
     scores: list[Any] = []
-    found = {}
-    for model, level in (("teacher", 0.9), ("student", 0.7)):
-        for name in section.fine_tunes:
-            values = {
-                metric_in(metric, name_of_test(setting, language)): [
-                    level - 0.02 * at,
-                    level - 0.02 * at - 0.01,
+    of = Reference(name="teacher", seed=0)
+    for setting in section.settings:
+        for at, language in enumerate((None, *LANGUAGES)):
+            for metric in task.metrics:
+                observed = {
+                    model: observe(
+                        [mean_statistic(np.arange(100) < 100 * level - 2 * at)] * 2, 100, 0
+                    )
+                    for model, level in (("teacher", 0.9), ("student", 0.7))
+                }
+                name = score_name(task.name, setting, language)
+                place = {"base_task": task.name, "setting": setting, "language": language}
+                scores += [
+                    replace(score, **place)  # type: ignore[arg-type]
+                    for score in score_models(name, metric, observed, of, 0.1)
                 ]
-                for metric in task.metrics
-                for setting in section.settings
-                for at, language in enumerate(LANGUAGES)
-            }
-            found[name] = Measured(values=values, learning_rate=1e-4, cut={})
-        scores += cross_lingual_scores(model, task, found, found, "the teacher")
+    scores.sort(key=lambda score: score.model, reverse=True)
     scores += no_cross_lingual_scores(f"org/{HOSTILE}", task, "there is no such model")
     return [asdict(score) for score in scores]
 
@@ -93,9 +96,7 @@ def test_a_table_has_a_line_for_each_setting_and_a_column_for_each_language(
         "translate_train",
         "translate_train_all",
     ]
-    assert lines[0].cells[:2] == pytest.approx([89.5, 87.5]) and lines[0].average == pytest.approx(
-        89.5 - 15
-    )
+    assert lines[0].cells[:2] == pytest.approx([88, 86]) and lines[0].average == pytest.approx(90)
     assert lines[0].low is not None and lines[0].low < lines[0].average
     (missing,) = {line.reason for line in table.models[f"org/{HOSTILE}"]}
     assert missing == "there is no such model"

@@ -240,9 +240,9 @@ def test_the_settings_are_the_recipe_with_its_defaults() -> None:
 
 def test_a_cell_is_sorted_by_what_it_shows_and_by_nothing_where_that_is_not_known() -> None:
     cell = {"mean": 0.25, "low": None, "high": None, "retention": None, "difference": -0.5}
-    assert cell_values(cell) == "0.25  -0.5"
-    assert cell_texts(cell) == [("0.250", ""), ("–", ""), ("-0.500", "")]
-    assert cell_values({"mean": 0.5, "retention": 1.0}) == "0.5 1 "
+    assert cell_values(cell) == "0.25 -0.5 "
+    assert cell_texts(cell) == [("0.250", ""), ("-0.500", ""), ("–", "")]
+    assert cell_values({"mean": 0.5, "retention": 1.0}) == "0.5  1"
 
 
 def test_a_long_name_may_break_after_the_organisation_and_is_escaped() -> None:

@@ -34,6 +34,10 @@ def score(mean: float, half: float | None = None) -> dict[str, Any]:
         "mean": mean,
         "low": None if half is None else mean - half,
         "high": None if half is None else mean + half,
+        "error": None if half is None else half / 1.959964,
+        "freedom": None if half is None else 1e9,
+        "difference": None,
+        "retention": None,
     }
 
 
@@ -101,9 +105,18 @@ def test_a_mean_lies_within_its_interval(tasks: list[tuple[float, float]]) -> No
 
 
 def test_without_a_teacher_a_mean_keeps_nothing_of_it() -> None:
-    mean = board_of(models=("student",)).lines[0].mean
+    alone = {**score(0.5, 0.1), "retention": None, "difference": None}
+    mean = mean_of([alone])
     assert mean is not None
     assert (mean["retention"], mean["difference"]) == (None, None)
+
+
+def test_the_mean_retention_is_that_of_the_tasks_and_none_where_one_has_none() -> None:
+    cells = [{**score(0.5, 0.1), "retention": kept, "retention_error": None} for kept in (0.5, 1.0)]
+    found = mean_of(cells)
+    assert found is not None and found["retention"] == pytest.approx(0.75)
+    lacking = mean_of([*cells, {**score(0.5, 0.1), "retention": None}])
+    assert lacking is not None and lacking["retention"] is None
 
 
 def test_equal_reasons_share_a_note() -> None:

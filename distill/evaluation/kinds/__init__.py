@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distill.evaluation.kinds.fine_tuned import CrossLingual, FineTuned
-from distill.evaluation.kinds.kind import Kind, Reference, Subject, UnmeasuredError
+from distill.evaluation.kinds.kind import Kind, Subject, UnmeasuredError
 from distill.evaluation.kinds.masked import Masked
 from distill.evaluation.kinds.retrieval import Retrieval
+from distill.evaluation.scores import Reference
 from distill.recipe.tasks import TaskSection, register_kind
 
 __all__ = ["KINDS", "Kind", "Reference", "Subject", "UnmeasuredError", "kind_of", "register"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from distill.evaluation.chance import chance_levels
 from distill.evaluation.cross_lingual import (
     CrossLingualRows,
     cross_lingual_scores,
     no_cross_lingual_scores,
     read_cross_lingual,
 )
-from distill.evaluation.kinds.kind import Advance, Reference, Subject
+from distill.evaluation.kinds.kind import Advance, Subject
 from distill.evaluation.protocol import Measured, planned
-from distill.evaluation.scores import no_score, seed_score
+from distill.evaluation.scores import Reference, no_score
+from distill.evaluation.task_scores import score_task
 from distill.evaluation.tasks import TaskRows, read_task
 from distill.recipe import EvaluationSection, FineTunedTask
 from distill.report.results.evaluation import Score
@@ -33,29 +37,22 @@ class FineTuned:
     def measure(
         self, subject: Subject, task: FineTunedTask, rows: TaskRows, advance: Advance
     ) -> Measured:
-        """A value a seed under each metric."""
+        """What each seed's fine-tune predicts."""
         return subject.fine_tune(task, rows, advance)
 
     def scores(
         self,
-        model: str,
         task: FineTunedTask,
-        measurement: Measured,
-        reference: Measured | None,
+        rows: TaskRows,
+        measurements: Mapping[str, Measured],
         of: Reference,
     ) -> list[Score]:
-        """Means over seeds, with Student's intervals."""
+        """Means over seeds, with the variance of rows and seeds."""
+        chance = chance_levels(task, rows.test, rows.majority if rows.classes else None, of.seed)
         return [
-            seed_score(
-                model,
-                task.name,
-                metric,
-                measurement.values[metric],
-                None if reference is None else reference.values[metric],
-                measurement.learning_rate,
-                of.label,
-            )
+            score
             for metric in task.metrics
+            for score in score_task(task, metric, rows, measurements, of, chance[metric])
         ]
 
     def unmeasured(self, model: str, task: FineTunedTask, reason: str) -> list[Score]:
@@ -101,14 +98,13 @@ class CrossLingual:
 
     def scores(
         self,
-        model: str,
         task: FineTunedTask,
-        measurement: dict[str, Measured],
-        reference: dict[str, Measured] | None,
+        rows: CrossLingualRows,
+        measurements: Mapping[str, Mapping[str, Measured]],
         of: Reference,
     ) -> list[Score]:
         """A score for each setting and language, and their averages."""
-        return cross_lingual_scores(model, task, measurement, reference, of.label)
+        return cross_lingual_scores(task, rows, measurements, of)
 
     def unmeasured(self, model: str, task: FineTunedTask, reason: str) -> list[Score]:
         """No score in any setting."""

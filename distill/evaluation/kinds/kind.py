@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from distill.evaluation.protocol import Measured
-from distill.evaluation.scores import no_score
+from distill.evaluation.scores import Reference, no_score
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
 from distill.recipe import EvaluationSection, FineTunedTask, Task, TeacherSection
-from distill.report.results.evaluation import Score
+from distill.report.results.evaluation import Provenance, Score
 
 Advance = Callable[[float, str], object]
 """Told the share of a part of the work that is done, and what it is."""
@@ -20,18 +19,12 @@ RowsT = TypeVar("RowsT")
 MeasurementT = TypeVar("MeasurementT")
 
 
+HOW = "how"
+"""The key of kept values under which stands how they were come by."""
+
+
 class UnmeasuredError(Exception):
     """A model cannot be measured on a task; the text says why."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reference:
-    """What a model is compared with."""
-
-    label: str
-    """As a reader knows it: "the teacher"."""
-    seed: int
-    """Of bootstraps."""
 
 
 class Subject(Protocol):
@@ -84,14 +77,11 @@ class Kind(Protocol[TaskT, RowsT, MeasurementT]):
         ...
 
     def scores(
-        self,
-        model: str,
-        task: TaskT,
-        measurement: MeasurementT,
-        reference: MeasurementT | None,
-        of: Reference,
+        self, task: TaskT, rows: RowsT, measurements: Mapping[str, MeasurementT], of: Reference
     ) -> list[Score]:
-        """Every metric's score, compared with the reference's measurement where there is one."""
+        """Every model's score under every metric, compared with the reference's where it is among
+        them.
+        """
         ...
 
     def unmeasured(self, model: str, task: TaskT, reason: str) -> list[Score]:
@@ -121,6 +111,15 @@ class WithoutFineTunes:
     def unmeasured(self, model: str, task: Task, reason: str) -> list[Score]:
         """No score under any metric."""
         return [no_score(model, task.name, metric, reason) for metric in task.metrics]
+
+    def provenance(
+        self, measurements: Mapping[str, Mapping[str, Any]], rows: int
+    ) -> dict[str, Provenance]:
+        """How each model's values were come by, as `Subject.keep` noted it."""
+        return {
+            name: Provenance(test_rows=rows, **values.get(HOW, {}))
+            for name, values in measurements.items()
+        }
 
     def fine_tunes(self, task: Task, rows: object) -> dict[str, TaskRows]:
         """None."""

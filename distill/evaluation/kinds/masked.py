@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from distill.evaluation.kinds.kind import Advance, Reference, Subject, WithoutFineTunes
+from distill.evaluation.kinds.kind import Advance, Subject, WithoutFineTunes
 from distill.evaluation.masked import masked_hits, read_texts
-from distill.evaluation.scores import share_score
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import Reference, no_score, score_models
+from distill.evaluation.statistics import share_statistic
 from distill.models.loading import position_limit
 from distill.recipe import MaskedTask
 from distill.report.results.evaluation import Score
@@ -35,27 +37,29 @@ class Masked(WithoutFineTunes):
 
     def scores(
         self,
-        model: str,
         task: MaskedTask,
-        measurement: Values,
-        reference: Values | None,
+        rows: list[str],
+        measurements: Mapping[str, Values],
         of: Reference,
     ) -> list[Score]:
-        """The share of masked pieces that are predicted."""
-        if "reason" in measurement:
-            return self.unmeasured(model, task, measurement["reason"])
-        return [
-            share_score(
-                model,
-                task.name,
-                metric,
-                np.array(measurement[metric]),
-                np.array(reference[metric]) if reference and metric in reference else None,
-                of.seed,
-                of.label,
-            )
-            for metric in task.metrics
-        ]
+        """The share of masked pieces that are predicted; rows are texts."""
+        reasons = {name: one["reason"] for name, one in measurements.items() if "reason" in one}
+        found = {name: one for name, one in measurements.items() if name not in reasons}
+
+        def score(metric: str) -> list[Score]:
+            observed = {
+                name: observe(
+                    [share_statistic(np.array(values[metric]))], len(rows), of.seed, has_seeds=False
+                )
+                for name, values in found.items()
+            }
+            provenance = self.provenance(found, len(rows))
+            scores = score_models(task.name, metric, observed, of, None, provenance)
+            return scores + [
+                no_score(name, task.name, metric, why) for name, why in reasons.items()
+            ]
+
+        return [one for metric in task.metrics for one in score(metric)]
 
     def size(self, rows: list[str]) -> int:
         """Texts."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from distill.evaluation.kinds.kind import Advance, Reference, Subject, WithoutFineTunes
+from distill.evaluation.chance import retrieval_chance
+from distill.evaluation.kinds.kind import Advance, Subject, WithoutFineTunes
+from distill.evaluation.resampling import observe
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
-from distill.evaluation.scores import query_score
+from distill.evaluation.scores import Reference, score_models
+from distill.evaluation.statistics import mean_statistic
 from distill.recipe import RetrievalTask
 from distill.report.results.evaluation import Score
 
-Values = Mapping[str, list[float]]
-"""For each metric what each query contributes."""
+Values = Mapping[str, Any]
+"""For each metric what each query contributes, and how that was come by."""
 
 
 class Retrieval(WithoutFineTunes):
@@ -41,29 +45,30 @@ class Retrieval(WithoutFineTunes):
             )
             return {metric: contributions.tolist() for metric, contributions in values.items()}
 
-        return subject.keep(task.name, measure)  # type: ignore[return-value]
+        return subject.keep(task.name, measure)
 
     def scores(
         self,
-        model: str,
         task: RetrievalTask,
-        measurement: Values,
-        reference: Values | None,
+        rows: RetrievalRows,
+        measurements: Mapping[str, Values],
         of: Reference,
     ) -> list[Score]:
-        """Means over queries, with bootstrapped intervals."""
-        return [
-            query_score(
-                model,
-                task.name,
-                metric,
-                np.array(measurement[metric]),
-                None if reference is None else np.array(reference[metric]),
-                of.seed,
-                of.label,
-            )
-            for metric in task.metrics
-        ]
+        """Means over queries."""
+        queries, passages = len(rows.queries), len(rows.passages)
+
+        def score(metric: str) -> list[Score]:
+            observed = {
+                name: observe(
+                    [mean_statistic(np.array(values[metric]))], queries, of.seed, has_seeds=False
+                )
+                for name, values in measurements.items()
+            }
+            chance = retrieval_chance(metric, passages)
+            provenance = self.provenance(measurements, queries)
+            return score_models(task.name, metric, observed, of, chance, provenance)
+
+        return [one for metric in task.metrics for one in score(metric)]
 
     def size(self, rows: RetrievalRows) -> int:
         """Queries."""

@@ -98,7 +98,7 @@ def measurement_keys(run: Run) -> dict[str, str]:
 
     section = run.recipe.evaluation
     # Each seed and learning rate is measured by itself, whatever others are tried.
-    elsewhere = ("models", "tasks", "seeds", "learning_rates", "scratch_learning_rates")
+    elsewhere = ("models", "tasks", "seeds", "learning_rates", "scratch_learning_rates", "margin")
     setting = {
         "revision": STAGE.revision,
         "seed": run.recipe.seed,
@@ -148,7 +148,7 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
 STAGE = Stage(
     name="evaluation",
-    revision=2,
+    revision=3,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=EvaluationResult,

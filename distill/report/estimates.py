@@ -1,0 +1,84 @@
+"""Estimates with their errors: standard errors and degrees of freedom go in; intervals, means over
+tasks and tests of equivalence come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+LEVEL = 0.95
+"""Of the intervals that are shown."""
+EQUIVALENCE_LEVEL = 0.90
+"""Of the interval that has to lie within the margin: two one-sided tests at 5% (Schuirmann
+1987).
+"""
+SHARE = (0.0, 1.0)
+CORRELATION = (-1.0, 1.0)
+_CORRELATIONS = ("mcc", "alpha", "pearson", "spearman")
+_SHARES = ("accuracy", "macro_f1", "entity_f1", "mrr@", "recall@")
+_EDGE = 0.7
+"""So many standard errors from its end a score counts as no further: there a logit has no end. A
+share of 1 of N rows, whose error is about 0.7/N, then stands for half a row less.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A figure, its standard error, and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(
+        self, span: tuple[float, float] | None = None, level: float = LEVEL
+    ) -> tuple[float, float]:
+        """Student's interval; with `span` on the logit of the value's place within it, so that it
+        stays inside. Of a correlation that is Fisher's z.
+        """
+        half = _quantile(level, self.freedom) * self.error
+        if span is None or not half:
+            return self.value - half, self.value + half
+        low, width = span[0], span[1] - span[0]
+        place, error = (self.value - low) / width, self.error / width
+        place = min(max(place, min(_EDGE * error, 0.5)), max(1 - _EDGE * error, 0.5))
+        centre, reach = log(place / (1 - place)), half / width / (place * (1 - place))
+        ends = [low + width * _logistic(centre + way * reach) for way in (-1, 1)]
+        return min(ends[0], self.value), max(ends[1], self.value)
+
+    def is_within(self, margin: float) -> bool:
+        """Whether it is equivalent to zero: its 90% interval lies within the margin."""
+        low, high = self.interval(level=EQUIVALENCE_LEVEL)
+        return -margin < low and high < margin
+
+
+def span_of(metric: str) -> tuple[float, float] | None:
+    """The values that a metric can have; None of one that is not known here."""
+    if metric in _CORRELATIONS:
+        return CORRELATION
+    return SHARE if metric.startswith(_SHARES) else None
+
+
+def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of independent estimates, with Satterthwaite's (1946) degrees of freedom."""
+    count = len(estimates)
+    squares = [one.error**2 for one in estimates]
+    spread = sum(squares)
+    parts = sum(square**2 / one.freedom for square, one in zip(squares, estimates, strict=True))
+    return Estimate(
+        value=sum(one.value for one in estimates) / count,
+        error=sqrt(spread) / count,
+        freedom=spread**2 / parts if parts else min(one.freedom for one in estimates),
+    )
+
+
+def _quantile(level: float, freedom: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + exp(-value)) if value > 0 else exp(value) / (1 + exp(value))
