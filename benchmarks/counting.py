@@ -24,27 +24,30 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from provenance import provenance
-from setting import RESULTS, TEACHER
 
-from distill.corpus.cleaning import clean_text, content_hash
 from distill.corpus.documents import document_batches
-from distill.corpus.formats import Tally
-from distill.corpus.sources import column_value, read_source
-from distill.models import load_tokenizer
-from distill.recipe import Source
 from distill.vocabulary.counting import available_workers, count_text
-from distill.vocabulary.families import Vocabulary, open_vocabulary
 
-RESULT = RESULTS / "counting.json"
+if TYPE_CHECKING:
+    from distill.vocabulary.families import Vocabulary
+
+# Whatever stands here is loaded again by each counting process, as it is a script's; the command
+# line loads as little.
+RESULT = Path(__file__).parent / "results" / "counting.json"
 REPEATS = 10
 
 
 def main() -> None:
     """Measure every size, print a table, keep the figures."""
+    from provenance import provenance
+    from setting import TEACHER
+
+    from distill.models import load_tokenizer
+    from distill.vocabulary.families import open_vocabulary
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,12 +63,17 @@ def main() -> None:
         rows.append(measure(name, chosen, vocabulary))
     smallest = list(share_of(swedish, min(options.sizes) * 1e6))
     rows.append(measure("repeated", smallest * REPEATS, vocabulary))
-    kept = {**provenance(vars(options)), "workers": available_workers(), "rows": rows}
+    kept = {**provenance(vars(options)), "rows": rows}
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def texts(language: str) -> list[str]:
     """All cleaned documents of a language."""
+    from distill.corpus.cleaning import clean_text
+    from distill.corpus.formats import Tally
+    from distill.corpus.sources import column_value, read_source
+    from distill.recipe import Source
+
     source = Source(path=f"{os.environ['DISTILL_DATA']}/{language}/text/*.jsonl.gz")
     rows = (column_value(row, "text", source) for row in read_source(source, Tally()))
     return [text for row in rows if (text := clean_text(row))]
@@ -73,6 +81,8 @@ def texts(language: str) -> list[str]:
 
 def share_of(documents: list[str], size: float) -> Iterator[str]:
     """About `size` bytes of the documents, chosen by content."""
+    from distill.corpus.cleaning import content_hash
+
     share = size / sum(len(text.encode()) for text in documents)
     return (text for text in documents if content_hash(text) < share * 2**64)
 
@@ -85,11 +95,9 @@ def measure(name: str, documents: list[str], vocabulary: Vocabulary) -> dict[str
         file.write_text("".join(lines), encoding="utf-8")
         size = sum(len(text.encode()) for text in documents)
         words = Counter(word for text in documents for word in text.split())
-        ours, counts = spent(
-            lambda: count_text(
-                document_batches(file), vocabulary, workers=available_workers()
-            ).pieces[0]
-        )
+        batches = document_batches(file)
+        workers = available_workers() if len(batches) > 1 else 1
+        ours, counts = spent(lambda: count_text(batches, vocabulary, workers=workers).pieces[0])
     theirs, encoded = spent(lambda: encode_batch(documents, vocabulary))
     assert np.array_equal(counts, encoded), "both count the same"
     row = {
@@ -97,6 +105,7 @@ def measure(name: str, documents: list[str], vocabulary: Vocabulary) -> dict[str
         "bytes": size,
         "words": words.total(),
         "distinct_words": len(words),
+        "processes": workers,
         **{f"{kind}_seconds": seconds for kind, seconds in ours.items()},
         **{f"encode_batch_{kind}_seconds": seconds for kind, seconds in theirs.items()},
         **{f"{kind}_ratio": theirs[kind] / ours[kind] for kind in ours},
