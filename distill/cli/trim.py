@@ -31,6 +31,7 @@ _OPTIONS = {
     "vocabulary.lexicon": "--lexicon",
     "vocabulary.size": "--size",
     "vocabulary.identical": "--identical",
+    "vocabulary.proof_seconds": "--proof-seconds",
 }
 """What a recipe's keys are called on the command line."""
 
@@ -61,6 +62,9 @@ def trim(
     heldout: Annotated[
         float, typer.Option(help="Share of the documents kept apart for curve and proof.")
     ] = 0.05,
+    proof_seconds: Annotated[
+        float, typer.Option(help="Compare hidden states for so many seconds at most.")
+    ] = 60.0,
     lexicon: Annotated[str | None, typer.Option(help="A word list whose pieces stay.")] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="A piece that stays.", metavar="PIECE")
@@ -102,6 +106,7 @@ def trim(
             "lexicon": lexicon,
             "keep": {"pieces": keep or [], "pattern": keep_pattern, "terms": terms},
             "alphabet": alphabet,
+            "proof_seconds": proof_seconds,
         },
         language=language,
         output=output,
@@ -109,11 +114,12 @@ def trim(
     )
     OUT.print("\n".join(curve_table(result.curve, result.chosen)), markup=False, soft_wrap=True)
     difference = result.max_abs_hidden_difference
+    compared = "" if result.compared_share in (None, 1) else f"{result.compared_sentences:,} of "
     OUT.print(
         f"{result.kept:,} of {result.original:,} pieces kept; {result.heldout_identical:.2%} of "
         f"{result.heldout_sentences:,} "
         "held-out sentences are segmented as before; largest difference of a hidden state on "
-        "those: "
+        f"{compared}those: "
         f"{'not measured, there is none' if difference is None else f'{difference:g}'}",
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from hashlib import blake2b
 
 # Control characters but for tab and newline, soft hyphens, zero-width marks and byte-order marks,
@@ -47,13 +48,19 @@ def letter_share(text: str) -> float:
     """Letters and their combining marks as a fraction of the characters that are not blank; 0 for
     blank text.
     """
-    visible = [character for character in text if not character.isspace()]
+    visible = "".join(text.split())
     if not visible:
         return 0.0
-    letters = sum(
-        character.isalpha() or unicodedata.category(character)[0] == "M" for character in visible
+    # Few of a line's characters are distinct, and fewer of those are no letters.
+    others = sum(
+        visible.count(character) for character in set(visible) if not _is_letter(character)
     )
-    return letters / len(visible)
+    return (len(visible) - others) / len(visible)
+
+
+@cache
+def _is_letter(character: str) -> bool:
+    return character.isalpha() or unicodedata.category(character)[0] == "M"
 
 
 def content_hash(text: str) -> int:

@@ -28,6 +28,7 @@ def trim(
     lexicon: str | None = None,
     keep: Sequence[str] | Mapping[str, object] = (),
     heldout: float | Iterable[str] = 0.05,
+    proof_seconds: float = 60.0,
     workers: int = 1,
     progress: bool | None = False,
 ) -> Trimming:
@@ -38,7 +39,8 @@ def trim(
     (`coverage`), a number of pieces (`size`), or the fewest that leave a share of held-out
     sentences `identical`. `keep` names pieces that stay, or holds `pieces`, a `pattern` and a file
     of `terms`. `heldout` is the share of the texts kept apart, drawn by content, or
-    sentences. More than one of `workers` starts processes, which a script has to allow for
+    sentences; hidden states are compared on as many of them as fit into `proof_seconds`. More than
+    one of `workers` starts processes, which a script has to allow for
     (`if __name__ == "__main__":`). Raises UserError if nothing is held out, a target is out of
     reach, or fewer than `floor` of the held-out sentences stay as they are.
     """
@@ -55,6 +57,7 @@ def trim(
                 "floor": floor,
                 "alphabet": alphabet,
                 "lexicon": lexicon,
+                "proof_seconds": proof_seconds,
                 "keep": dict(keep) if isinstance(keep, Mapping) else list(keep),
             }
         )

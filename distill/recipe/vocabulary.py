@@ -96,6 +96,11 @@ class VocabularySection(Section):
     keep: Keep = KeepSection()
     """What stays besides: pieces, a pattern, terms; or a list of pieces."""
 
+    proof_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Hidden states are compared with the teacher's on as many held-out sentences as fit into so
+    many seconds.
+    """
+
     _filled = field_validator("lexicon")(filled_from_environment)
 
     @property

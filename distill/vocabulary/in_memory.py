@@ -104,13 +104,22 @@ def trim_in_memory(
     )
     sentences = list(held)
     segmentation = segment(sentences, teacher.tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
+    proof = prove(
+        teacher,
+        trimmed.teacher,
+        segmentation,
+        sentences,
+        trimmed.new_ids,
+        progress,
+        seconds=section.proof_seconds,
+    )
     return Trimming(
         model=trimmed.teacher.model,
         tokenizer=trimmed.teacher.tokenizer,
         new_ids=trimmed.new_ids,
         chosen=trimmed.chosen,
         curve=trimmed.curve,
-        proof=prove(teacher, trimmed.teacher, segmentation, sentences, trimmed.new_ids, progress),
+        proof=proof,
     )
 
 

@@ -11,22 +11,21 @@ from distill.models import LoadedModel
 from distill.report.results.vocabulary import TrimmingProof
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
+from distill.vocabulary.comparison import (
+    compare_states,
+    max_logit_difference,
+    unequal_weights,
+)
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.verification import (
     Segmentation,
     encode,
-    max_hidden_difference,
-    max_logit_difference,
     raw_agreement,
     raw_identical,
     round_trip,
     words_identical,
 )
 
-HIDDEN_TOKENS = 100_000
-"""Hidden states are compared on about so many tokens at most: some minutes for a base model on two
-cores.
-"""
 MOST_UNKNOWN = 0.2
 """Share of held-out characters that the untrimmed tokenizer may not know: with more of them a proof
 against it says nothing.
@@ -44,12 +43,14 @@ def prove(
     sentences: Sequence[str],
     new_ids: dict[int, int],
     progress: Progress,
+    *,
+    seconds: float = math.inf,
 ) -> TrimmingProof:
     """Measure everything that can be told of `trimmed` on the held-out `sentences`, whose
-    `segmentation` is at hand.
+    `segmentation` is at hand; hidden states on as many of them as `seconds` allow.
 
-    Raises UserError if the untrimmed tokenizer does not know the text's characters, or states are
-    not finite.
+    Raises UserError if the untrimmed tokenizer does not know the text's characters, states are not
+    finite, or a weight is not the teacher's.
     """
     before, after = open_vocabulary(original.tokenizer), open_vocabulary(trimmed.tokenizer)
     raw = (
@@ -69,28 +70,32 @@ def prove(
             "characters of held-out text; choose a teacher whose vocabulary has this language's "
             "script, and check that its tokenizer loads as it should."
         )
-    compared = segmentation.sample(HIDDEN_TOKENS)
-    tokens = sum(map(len, compared.original))
-    with progress.task(
-        "vocabulary: proving hidden states equal", total=tokens, unit="tokens"
-    ) as task:
-        hidden = max_hidden_difference(original.model, trimmed.model, compared, task.advance)
+    with progress.task("vocabulary: proving hidden states equal", total=1) as task:
+        states = compare_states(
+            original.model, trimmed.model, segmentation, seconds=seconds, advance=task.advance
+        )
     with progress.task("vocabulary: proving logits equal", total=1):
         logits = max_logit_difference(
             original.model, trimmed.model, segmentation.sample(LOGIT_TOKENS), sorted(new_ids)
         )
-    for what, difference in (("hidden states", hidden), ("logits", logits)):
+    for what, difference in (("hidden states", states.largest), ("logits", logits)):
         if difference is not None and not math.isfinite(difference):
             raise UserError(
                 f"vocabulary: the teacher's {what} on held-out text are not finite numbers, so "
                 "nothing can be proven of them; the model is damaged or overflows."
             )
+    if unequal := unequal_weights(original.model, trimmed.model, sorted(new_ids)):
+        raise UserError(
+            f"vocabulary: trimming changes the weights {', '.join(unequal)}, which it should copy; "
+            f"a {type(original.model).__name__} cannot be trimmed exactly."
+        )
+    identical = int(segmentation.identical.sum())
     return TrimmingProof(
         original=len(original.tokenizer),
         kept=len(new_ids),
         heldout_sentences=len(sentences),
         heldout_identical=float(segmentation.identical.mean()),
-        heldout_identical_sentences=int(segmentation.identical.sum()),
+        heldout_identical_sentences=identical,
         heldout_identical_raw=raw_identical(raw[0], raw[1], sentences, new_ids) if raw else None,
         heldout_raw_agreement=raw_agreement(raw[1], sentences, segmentation.trimmed)
         if raw
@@ -109,7 +114,17 @@ def prove(
         heldout_unknown_characters_original=unknown_before,
         tokens_per_word=segmentation.tokens_per_word(segmentation.trimmed, words),
         tokens_per_word_original=segmentation.tokens_per_word(segmentation.original, words),
-        compared_sentences=len(compared.original),
-        max_abs_hidden_difference=hidden,
+        compared_sentences=states.sentences,
+        compared_share=states.sentences / identical if identical else None,
+        compared_seconds=states.seconds,
+        unequal_share_below=_rule_of_three(states.sentences) if states.largest == 0 else None,
+        max_abs_hidden_difference=states.largest,
         max_abs_logit_difference=logits,
     )
+
+
+def _rule_of_three(sentences: int) -> float:
+    """The share of unequal sentences that is ruled out with 95% confidence by so many equal ones
+    (Hanley and Lippman-Hand 1983).
+    """
+    return min(1.0, 3 / sentences)

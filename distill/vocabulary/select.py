@@ -91,7 +91,15 @@ def select_vocabulary(
             f"of {section.floor}; keep more pieces (a lower min_count, a larger size) or give more "
             "text."
         )
-    proof = prove(teacher, saved, segmentation, sentences, trimmed.new_ids, progress)
+    proof = prove(
+        teacher,
+        saved,
+        segmentation,
+        sentences,
+        trimmed.new_ids,
+        progress,
+        seconds=section.proof_seconds,
+    )
     return VocabularyResult(
         **asdict(proof),
         chosen=trimmed.chosen,

@@ -1,28 +1,21 @@
-"""The proof: on held-out sentences, what trimming left as it was, counted and measured rather than
-believed.
+"""Held-out sentences and two tokenizers go in; what trimming changed of their segmentation comes
+out, counted rather than believed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-
-from distill.models.loading import position_limit
-from distill.runtime.batching import rows_of_like_length
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from distill.vocabulary.families import Vocabulary
-
-_BATCH_TOKENS, _LOGIT_BATCH_TOKENS = 4096, 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,101 +146,3 @@ def round_trip(
     before = original.batch_decode(segmentation.original, skip_special_tokens=True)
     after = trimmed.batch_decode(segmentation.trimmed, skip_special_tokens=True)
     return float(np.mean([a == b for a, b in zip(before, after, strict=True)])) if before else 1.0
-
-
-@torch.inference_mode()
-def max_hidden_difference(
-    original: PreTrainedModel,
-    trimmed: PreTrainedModel,
-    segmentation: Segmentation,
-    advance: Callable[[float], object] = lambda tokens: None,
-) -> float | None:
-    """Largest absolute difference of any hidden state of any layer over the sentences that segment
-    identically.
-
-    Both models see batches of the same shape, so that equal weights give equal bits. None if no
-    sentence is identical.
-    """
-    largest = None
-    # The encoder alone: what a head adds is compared by `max_logit_difference`.
-    with (
-        _evaluating(original.base_model) as old_encoder,
-        _evaluating(trimmed.base_model) as new_encoder,
-    ):
-        for before, after, mask in _batches(original, trimmed, segmentation, _BATCH_TOKENS):
-            old = old_encoder(
-                input_ids=before, attention_mask=mask, output_hidden_states=True
-            ).hidden_states
-            new = new_encoder(
-                input_ids=after, attention_mask=mask, output_hidden_states=True
-            ).hidden_states
-            # Padding too: the padding piece is kept, so its states are equal as well.
-            pairs = zip(old, new, strict=True)
-            largest = larger(largest, *((a - b).abs().max().item() for a, b in pairs))
-            advance(float(mask.sum()))
-    return largest
-
-
-@torch.inference_mode()
-def max_logit_difference(
-    original: PreTrainedModel,
-    trimmed: PreTrainedModel,
-    segmentation: Segmentation,
-    kept: Sequence[int],
-) -> float | None:
-    """Largest absolute difference of the logit of any kept piece, over the sentences that segment
-    identically.
-
-    None for a model without a head over the vocabulary, and if no sentence is identical.
-    """
-    if trimmed.get_output_embeddings() is None:
-        return None
-    largest, rows = None, torch.tensor(kept, dtype=torch.long)
-    with _evaluating(original) as old_model, _evaluating(trimmed) as new_model:
-        for before, after, mask in _batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
-            old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
-            new = new_model(input_ids=after, attention_mask=mask)[0]
-            largest = larger(largest, (old - new).abs().max().item())
-    return largest
-
-
-def larger(largest: float | None, *differences: float) -> float:
-    """The largest of the differences; NaN if one of them is, which `max` would pass over."""
-    return float(np.max([largest or 0.0, *differences]))
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
-    """The model without dropout; afterwards every module is in the mode that it was in."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        yield model.eval()
-    finally:
-        for module in training:
-            module.training = True
-
-
-def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and attention mask, [rows, longest], int64."""
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask[i, : len(row)] = 1
-    return ids, mask
-
-
-def _batches(
-    original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, size: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Ids before and after and their mask, of the identical sentences sorted by length, about
-    `size` tokens at a time.
-    """
-    limit = position_limit(original)
-    both = zip(segmentation.original, segmentation.trimmed, segmentation.identical, strict=True)
-    pairs = [(a[:limit], b[:limit]) for a, b, same in both if same]
-    for rows in rows_of_like_length([len(before) for before, _ in pairs], size):
-        before, mask = pad([pairs[row][0] for row in rows], original.config.pad_token_id or 0)
-        after, _ = pad([pairs[row][1] for row in rows], trimmed.config.pad_token_id or 0)
-        yield before, after, mask

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -91,6 +93,13 @@ def test_prose_is_letters_in_every_script(text: str) -> None:
 )
 def test_the_letter_share_counts_visible_characters(text: str, share: float) -> None:
     assert letter_share(text) == share
+
+
+@given(text=TEXT)
+def test_the_letter_share_is_what_looking_at_each_character_gives(text: str) -> None:
+    visible = [character for character in text if not character.isspace()]
+    letters = [c for c in visible if c.isalpha() or unicodedata.category(c)[0] == "M"]
+    assert letter_share(text) == len(letters) / max(1, len(visible))
 
 
 @given(text=TEXT, min_letters=st.floats(0, 1))

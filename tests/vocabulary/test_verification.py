@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, XLMRobertaConfig, XLMRobertaModel
 
 from distill.models import LoadedModel
 from distill.runtime.errors import UserError
@@ -18,10 +17,6 @@ from distill.vocabulary.proof import prove
 from distill.vocabulary.trimming import renumbering, trim_model
 from distill.vocabulary.verification import (
     Segmentation,
-    larger,
-    max_hidden_difference,
-    max_logit_difference,
-    pad,
     raw_agreement,
     raw_identical,
     renumbered,
@@ -31,47 +26,10 @@ from distill.vocabulary.verification import (
 )
 from tests.conftest import swedish_sentences
 from tests.vocabulary.conftest import close
-from tests.vocabulary.test_trimming import ROWS, random_model
+from tests.vocabulary.test_trimming import SIZES
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
 HELDOUT = swedish_sentences(60, seed=2)
-
-
-@pytest.fixture(scope="module")
-def whole(teacher: LoadedModel) -> tuple[dict[int, int], Segmentation]:
-    """A trimming that keeps every piece, and the segmentation under it."""
-    new_ids = renumbering(range(len(teacher.tokenizer)))
-    segmentation = segment(HELDOUT, teacher.tokenizer, teacher.tokenizer, new_ids)
-    assert segmentation.identical.all()
-    return new_ids, segmentation
-
-
-def test_the_proof_sees_a_single_changed_weight(
-    teacher: LoadedModel, whole: tuple[dict[int, int], Segmentation]
-) -> None:
-    new_ids, segmentation = whole
-    spoilt = trim_model(teacher.model, new_ids)
-    assert max_hidden_difference(teacher.model, spoilt, segmentation) == 0.0
-    used = segmentation.original[0][1]
-    with torch.no_grad():
-        spoilt.get_input_embeddings().weight[used, 0] += 0.01
-    assert (max_hidden_difference(teacher.model, spoilt, segmentation) or 0) > 0
-
-
-@pytest.mark.parametrize(
-    "name", ["bert with an untied head", "xlm-roberta with a head", "xlm with a head"]
-)
-def test_the_proof_sees_a_changed_bias_of_the_output_layer(name: str) -> None:
-    model, ids = random_model(name), [[0, 7, 9, 2], [0, 8, 2]]
-    segmentation = Segmentation(original=ids, trimmed=ids, identical=np.ones(2, dtype=bool))
-    new_ids = renumbering([*range(100), ROWS - 1])
-    trimmed = trim_model(model, new_ids)
-    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == 0.0
-    with torch.no_grad():
-        trimmed.get_output_embeddings().bias[50] += 0.01
-    assert max_logit_difference(model, trimmed, segmentation, list(new_ids)) == pytest.approx(
-        0.01, rel=1e-3
-    )
 
 
 def test_of_many_identical_sentences_every_nth_is_compared() -> None:
@@ -80,26 +38,6 @@ def test_of_many_identical_sentences_every_nth_is_compared() -> None:
     assert segmentation.sample(100).original == ids[::2]
     assert segmentation.sample(8).original == [[0, 0, 2], [0, 4, 2], [0, 8, 2]]
     assert segmentation.sample(1).identical.tolist() == [True]
-
-
-def test_a_model_without_a_head_over_the_vocabulary_has_no_logits_to_compare(
-    teacher: LoadedModel, whole: tuple[dict[int, int], Segmentation]
-) -> None:
-    assert (
-        max_logit_difference(
-            teacher.model, trim_model(teacher.model, whole[0]), whole[1], list(whole[0])
-        )
-        is None
-    )
-
-
-def test_the_proof_takes_sentences_that_are_too_long_for_the_model(teacher: LoadedModel) -> None:
-    new_ids = renumbering(range(len(teacher.tokenizer)))
-    segmentation = segment(["kung " * 500], teacher.tokenizer, teacher.tokenizer, new_ids)
-    assert (
-        max_hidden_difference(teacher.model, trim_model(teacher.model, new_ids), segmentation)
-        == 0.0
-    )
 
 
 def test_raw_agreement_is_the_share_of_equal_ids(teacher: LoadedModel) -> None:
@@ -121,7 +59,7 @@ def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: st
     used = sorted({i for ids in vocabulary.encode(sentences[:20]) for i in ids})
     new_ids = renumbering(close(tokenizer, used[: len(used) * 9 // 10]))
     trimmed = vocabulary.trim(new_ids)
-    model = random_model("xlm-roberta with a head")
+    model = XLMRobertaModel(XLMRobertaConfig(vocab_size=vocabulary.size, **SIZES))
     segmentation = segment(sentences, tokenizer, trimmed, new_ids)
     same = [old == new for old, new in pieces(tokenizer, trimmed, sentences)]
     assert segmentation.identical.tolist() == same and 0 < sum(same) < len(same)
@@ -132,7 +70,7 @@ def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: st
     )
     old, new = (
         LoadedModel(model=model, tokenizer=tokenizer),
-        LoadedModel(model=trim_model(model, renumbering(range(50))), tokenizer=trimmed),
+        LoadedModel(model=trim_model(model, new_ids), tokenizer=trimmed),
     )
     proof = prove(old, new, nothing, sentences, new_ids, Progress(quiet=True))
     assert (proof.original, proof.kept) == (
@@ -212,13 +150,6 @@ def test_the_unknown_token_around_a_sentence_is_not_counted_where_it_is_the_end_
     assert segmentation.unknown_rate(ids, 3, around=[0, 3]) == 0.25
 
 
-@pytest.mark.parametrize("difference", [float("nan"), float("inf")])
-def test_a_difference_that_is_not_a_number_is_not_passed_over(difference: float) -> None:
-    assert not math.isfinite(larger(None, difference, 0.0))
-    assert not math.isfinite(larger(0.5, difference))
-    assert larger(0.5, 0.25) == 0.5
-
-
 def test_states_that_are_not_finite_fail_the_proof(teacher: LoadedModel) -> None:
     model = copy.deepcopy(teacher.model)
     with torch.no_grad():
@@ -229,9 +160,3 @@ def test_states_that_are_not_finite_fail_the_proof(teacher: LoadedModel) -> None
     segmentation = segment(sentences, teacher.tokenizer, teacher.tokenizer, new_ids)
     with pytest.raises(UserError, match="hidden states on held-out text are not finite numbers"):
         prove(damaged, damaged, segmentation, sentences, new_ids, Progress(quiet=True))
-
-
-def test_padding_fills_up_to_the_longest() -> None:
-    ids, mask = pad([[5, 6, 7], [8]], 1)
-    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]

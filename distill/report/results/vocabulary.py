@@ -34,8 +34,15 @@ class TrimmingProof:
     tokens_per_word: float
     tokens_per_word_original: float
     compared_sentences: int
-    """The identical sentences whose hidden states were compared: all, or of very many an even
-    sample.
+    """The identical sentences whose hidden states were compared: all, or a sample over all lengths
+    that the recipe's `proof_seconds` had room for.
+    """
+    compared_share: float | None
+    """Share of the identical sentences that those are; None if there is none."""
+    compared_seconds: float
+    unequal_share_below: float | None
+    """The share of sentences with unequal states is below this, with 95% confidence: three over
+    those compared. None where states differ or none were compared.
     """
     max_abs_hidden_difference: float | None
     """Over all layers and those sentences; None if there is none."""
