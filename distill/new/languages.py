@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from babel import Locale
 from babel.core import get_global
 
+from distill.recipe.language import language_names, usual_code
 from distill.runtime.errors import UserError
 
 _NOT_MEANT = frozenset(
@@ -75,15 +76,10 @@ def find_language(given: str) -> Language:
     """The language of a code (sv, swe, sv-SE, sr-Latn) or an English name (swedish). Raises
     UserError if there is none.
     """
-    english, aliases = Locale("en"), get_global("language_aliases")
-    names = {
-        code: name
-        for code, name in english.languages.items()
-        if code.isalpha() and len(code) in (2, 3)
-    }
+    english, aliases, names = Locale("en"), get_global("language_aliases"), language_names()
     wanted = given.strip().lower()
     code, *subtags = wanted.replace("_", "-").split("-")
-    code = aliases.get(code, code)
+    code = usual_code(code)
     if code not in names:
         by_name = {name.lower(): code for code, name in names.items()}
         if wanted not in by_name:

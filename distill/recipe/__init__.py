@@ -15,6 +15,7 @@ from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
 from distill.recipe.inspection import InspectionSection
+from distill.recipe.language import checked_language
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
@@ -95,7 +96,7 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)
     """The run's folder in runs/, MLflow experiment and default export name."""
     language: str = Field(pattern=r"^[a-z]{2,3}$")
-    """ISO 639-1 (or 639-3) code of the language to keep."""
+    """ISO 639-1 (or 639-3) code of the language to keep, such as sv."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Everything random follows from it."""
     teacher: TeacherSection
@@ -109,6 +110,11 @@ class Recipe(Section):
     """The look inside; without it there is none."""
     export: ExportSection = ExportSection()
     tracking: TrackingSection = TrackingSection()
+
+    @field_validator("language")
+    @classmethod
+    def _is_language(cls, language: str) -> str:
+        return checked_language(language)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
+from distill.new.languages import find_language
 from distill.recipe import Recipe, parse_count
+from distill.recipe.language import checked_language, language_names
 from distill.recipe.reading import find_recipe, list_recipes, load_recipe
 from distill.recipe.yaml_file import parse_yaml
 from distill.runtime.errors import UserError
@@ -304,6 +306,23 @@ def test_every_error_is_reported_in_one_go(message):
 
 def test_norwegian_is_a_language(load):
     assert load(MINIMAL.replace("sv", "no")).language == "no"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("dk", "da (Danish)"), ("jp", "ja (Japanese)"), ("xx", "ISO 639")]
+)
+def test_a_code_that_is_no_languages_is_refused_with_the_one_that_was_probably_meant(
+    message, written, meant
+):
+    told = message(MINIMAL.replace("sv", written))
+    assert f"line 2: language: there is no language {written}; " in told
+    assert meant in told
+
+
+@given(st.sampled_from(sorted(language_names())))
+@settings(max_examples=30, deadline=None)
+def test_every_language_that_a_new_recipe_can_be_of_may_be_named(code):
+    assert checked_language(find_language(code).code) == find_language(code).code
 
 
 @pytest.mark.parametrize(
