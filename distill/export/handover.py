@@ -53,7 +53,7 @@ def export_student(
         )
     batches = [_batch(student, sentence) for sentence in sentences]
     runtimes = write_runtimes(section, student, batches, pooling=pooling, folder=output)
-    write_transformersjs_config(output)
+    write_outside_weights(output)
     proof = prove(output, student, sentences, pooling=pooling)
 
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")
@@ -87,19 +87,17 @@ def _batch(student: LoadedModel, sentence: str) -> tuple[Any, Any]:
     return batch["input_ids"].astype(np.int64), batch["attention_mask"].astype(np.int64)
 
 
-def write_transformersjs_config(folder: Path) -> None:
-    """Say in config.json which of the ONNX files transformers.js is to load, which else looks for
-    one of another name.
+def write_outside_weights(folder: Path) -> None:
+    """Say in config.json, for transformers.js, which ONNX files have weights beside them; nothing
+    where none has, since what config.json says goes on into whatever is fine-tuned from it.
     """
-    files = [name for name in (FLOAT32, INT8) if (folder / name).is_file()]
-    if not files:
+    outside = {
+        Path(name).name: True for name in (FLOAT32, INT8) if (folder / f"{name}{BESIDE}").is_file()
+    }
+    if not outside:
         return
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    outside = {Path(name).name: True for name in files if (folder / f"{name}{BESIDE}").is_file()}
-    config["transformers.js_config"] = {
-        "dtype": "int8" if INT8 in files else "fp32",
-        **({"use_external_data_format": outside} if outside else {}),
-    }
+    config["transformers.js_config"] = {"use_external_data_format": outside}
     (folder / "config.json").write_text(
         json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
     )

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from distill.export.runtimes import LEAST_COSINE, has_head
 from distill.models import LoadedModel
+from distill.onnx.layout import INT8
 from distill.report.results.export import ExportProof
 
 _TOLERANCE = 1e-4
@@ -67,8 +68,7 @@ def prove(
         )
     if cosine is not None and not cosine >= LEAST_COSINE:
         raise ExportError(
-            f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than "
-            f"{LEAST_COSINE}"
+            f"the vectors of {INT8} have a mean cosine of {cosine:.3f}, less than {LEAST_COSINE}"
         )
     return ExportProof(
         sentences=len(sentences),

@@ -93,7 +93,7 @@ def _runtimes(
     pooling: str,
 ) -> dict[str, float | None]:
     """How far ONNX Runtime is from torch, and how fast the int8 file is, where there are files."""
-    files = {name: folder / "onnx" / name for name in ("model.onnx", "model_int8.onnx")}
+    files = {name: folder / "onnx" / name for name in ("model.onnx", "model_quantized.onnx")}
     found: dict[str, float | None] = {
         "onnx_max_abs_difference": None,
         "int8_cosine": None,
@@ -117,10 +117,10 @@ def _runtimes(
             if name in outputs and key in expected:
                 differences.append(float(np.abs(outputs[name] - expected[key].numpy()).max()))
     found["onnx_max_abs_difference"] = max(differences)
-    if not files["model_int8.onnx"].is_file():
+    if not files["model_quantized.onnx"].is_file():
         return found
 
-    small = _session(files["model_int8.onnx"])
+    small = _session(files["model_quantized.onnx"])
     cosines, times = [], []
     for number, one in enumerate(arrays):
         vectors = [
