@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
+from distill.export.openvino_files import write_openvino_files
 from distill.export.proof import prove
 from distill.export.publishing import public_recipe, without_folders
 from distill.export.runtimes import has_head, write_runtimes
@@ -22,6 +23,7 @@ from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
+from distill.openvino.layout import INT8 as OPENVINO_INT8
 from distill.recipe import ExportSection, TeacherSection
 from distill.report.results.export import ExportProof, ExportResult, Runtimes
 from distill.runtime.files import MARK, RECORD
@@ -53,6 +55,8 @@ def export_student(
         )
     batches = [_batch(student, sentence) for sentence in sentences]
     runtimes = write_runtimes(section, student, batches, pooling=pooling, folder=output)
+    reason = write_openvino_files(section, student, batches, pooling=pooling, folder=output)
+    runtimes = replace(runtimes, openvino_int8_reason=reason)
     write_outside_weights(output)
     proof = prove(output, student, sentences, pooling=pooling)
 
@@ -119,6 +123,8 @@ def _warnings(section: ExportSection, runtimes: Runtimes, proof: ExportProof) ->
         warnings.append(f"{FLOAT32} was left out: {runtimes.float32_reason}")
     elif section.onnx and section.int8 and runtimes.int8_reason:
         warnings.append(f"{INT8} was left out: {runtimes.int8_reason}")
+    if section.openvino and section.int8 and runtimes.openvino_int8_reason:
+        warnings.append(f"{OPENVINO_INT8} was left out: {runtimes.openvino_int8_reason}")
     if runtimes.left_whole:
         warnings.append(
             f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it "

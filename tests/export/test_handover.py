@@ -156,6 +156,22 @@ def test_a_student_with_a_head_gives_its_logits_in_every_runtime(
         assert [output.name for output in graph.output] == ["logits", "last_hidden_state"]
 
 
+def test_with_openvino_the_folder_holds_its_files_and_the_report_how_near_they_are(
+    student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    pytest.importorskip("nncf", reason="needs the extra openvino")
+    result = exported(student, local_report, tmp_path, openvino=True)
+    names = ("openvino_model", "openvino_model_qint8_quantized")
+    files = {f"openvino/{name}.{kind}" for name in names for kind in ("xml", "bin")}
+    assert set(result.files) == STOCK | FOR_SENTENCES | files
+    proof = result.proof
+    assert 0 < (proof.openvino_max_abs_difference or 0) <= 1e-4
+    assert 0.99 <= (proof.openvino_int8_cosine or 0) < 1 and proof.openvino_int8_time
+    assert 0 <= (proof.openvino_int8_neighbours or 0) <= 1
+    assert "openvino" in (tmp_path / "README.md").read_text(encoding="utf-8").split("---")[1]
+
+
 @pytest.mark.usefixtures("unproven")
 def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export(
     student: LoadedModel,
