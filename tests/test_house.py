@@ -21,6 +21,7 @@ FLOORS = (
         "inspection",
         "new",
         "onnx",
+        "openvino",
         "student",
         "vocabulary",
     },

@@ -13,12 +13,13 @@ import torch
 
 from distill.benchmark.files import Source
 from distill.benchmark.floor import BYTES, copy_bandwidth, count_work, floor_ms, product_rate
-from distill.benchmark.latency import Pass, onnx_pass, torch_pass
-from distill.benchmark.process import Shape
+from distill.benchmark.latency import Pass, encoder_pass, torch_pass
+from distill.benchmark.process import Shape, open_encoder
 from distill.benchmark.settings import RUNTIMES, Entrant, Place
 from distill.benchmark.subjects import Subject
 from distill.models.loading import position_limit
 from distill.onnx.encoder import OnnxEncoder
+from distill.openvino.encoder import OpenvinoEncoder
 from distill.runtime.precision import choose_precision
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Bench:
         self.place, self.subjects, self.sources = place, subjects, sources
         self.absent = place.device == "cuda" and not torch.cuda.is_available()
         self._models: dict[tuple[str, str], PreTrainedModel] = {}
-        self._encoders: dict[Entrant, OnnxEncoder] = {}
+        self._encoders: dict[Entrant, OnnxEncoder | OpenvinoEncoder] = {}
         self._rates: dict[tuple[str, str], float] = {}
         self._bandwidths: dict[int, float] = {}
         self._fastest = cache(lambda: choose_precision("auto", torch.device(place.device)))
@@ -44,7 +45,9 @@ class Bench:
         return self.subjects[entrant.subject]
 
     def runs(self, entrant: Entrant) -> bool:
-        """Whether the entrant is meant for this device: ONNX is measured on the CPU alone."""
+        """Whether the entrant is meant for this device: all but torch is measured on the CPU
+        alone.
+        """
         return self.place.device == "cpu" or RUNTIMES[entrant.runtime][0] == "torch"
 
     def obstacle(self, entrant: Entrant, shape: Shape) -> str | None:
@@ -57,9 +60,13 @@ class Bench:
             return "bfloat16 multiplies no faster than float32 here"
         return self.sources[entrant].reason
 
-    def floor_ms(self, entrant: Entrant, shape: Shape) -> float:
-        """The least milliseconds that a pass could take here."""
+    def floor_ms(self, entrant: Entrant, shape: Shape) -> float | None:
+        """The least milliseconds that a pass could take here; None of OpenVINO, whose own matrix
+        product is not measured.
+        """
         runtime, precision = RUNTIMES[entrant.runtime]
+        if runtime == "openvino":
+            return None
         work = count_work(self.subject(entrant).model, *shape)
         between = "float32" if precision == "int8" else precision
         return floor_ms(
@@ -86,8 +93,8 @@ class Bench:
         path = self.sources[entrant].path
         assert path is not None, "an entrant without a file has an obstacle"
         if entrant not in self._encoders:
-            self._encoders[entrant] = OnnxEncoder(path, self.place.threads)
-        return onnx_pass(
+            self._encoders[entrant] = open_encoder(entrant.runtime, path, self.place.threads)
+        return encoder_pass(
             self._encoders[entrant], self.subject(entrant).model.config.vocab_size, *shape
         )
 

@@ -8,11 +8,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from distill.benchmark.latency import random_ids
 from distill.benchmark.settings import RUNTIMES, Entrant
 from distill.benchmark.subjects import Subject, size_without_weights
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.layout import FLOAT32, INT8
 from distill.onnx.quantisation import write_int8
+from distill.onnx.sensitivity import Batch
+from distill.openvino.conversion import write_openvino, write_openvino_int8
+from distill.openvino.layout import FLOAT32 as OPENVINO, INT8 as OPENVINO_INT8
+
+_FILES = {
+    "onnx": FLOAT32,
+    "onnx_int8": INT8,
+    "openvino": OPENVINO,
+    "openvino_int8": OPENVINO_INT8,
+}
+_RANDOM_TEXTS, _RANDOM_TOKENS = 16, 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +63,9 @@ def write_sources(
             )
             continue
         try:
-            file = _converted(subject, own, int8=entrant.runtime == "onnx_int8")
+            file = exported_file(subject, entrant.runtime) or _converted(
+                subject, own, entrant.runtime
+            )
         except ConversionError as error:
             found[entrant] = Source(path=None, bytes_on_disk=None, reason=str(error))
             continue
@@ -66,18 +82,42 @@ def _written(subject: Subject, folder: Path) -> Path:
     return folder
 
 
-def _converted(subject: Subject, folder: Path, *, int8: bool) -> Path:
-    whole, small = folder / FLOAT32, folder / INT8
+def exported_file(subject: Subject, runtime: str) -> Path | None:
+    """The file for a runtime that an exported folder has itself, but for that of a student with a
+    head, which computes the head's results as well.
+    """
+    file = None if subject.folder is None else subject.folder / _FILES[runtime]
+    has_head = subject.model.get_output_embeddings() is not None
+    return file if file is not None and file.is_file() and not has_head else None
+
+
+def _converted(subject: Subject, folder: Path, runtime: str) -> Path:
+    whole = folder / FLOAT32
     if not whole.is_file():
         write_onnx(subject.model, whole)
-    if int8 and not small.is_file():
-        write_int8(whole, small)
-    return small if int8 else whole
+    target = folder / _FILES[runtime]
+    if target.is_file():
+        return target
+    if runtime == "onnx_int8":
+        write_int8(whole, target)
+    elif runtime == "openvino":
+        write_openvino(whole, target)
+    elif runtime == "openvino_int8":
+        source = _converted(subject, folder, "openvino")
+        write_openvino_int8(source, target, _random_batches(subject))
+    return target
+
+
+def _random_batches(subject: Subject) -> list[Batch]:
+    """What ranges of activations are taken from where only time is measured."""
+    ids = random_ids(subject.model.config.vocab_size, _RANDOM_TEXTS, _RANDOM_TOKENS)
+    return [(row[None], np.ones_like(row[None])) for row in ids]
 
 
 def _size(file: Path, folder: Path | None) -> int:
-    """Bytes of an ONNX file, with what lies beside it under the same name, and of the tokenizer in
-    the model's folder.
+    """Bytes of a runtime's file, with what lies beside it under the same name, and of the
+    tokenizer in the model's folder.
     """
-    weights = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
+    name = f"{file.stem}.*" if file.suffix == ".xml" else f"{file.name}*"
+    weights = sum(path.stat().st_size for path in file.parent.glob(name))
     return weights + (size_without_weights(folder) if folder else 0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.onnx.encoder import OnnxEncoder
+    from distill.openvino.encoder import OpenvinoEncoder
 
 MIN_ROUNDS, MAX_ROUNDS, WARM_UP_ROUNDS = 5, 200, 2
 OVERTIME_SECONDS = 30.0
@@ -79,8 +80,10 @@ def torch_pass(model: PreTrainedModel, batch_size: int, length: int) -> Pass:
     return run
 
 
-def onnx_pass(encoder: OnnxEncoder, vocab_size: int, batch_size: int, length: int) -> Pass:
-    """A forward pass of an ONNX file, over the same random ids."""
+def encoder_pass(
+    encoder: OnnxEncoder | OpenvinoEncoder, vocab_size: int, batch_size: int, length: int
+) -> Pass:
+    """A forward pass of a file of ONNX Runtime or OpenVINO, over the same random ids."""
     ids = random_ids(vocab_size, batch_size, length)
     mask = np.ones_like(ids)
 

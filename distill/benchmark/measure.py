@@ -96,7 +96,7 @@ def _measure(bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float
     obstacles = {entrant: bench.obstacle(entrant, shape) for entrant in here}
     possible = [entrant for entrant in here if obstacles[entrant] is None]
     for entrant in possible:
-        if bench.floor_ms(entrant, shape) > 1000.0 * seconds:
+        if (bench.floor_ms(entrant, shape) or 0.0) > 1000.0 * seconds:
             obstacles[entrant] = (
                 f"one pass would take longer than the {seconds:g} s given (see its floor)"
             )

@@ -4,7 +4,7 @@
 
 writes a JSON object: the milliseconds until all weights were in memory, and for each shape the most
 memory (resident bytes) that the process held until then. PATH is a model's folder, or for a runtime
-of ONNX the file.
+of ONNX or OpenVINO the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distill.onnx.encoder import OnnxEncoder
+    from distill.openvino.encoder import OpenvinoEncoder
 
 Shape = tuple[int, int]
 """Batch size and length."""
@@ -52,7 +58,7 @@ def measure_footprint(runtime: str, path: Path, shapes: Sequence[Shape]) -> Foot
 
 
 def _measure(runtime: str, path: str, arguments: Sequence[str]) -> dict[str, object]:
-    load = _load_onnx if runtime.startswith("onnx") else _load_torch
+    load = _load_torch if runtime.startswith("torch") else _load_encoder
     load_ms, forward = load(runtime, path)
     shapes = {argument: tuple(map(int, argument.split("x"))) for argument in arguments}
     peaks: dict[str, int] = {}
@@ -89,13 +95,30 @@ def _load_torch(runtime: str, path: str) -> tuple[float, Callable[[int, int], ob
     return load_ms, forward
 
 
-def _load_onnx(runtime: str, path: str) -> tuple[float, Callable[[int, int], object]]:
+def import_runtime(runtime: str) -> None:
+    """Import what runs a file, which is no part of loading it."""
+    import_module("onnxruntime" if runtime.startswith("onnx") else "openvino")
+
+
+def open_encoder(
+    runtime: str, path: Path, threads: int | None = None
+) -> OnnxEncoder | OpenvinoEncoder:
+    """The encoder of a file of ONNX Runtime or OpenVINO."""
+    if runtime.startswith("onnx"):
+        from distill.onnx.encoder import OnnxEncoder
+
+        return OnnxEncoder(path, threads)
+    from distill.openvino.encoder import OpenvinoEncoder
+
+    return OpenvinoEncoder(path, threads)
+
+
+def _load_encoder(runtime: str, path: str) -> tuple[float, Callable[[int, int], object]]:
     import numpy as np
 
-    from distill.onnx.encoder import OnnxEncoder
-
+    import_runtime(runtime)
     started = time.perf_counter()
-    encoder = OnnxEncoder(Path(path))
+    encoder = open_encoder(runtime, Path(path))
     load_ms = (time.perf_counter() - started) * 1000.0
 
     def forward(batch: int, length: int) -> object:

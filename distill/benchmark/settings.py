@@ -16,6 +16,8 @@ RUNTIMES = {
     "torch_bfloat16": ("torch", "bfloat16"),
     "onnx": ("onnx", "float32"),
     "onnx_int8": ("onnx", "int8"),
+    "openvino": ("openvino", "float32"),
+    "openvino_int8": ("openvino", "int8"),
 }
 """What runs the model and in which precision, by what a recipe calls both."""
 INT8 = "_int8"

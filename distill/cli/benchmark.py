@@ -46,7 +46,10 @@ def benchmark(
         ),
     ] = None,
     runtimes: Annotated[
-        list[str] | None, typer.Option(help="torch, torch_bfloat16, onnx, onnx_int8 (all four).")
+        list[str] | None,
+        typer.Option(
+            help="torch, torch_bfloat16, onnx, onnx_int8 (these four), openvino, openvino_int8."
+        ),
     ] = None,
     devices: Annotated[list[str] | None, typer.Option(help="cpu, cuda (those there are).")] = None,
     threads: Annotated[
@@ -132,6 +135,7 @@ def benchmark_to_folder(
     from distill.benchmark.measure import measure_models
     from distill.benchmark.settings import RUNTIMES
     from distill.benchmark.subjects import check_subject, open_subject
+    from distill.openvino.installed import check_openvino
 
     section = section_of(
         BenchmarkSection,
@@ -147,6 +151,9 @@ def benchmark_to_folder(
     )
     if output.exists() and not output.is_dir():
         raise UserError(f"--output: {output} is a file; name a folder.")
+    if any(runtime.startswith("openvino") for runtime in section.runtimes):
+        with as_options({"benchmark.runtimes": "--runtimes"}):
+            check_openvino("benchmark.runtimes")
     told = None if tasks is None else _tasks(tasks)
     silence_libraries()
     problems = []

@@ -31,7 +31,7 @@ class Int8Encoder(torch.nn.Module):
         self.device = torch.device("cpu")
         types = getattr(encoder.config, "type_vocab_size", 0) > 1
         with TemporaryDirectory() as folder:
-            whole, small = Path(folder, "model.onnx"), Path(folder, "model_int8.onnx")
+            whole, small = Path(folder, "model.onnx"), Path(folder, "model_quantized.onnx")
             write_onnx(encoder.eval().to(self.device), whole, types=types)
             write_int8(whole, small)
             self._run = OnnxEncoder(small)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
+from distill.export.openvino_files import write_openvino_files
 from distill.export.proof import prove
 from distill.export.publishing import public_recipe, without_folders
 from distill.export.runtimes import has_head, write_runtimes
@@ -22,6 +23,7 @@ from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
+from distill.openvino.layout import INT8 as OPENVINO_INT8
 from distill.recipe import ExportSection, TeacherSection
 from distill.report.results.export import ExportProof, ExportResult, Runtimes
 from distill.runtime.files import MARK, RECORD
@@ -53,7 +55,9 @@ def export_student(
         )
     batches = [_batch(student, sentence) for sentence in sentences]
     runtimes = write_runtimes(section, student, batches, pooling=pooling, folder=output)
-    write_transformersjs_config(output)
+    reason = write_openvino_files(section, student, batches, pooling=pooling, folder=output)
+    runtimes = replace(runtimes, openvino_int8_reason=reason)
+    write_outside_weights(output)
     proof = prove(output, student, sentences, pooling=pooling)
 
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")
@@ -87,19 +91,17 @@ def _batch(student: LoadedModel, sentence: str) -> tuple[Any, Any]:
     return batch["input_ids"].astype(np.int64), batch["attention_mask"].astype(np.int64)
 
 
-def write_transformersjs_config(folder: Path) -> None:
-    """Say in config.json which of the ONNX files transformers.js is to load, which else looks for
-    one of another name.
+def write_outside_weights(folder: Path) -> None:
+    """Say in config.json, for transformers.js, which ONNX files have weights beside them; nothing
+    where none has, since what config.json says goes on into whatever is fine-tuned from it.
     """
-    files = [name for name in (FLOAT32, INT8) if (folder / name).is_file()]
-    if not files:
+    outside = {
+        Path(name).name: True for name in (FLOAT32, INT8) if (folder / f"{name}{BESIDE}").is_file()
+    }
+    if not outside:
         return
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    outside = {Path(name).name: True for name in files if (folder / f"{name}{BESIDE}").is_file()}
-    config["transformers.js_config"] = {
-        "dtype": "int8" if INT8 in files else "fp32",
-        **({"use_external_data_format": outside} if outside else {}),
-    }
+    config["transformers.js_config"] = {"use_external_data_format": outside}
     (folder / "config.json").write_text(
         json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
     )
@@ -121,6 +123,8 @@ def _warnings(section: ExportSection, runtimes: Runtimes, proof: ExportProof) ->
         warnings.append(f"{FLOAT32} was left out: {runtimes.float32_reason}")
     elif section.onnx and section.int8 and runtimes.int8_reason:
         warnings.append(f"{INT8} was left out: {runtimes.int8_reason}")
+    if section.openvino and section.int8 and runtimes.openvino_int8_reason:
+        warnings.append(f"{OPENVINO_INT8} was left out: {runtimes.openvino_int8_reason}")
     if runtimes.left_whole:
         warnings.append(
             f"{runtimes.left_whole} matrix products of {INT8} stay in float32, without which it "

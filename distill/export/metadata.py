@@ -19,6 +19,7 @@ from distill.evaluation.kinds import KINDS
 from distill.export.licences import licence_metadata
 from distill.export.markdown import one_line
 from distill.onnx.layout import FLOAT32, INT8
+from distill.openvino.layout import FLOAT32 as OPENVINO
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _KNOWN_ORIGINS = {"package:multilingual-e5-small": "intfloat/multilingual-e5-small"}
@@ -56,6 +57,11 @@ class Contents:
         return INT8 in self.files
 
     @property
+    def openvino(self) -> bool:
+        """Whether there are files for OpenVINO."""
+        return OPENVINO in self.files
+
+    @property
     def sentences(self) -> bool:
         """Whether sentence-transformers loads it."""
         return "modules.json" in self.files
@@ -70,7 +76,11 @@ def card_metadata(
     datasets = dict.fromkeys(
         source["hub"] for source in recipe["corpus"]["sources"] if _is_hub_id(source.get("hub"))
     )
-    found = {"onnx": contents.onnx, "sentence-transformers": contents.sentences}
+    found = {
+        "onnx": contents.onnx,
+        "openvino": contents.openvino,
+        "sentence-transformers": contents.sentences,
+    }
     data = ModelCardData(
         language=recipe["language"],
         library_name="sentence-transformers" if contents.sentences else "transformers",

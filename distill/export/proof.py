@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from safetensors.torch import save_file
 
 from distill.export.runtimes import LEAST_COSINE, has_head
 from distill.models import LoadedModel
+from distill.onnx.layout import FLOAT32, INT8
+from distill.openvino.layout import FLOAT32 as OPENVINO, INT8 as OPENVINO_INT8
 from distill.report.results.export import ExportProof
 
 _TOLERANCE = 1e-4
@@ -58,24 +61,24 @@ def prove(
             raise ExportError(
                 f"the exported folder does not give the student's {what}; please report this"
             )
-    difference, cosine = found["onnx_max_abs_difference"], found["int8_cosine"]
-    if difference is not None and not difference <= _TOLERANCE:
-        raise ExportError(
-            f"onnx/model.onnx is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
-            "please report this, "
-            "and go on without it by --set export.onnx=false"
-        )
-    if cosine is not None and not cosine >= LEAST_COSINE:
-        raise ExportError(
-            f"the vectors of onnx/model_int8.onnx have a mean cosine of {cosine:.3f}, less than "
-            f"{LEAST_COSINE}"
-        )
-    return ExportProof(
-        sentences=len(sentences),
-        onnx_max_abs_difference=difference,
-        int8_cosine=cosine,
-        int8_time=found["int8_time"],
-    )
+    for runtime, prefix, whole, small in (
+        ("onnx", "", FLOAT32, INT8),
+        ("openvino", "openvino_", OPENVINO, OPENVINO_INT8),
+    ):
+        difference = found[f"{runtime}_max_abs_difference"]
+        if difference is not None and not difference <= _TOLERANCE:
+            raise ExportError(
+                f"{whole} is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
+                f"please report this, and go on without it by --set export.{runtime}=false"
+            )
+        cosine = found[f"{prefix}int8_cosine"]
+        if cosine is not None and not cosine >= LEAST_COSINE:
+            raise ExportError(
+                f"the vectors of {small} have a mean cosine of {cosine:.3f}, less than "
+                f"{LEAST_COSINE}"
+            )
+    figures = {field.name for field in fields(ExportProof)} - {"sentences"}
+    return ExportProof(sentences=len(sentences), **{name: found[name] for name in figures})
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8, TYPES
 from distill.onnx.quantisation import write_int8
 from distill.onnx.sensitivity import Batch, worst_products
+from distill.openvino.encoder import OpenvinoEncoder
 from distill.recipe import ExportSection
 from distill.report.results.export import Runtimes
 
@@ -32,7 +33,7 @@ def has_head(student: LoadedModel) -> bool:
     return student.model.get_output_embeddings() is not None
 
 
-def _has_types(student: LoadedModel) -> bool:
+def has_types(student: LoadedModel) -> bool:
     """Whether it reads which text of a pair a token is of."""
     return (
         TYPES in student.tokenizer.model_input_names
@@ -60,18 +61,18 @@ def write_runtimes(
         )
     whole, small = folder / FLOAT32, folder / INT8
     try:
-        write_onnx(student.model, whole, types=_has_types(student), head=has_head(student))
+        write_onnx(student.model, whole, types=has_types(student), head=has_head(student))
     except ConversionError as error:
         return Runtimes(float32_reason=str(error), int8_reason=str(error))
     if not section.int8:
         return Runtimes(int8_reason="int8 was not asked for")
-    wanted = pooled_vectors(whole, batches, pooling)
+    wanted = pooled_vectors(OnnxEncoder(whole), batches, pooling)
     write_int8(whole, small)
-    cosine = mean_cosine(pooled_vectors(small, batches, pooling), wanted)
+    cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, pooling), wanted)
     worst = worst_products(whole, batches[:_PROBED]) if cosine < LEAST_COSINE else []
     for count in _doubling(len(worst)):
         write_int8(whole, small, whole=worst[:count])
-        cosine = mean_cosine(pooled_vectors(small, batches, pooling), wanted)
+        cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, pooling), wanted)
         if cosine >= LEAST_COSINE:
             return Runtimes(left_whole=count)
     if cosine >= LEAST_COSINE:
@@ -85,9 +86,10 @@ def write_runtimes(
     return Runtimes(int8_reason=reason)
 
 
-def pooled_vectors(file: Path, batches: Sequence[Batch], pooling: str) -> npt.NDArray[np.float32]:
-    """The sentence vectors of an ONNX file, a row for each sentence of the batches."""
-    encoder = OnnxEncoder(file)
+def pooled_vectors(
+    encoder: OnnxEncoder | OpenvinoEncoder, batches: Sequence[Batch], pooling: str
+) -> npt.NDArray[np.float32]:
+    """The sentence vectors of an encoder's file, a row for each sentence of the batches."""
     vectors = []
     for ids, mask in batches:
         hidden, weight = encoder(ids, mask), mask[..., None].astype(np.float32)

@@ -16,7 +16,8 @@ def write_sentence_files(teacher: TeacherSection, folder: Path, *, width: int, l
     measured.
 
     `width` is that of a vector, `length` how many tokens of a text are read. The classes go by
-    their names since version 1, which every later version knows.
+    their names since version 1, which every later version knows; `pooling_mode_...` and
+    `max_seq_length` are what text-embeddings-inference reads.
     """
     modules = [
         {
@@ -36,11 +37,8 @@ def write_sentence_files(teacher: TeacherSection, folder: Path, *, width: int, l
     }
     query, passage = teacher.prefixes.query, teacher.prefixes.passage
     whole = {
-        "prompts": {
-            "query": query,
-            "passage": passage,
-            "document": passage,
-        },  # encode_document looks for the last
+        # The names of encode_query and encode_document; mteb warns of any other.
+        "prompts": {"query": query, "document": passage},
         "default_prompt_name": None,
         "similarity_fn_name": "cosine",
     }

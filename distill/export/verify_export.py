@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +20,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-_ROUNDS = 5
+_ROUNDS, _TIMED = 5, 8
+
+Arrays = Any
+"""An array of numpy."""
+Run = Callable[[dict[str, Arrays]], dict[str, Arrays]]
+"""Runs a file: inputs by name go in; outputs by name come out."""
 
 
 def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
@@ -50,12 +56,7 @@ def _compare(folder: Path, place: Path) -> dict[str, object]:
         "tokens": all(torch.equal(inputs[n]["input_ids"], expected[f"ids.{n}"]) for n in numbers)
     }
     if not same["tokens"]:
-        return {
-            "same": same,
-            "onnx_max_abs_difference": None,
-            "int8_cosine": None,
-            "int8_time": None,
-        }
+        return {"same": same}
     states = {n: model(**inputs[n]).last_hidden_state for n in numbers}
     same["hidden states"] = all(torch.equal(states[n], expected[f"states.{n}"]) for n in numbers)
     if "logits.0" in expected:
@@ -92,64 +93,119 @@ def _runtimes(
     expected: dict[str, torch.Tensor],
     pooling: str,
 ) -> dict[str, float | None]:
-    """How far ONNX Runtime is from torch, and how fast the int8 file is, where there are files."""
-    files = {name: folder / "onnx" / name for name in ("model.onnx", "model_int8.onnx")}
-    found: dict[str, float | None] = {
-        "onnx_max_abs_difference": None,
-        "int8_cosine": None,
-        "int8_time": None,
-    }
-    if not files["model.onnx"].is_file():
-        return found
-    whole = _session(files["model.onnx"])
+    """How far the files of each runtime are from torch, and how fast those in int8 are."""
     arrays = [{name: tensor.numpy() for name, tensor in one.items()} for one in inputs]
-    if "token_type_ids" in {given.name for given in whole.get_inputs()}:
-        arrays = [one | {"token_type_ids": np.zeros_like(one["input_ids"])} for one in arrays]
+    states = {name: tensor.numpy() for name, tensor in expected.items()}
+    onnx = [folder / "onnx" / name for name in ("model.onnx", "model_quantized.onnx")]
+    openvino = [
+        folder / "openvino" / f"openvino_model{kind}.xml" for kind in ("", "_qint8_quantized")
+    ]
+    return {
+        **_compared(_onnx, onnx, arrays, states, pooling, "onnx", ""),
+        **_compared(_openvino, openvino, arrays, states, pooling, "openvino", "openvino_"),
+    }
+
+
+def _compared(
+    load: Callable[[Path], Run],
+    files: list[Path],
+    inputs: list[dict[str, Arrays]],
+    expected: dict[str, Arrays],
+    pooling: str,
+    runtime: str,
+    prefix: str,
+) -> dict[str, float | None]:
+    """Of a runtime's files in float32 and int8 those that there are, compared with torch's
+    states.
+    """
+    found: dict[str, float | None] = {
+        f"{runtime}_max_abs_difference": None,
+        f"{prefix}int8_cosine": None,
+        f"{prefix}int8_neighbours": None,
+        f"{prefix}int8_time": None,
+    }
+    if not files[0].is_file():
+        return found
+    whole = load(files[0])
     differences = [0.0]
-    for number, one in enumerate(arrays):
-        outputs = dict(
-            zip((output.name for output in whole.get_outputs()), whole.run(None, one), strict=True)
-        )
+    for number, one in enumerate(inputs):
+        outputs = whole(one)
         for name, key in (
             ("last_hidden_state", f"states.{number}"),
             ("logits", f"logits.{number}"),
         ):
             if name in outputs and key in expected:
-                differences.append(float(np.abs(outputs[name] - expected[key].numpy()).max()))
-    found["onnx_max_abs_difference"] = max(differences)
-    if not files["model_int8.onnx"].is_file():
+                differences.append(float(np.abs(outputs[name] - expected[key]).max()))
+    found[f"{runtime}_max_abs_difference"] = max(differences)
+    if not files[1].is_file():
         return found
+    small = load(files[1])
+    theirs = _vectors([small(one)["last_hidden_state"] for one in inputs], pooling)
+    ours = _vectors([expected[f"states.{number}"] for number in range(len(inputs))], pooling)
+    found[f"{prefix}int8_cosine"] = float((theirs * ours).sum(1).mean())
+    if len(inputs) > 2:  # of two each is the other's nearest
+        found[f"{prefix}int8_neighbours"] = float((_nearest(theirs) == _nearest(ours)).mean())
+    return found | {f"{prefix}int8_time": _time_share(small, whole, inputs[:_TIMED])}
 
-    small = _session(files["model_int8.onnx"])
-    cosines, times = [], []
-    for number, one in enumerate(arrays):
-        vectors = [
-            hidden[0, 0] if pooling == "cls" else hidden[0].mean(0)
-            for hidden in (
-                small.run(["last_hidden_state"], one)[0],
-                expected[f"states.{number}"].numpy(),
-            )
-        ]
-        cosines.append(
-            float(vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1]))
-        )
-    for one in arrays[:8] * _ROUNDS:
+
+def _vectors(states: list[Arrays], pooling: str) -> Arrays:
+    """Sentence vectors of length 1, a row each."""
+    pooled = [hidden[0, 0] if pooling == "cls" else hidden[0].mean(0) for hidden in states]
+    rows = np.stack(pooled)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _nearest(vectors: Arrays) -> Arrays:
+    """For each row the number of the row that is nearest to it by cosine."""
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -2.0)
+    return np.asarray(likeness.argmax(1))
+
+
+def _time_share(small: Run, whole: Run, inputs: list[dict[str, Arrays]]) -> float:
+    """The time of one as a share of the other's: the median of alternating runs."""
+    shares = []
+    for one in inputs * _ROUNDS:
         taken = []
-        for session in (whole, small):
+        for run in (whole, small):
             started = time.perf_counter()
-            session.run(["last_hidden_state"], one)
+            run(one)
             taken.append(time.perf_counter() - started)
-        times.append(taken[1] / taken[0])
-    return found | {"int8_cosine": float(np.mean(cosines)), "int8_time": median(times)}
+        shares.append(taken[1] / taken[0])
+    return median(shares)
 
 
-def _session(file: Path) -> Any:
+def _onnx(file: Path) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # Waiting threads would otherwise take the cores from whatever else runs here.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    typed = "token_type_ids" in {given.name for given in session.get_inputs()}
+
+    def run(inputs: dict[str, Arrays]) -> dict[str, Arrays]:
+        types = {"token_type_ids": np.zeros_like(inputs["input_ids"])} if typed else {}
+        return dict(zip(names, session.run(None, inputs | types), strict=True))
+
+    return run
+
+
+def _openvino(file: Path) -> Run:
+    import openvino
+
+    model = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    names = [output.get_any_name() for output in model.outputs]
+    typed = "token_type_ids" in {name for given in model.inputs for name in given.get_names()}
+    request = model.create_infer_request()
+
+    def run(inputs: dict[str, Arrays]) -> dict[str, Arrays]:
+        types = {"token_type_ids": np.zeros_like(inputs["input_ids"])} if typed else {}
+        outputs = request.infer(inputs | types)
+        return {name: outputs[name].copy() for name in names}
+
+    return run
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ def benchmark(
     from distill.benchmark.measure import measure_models
     from distill.benchmark.subjects import open_subject, subject_of
     from distill.models.saving import save_model
+    from distill.openvino.installed import check_openvino
     from distill.recipe import BenchmarkSection
 
     named = by_name(models)
@@ -54,6 +55,8 @@ def benchmark(
         ).model_copy(update={"models": list(named)})
     except ValidationError as error:
         raise UserError(f"benchmark: {error}") from error
+    if any(runtime.startswith("openvino") for runtime in section.runtimes):
+        check_openvino("benchmark.runtimes")
     with TemporaryDirectory() as temporary:
 
         def open_model(name: str) -> Subject:

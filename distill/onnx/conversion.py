@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,14 +65,23 @@ class _MaskedModel(torch.nn.Module):
 
 
 def write_onnx(
-    model: PreTrainedModel, path: Path, *, types: bool = False, head: bool = False
+    model: PreTrainedModel,
+    path: Path,
+    *,
+    types: bool = False,
+    head: bool = False,
+    attention: str = "eager",
 ) -> None:
     """Write the model to `path`: input_ids and attention_mask (batch x length, int64) to
     last_hidden_state.
 
     With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its
-    logits come out first. Weights of more than ONE_FILE_BYTES go into a file beside. Raises
-    ConversionError if the architecture cannot be converted.
+    logits come out first. Weights of more than ONE_FILE_BYTES go into a file beside.
+
+    `attention` is how the model attends while it is converted: as plain products. What torch's
+    fused attention ("sdpa") becomes looks for NaN in each layer, which takes time and keeps
+    runtimes from fusing the layer themselves. Raises ConversionError if the architecture cannot be
+    converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     encoder = (_MaskedModel if head else _Encoder)(model).eval()
@@ -84,7 +93,7 @@ def write_onnx(
     inputs = (ids, mask, torch.zeros_like(ids)) if types else (ids, mask)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=position_limit(model))}
     weights = sum(parameter.nbytes for parameter in encoder.parameters())
-    with _quietly():
+    with _quietly(), _attending(model, attention):
         try:
             program = torch.onnx.export(
                 encoder,
@@ -109,6 +118,18 @@ def write_onnx(
         path,
         external_data=f"{path.name}{BESIDE}" if weights > ONE_FILE_BYTES else None,
     )
+
+
+@contextmanager
+def _attending(model: PreTrainedModel, attention: str) -> Iterator[None]:
+    """The model with another implementation of attention, where its architecture has it."""
+    before = model.config._attn_implementation
+    try:
+        with suppress(ValueError):
+            model.set_attn_implementation(attention)
+        yield
+    finally:
+        model.set_attn_implementation(before)
 
 
 def _forget_origin(program: torch.onnx.ONNXProgram) -> None:

@@ -1,8 +1,8 @@
 """Where an ONNX file stands in a model's folder, and what goes in and out: as the Hub's ONNX
-community has it.
+community has it. The one in int8 has the name that Optimum gives it and transformers.js looks for.
 """
 
-FLOAT32, INT8 = "onnx/model.onnx", "onnx/model_int8.onnx"
+FLOAT32, INT8 = "onnx/model.onnx", "onnx/model_quantized.onnx"
 INPUTS, TYPES = ("input_ids", "attention_mask"), "token_type_ids"
 OUTPUT, LOGITS = "last_hidden_state", "logits"
 BESIDE = "_data"

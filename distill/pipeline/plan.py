@@ -55,6 +55,7 @@ def check_surroundings(recipe: Recipe) -> None:
     from distill.evaluation.kinds import kind_of
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
+    from distill.openvino.installed import check_openvino
 
     problems: list[str] = []
 
@@ -84,6 +85,10 @@ def check_surroundings(recipe: Recipe) -> None:
     if config is not None:
         collect(check_student, recipe, config)
         collect(_check_tokenizer, recipe)
+    if recipe.export.openvino:
+        collect(check_openvino, "export.openvino")
+    if any(runtime.startswith("openvino") for runtime in recipe.benchmark.runtimes):
+        collect(check_openvino, "benchmark.runtimes")
     for name in recipe.benchmark.models:
         if not ModelRef.of(name).is_own:
             collect(check_subject, name)

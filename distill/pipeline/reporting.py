@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distill.pipeline.records import now
 from distill.pipeline.run import Run
+from distill.recipe.model_reference import PACKAGE
+from distill.report.formats import format_count
 from distill.report.model import Report, plain
 from distill.runtime.errors import UserError
 from distill.runtime.files import RECORD, write_whole
@@ -77,6 +80,12 @@ def write_report(run: Run) -> tuple[Report, list[str]]:
     return report, ["report.html", REPORT, *_write_tables(run.folder, content)]
 
 
+def run_name(teacher: str, parameters: int | None = None) -> str:
+    """What MLflow calls a run: its teacher, the student's size once it is known, and the day."""
+    size = "" if parameters is None else f" to {format_count(parameters)}"
+    return f"{Path(teacher.removeprefix(PACKAGE)).name}{size}, {now()[:10]}"
+
+
 def publish_report(run: Run) -> Report:
     """Write the report and hand it to MLflow."""
     from distill.report.content import headline, leading_retention, summary
@@ -94,6 +103,8 @@ def publish_report(run: Run) -> Report:
             if path.is_file() and path.name != RECORD and path.suffix != ".png":
                 run.tracker.artifact(path, "inspection")
     run.tracker.artifact(run.file.path)
+    if content["student"]:
+        run.tracker.rename(run_name(run.recipe.teacher.model, content["student"]["parameters"]))
     run.tracker.log(headline(content))
     run.tracker.describe(summary(content))
     if "export" in run.records:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from distill.pipeline.pending import pending_stages, stage_fingerprint
 from distill.pipeline.records import Record, now
-from distill.pipeline.reporting import is_reported, note_done, publish_report
+from distill.pipeline.reporting import is_reported, note_done, publish_report, run_name
 from distill.pipeline.run import Run
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
@@ -76,7 +76,7 @@ def _run_pending(run: Run, pending: list[Stage[Any]], force: str | None) -> None
         "language": run.recipe.language,
         **describe_surroundings(run.file.path),
     }
-    run.tracker.start(" ".join([run.recipe.name, *run.file.overrides]), parameters, about)
+    run.tracker.start(run_name(run.recipe.teacher.model), parameters, about)
     try:
         for stage in pending:
             tags = {"stage": stage.name}

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from distill.recipe.model_reference import OWN_MODELS, check_model_name
 from distill.recipe.section import Section
 
-Runtime = Literal["torch", "torch_bfloat16", "onnx", "onnx_int8"]
+Runtime = Literal["torch", "torch_bfloat16", "onnx", "onnx_int8", "openvino", "openvino_int8"]
 MEASURED_MODELS = tuple(name for name in OWN_MODELS if name != "scratch")
 """The models of a run whose size and speed are measured; scratch has the student's."""
 
@@ -31,7 +31,8 @@ class BenchmarkSection(Section):
         default=["torch", "torch_bfloat16", "onnx", "onnx_int8"], min_length=1
     )
     """What runs them: torch and ONNX Runtime in float32, torch in bfloat16 where that is faster,
-    ONNX Runtime in int8 (ONNX on the CPU alone)."""
+    ONNX Runtime in int8 (ONNX on the CPU alone). Where the extra `openvino` is installed: openvino,
+    openvino_int8."""
     devices: list[Literal["cpu", "cuda", "all"]] = Field(default=["all"], min_length=1)
     """On which devices: all is the CPU, and the GPU where there is one; a named one that is absent
     is reported so.

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 Shape = tuple[int, int]
 MEASURES = ("median, ms", "95th percentile, ms", "sequences/s", "times the floor", "peak memory")
 """What a cell can show."""
-RUNTIMES = {"torch": "torch", "onnx": "ONNX"}
+RUNTIMES = {"torch": "torch", "onnx": "ONNX", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

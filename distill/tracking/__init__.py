@@ -4,12 +4,13 @@ over a run.
 
 from distill.tracking.address import tracking_uri, without_password
 from distill.tracking.tracker import Tracker, send_what_was_kept
-from distill.tracking.ui import experiment_views, find_store, serve
+from distill.tracking.ui import experiment_views, find_store, repair, serve
 
 __all__ = [
     "Tracker",
     "experiment_views",
     "find_store",
+    "repair",
     "send_what_was_kept",
     "serve",
     "tracking_uri",

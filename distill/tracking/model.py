@@ -8,14 +8,19 @@ one moves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import dataclass
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from distill.tracking import served_student
 from distill.tracking.keys import clean_key
+from distill.tracking.served_student import CLASSES, MASKS, NO_PROMPT, VECTORS
 
 BEST = "best"
 _RETENTION = "retention/"
@@ -27,34 +32,138 @@ def registered_name(language: str) -> str:
 
 
 def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
-    """Log the transformers model in `folder` as a run's logged model."""
-    import mlflow
+    """Log the transformers model in `folder` as a run's logged model: `mlflow.transformers` loads
+    its parts, and its pyfunc answers with a row for each text (see `served_student`).
+    """
     import torch
     import transformers
     from huggingface_hub import ModelCard
+    from mlflow.models import Model
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder)
-        has_head = any(name.endswith("ForMaskedLM") for name in config.architectures or [])
-        model_class = transformers.AutoModelForMaskedLM if has_head else transformers.AutoModel
-        model = model_class.from_pretrained(folder)
+        task, kind, auto = _use(config.architectures or [])
+        model = auto.from_pretrained(folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         card = ModelCard.load(folder / "README.md", ignore_metadata_errors=True)
+        served = served_config(folder, kind)
     except OSError as error:  # of this disk, not of the store
         raise ValueError(f"the student in {folder} cannot be loaded: {error}") from error
     # MLflow looks up card and licence on the Hub by this name, unless it cannot be one there.
     model.name_or_path = model.config._name_or_path = f"./{name}"
-    mlflow.transformers.log_model(
+    Model.log(
+        artifact_path=None,
+        flavor=_Flavor(served),
+        flavor_name="transformers",
         transformers_model={"model": model, "tokenizer": tokenizer},
-        task="fill-mask" if has_head else "feature-extraction",
+        task=task,
         model_card=card,
+        signature=signature_of(config, served),
+        input_example=example_of(tokenizer, served),
         pip_requirements=[
             f"torch=={torch.__version__.split('+')[0]}",
             f"transformers=={transformers.__version__}",
+            f"numpy=={version('numpy')}",
+            f"pandas=={version('pandas')}",
         ],
         run_id=run_id,
         model_id=model_id,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Flavor:
+    """MLflow's flavour of transformers, but for what its pyfunc does: MLflow's own gives the token
+    states of the first text alone.
+    """
+
+    served: Mapping[str, Any]
+
+    def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
+        """Save as MLflow does, with the file beside it that answers."""
+        import mlflow
+
+        mlflow.transformers.save_model(
+            path=path, mlflow_model=mlflow_model, code_paths=[served_student.__file__], **options
+        )
+        mlflow_model.flavors["python_function"] |= {
+            "loader_module": served_student.__name__.rpartition(".")[2],
+            "config": dict(self.served),
+        }
+        mlflow_model.save(Path(path, "MLmodel"))
+
+
+def served_config(folder: Path, kind: str) -> dict[str, Any]:
+    """What a served student must know besides its weights: what it answers with, and of vectors how
+    they are pooled and which prompts there are.
+    """
+    if kind != VECTORS:
+        return {"kind": kind}
+    read = {
+        file: json.loads((folder / file).read_text(encoding="utf-8"))
+        for file in (
+            "1_Pooling/config.json",
+            "config_sentence_transformers.json",
+            "sentence_bert_config.json",
+        )
+    }
+    pooling, whole, length = read.values()
+    return {
+        "kind": kind,
+        "pooling": "cls" if pooling["pooling_mode_cls_token"] else "mean",
+        "prompts": whole["prompts"],
+        "length": length["max_seq_length"],
+    }
+
+
+def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
+    """Texts, the prompt in front of them, and what comes out for each."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types.schema import Array
+
+    prompt = next(iter(served.get("prompts", {})), NO_PROMPT)
+    outputs = {
+        VECTORS: [TensorSpec(np.dtype("float32"), (-1, getattr(config, "hidden_size", -1)))],
+        MASKS: [
+            ColSpec("string", "filled"),
+            ColSpec(Array("string"), "pieces"),
+            ColSpec(Array("double"), "scores"),
+        ],
+        CLASSES: [ColSpec("double", label) for _, label in sorted(config.id2label.items())],
+    }[served["kind"]]
+    return ModelSignature(
+        inputs=Schema([ColSpec("string")]),
+        outputs=Schema(outputs),
+        params=ParamSchema([ParamSpec("prompt", "string", prompt)])
+        if served["kind"] == VECTORS
+        else None,
+    )
+
+
+def example_of(tokenizer: Any, served: Mapping[str, Any]) -> Any:
+    """Two texts as a caller would send them, with the prompt of the first kind of text."""
+    texts = ["1, 2, 3, 4, 5", "2026-01-01"]
+    if served["kind"] == MASKS:
+        return [f"{text} {tokenizer.mask_token}" for text in texts]
+    prompts = served.get("prompts", {})
+    return (texts, {"prompt": next(iter(prompts), NO_PROMPT)}) if prompts else texts
+
+
+def _use(architectures: Sequence[str]) -> tuple[str, str, Any]:
+    """The task in transformers of a model of these classes, what it answers with, and by what it is
+    loaded.
+    """
+    import transformers
+
+    (architecture,) = architectures[:1] or [""]
+    if architecture.endswith("ForMaskedLM"):
+        return "fill-mask", MASKS, transformers.AutoModelForMaskedLM
+    if architecture.endswith("ForSequenceClassification"):
+        auto = transformers.AutoModelForSequenceClassification
+        return "text-classification", CLASSES, auto
+    return "feature-extraction", VECTORS, transformers.AutoModel
 
 
 def register_student(client: Any, model_uri: str, name: str, retention: Mapping[str, float]) -> str:

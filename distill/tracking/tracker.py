@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,13 @@ def flatten(values: object, prefix: str = "") -> dict[str, object]:
         for name, inner in values.items()
         for key, value in flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items()
     }
+
+
+def readable(value: float) -> float:
+    """A figure to four digits; from 1000 on and for counts to the unit."""
+    if isinstance(value, int) or abs(value) < 1000:
+        return float(value if isinstance(value, int) else f"{value:.4g}")
+    return float(round(value)) if isfinite(value) else value
 
 
 def send_what_was_kept(experiment: str, run_folder: Path, progress: Progress) -> None:
@@ -74,7 +82,7 @@ class Tracker:
         """Begin a run, or go on with the one of this folder that did not finish and had the same
         parameters; `tags` are its children's too.
         """
-        asked = sha256(json.dumps([name, parameters], sort_keys=True, default=str).encode())
+        asked = sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
         of_another = self._memory["asked"] not in ("", asked.hexdigest())
         if self._memory["finished"] or of_another:
             self._memory |= {"parent": uuid4().hex, "children": {}, "finished": False}
@@ -135,18 +143,22 @@ class Tracker:
         self._remember()
 
     def log(self, metrics: Mapping[str, float | int | None], step: int = 0) -> None:
-        """Metrics of the innermost open run."""
+        """Metrics of the innermost open run, rounded as a person reads them."""
         found = {key: value for key, value in metrics.items() if value is not None}
         if self._system is not None:
             found |= self._system.sample()
         now = _now()
         self._put(
-            "metrics", metrics=[[key, float(value), now, step] for key, value in found.items()]
+            "metrics", metrics=[[key, readable(value), now, step] for key, value in found.items()]
         )
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file of the innermost open run."""
         self._put("artifact", path=str(path.resolve()), folder=folder)
+
+    def rename(self, name: str) -> None:
+        """What the run is called, where more is known than at its start."""
+        self._put("tags", tags={"mlflow.runName": name})
 
     def describe(self, text: str) -> None:
         """The words above the run's page, as Markdown."""

@@ -26,6 +26,7 @@ _STATE = {
     "selectedColumns": [
         "attributes.`Models`",
         *(f"metrics.`{name}`" for name in _COLUMNS),
+        "params.`overrides`",
         "tags.`teacher`",
         "tags.`device`",
     ],
@@ -62,14 +63,19 @@ def find_store(port: int) -> str:
         raise UserError(
             f"There is no MLflow store at {database}; run a recipe first, in this folder."
         )
-    if uri == DEFAULT_URI:
-        follow_artifacts()
     with socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise UserError(
                 f"Something else answers at http://127.0.0.1:{port}; name another port with --port."
             )
     return uri
+
+
+def repair(uri: str) -> bool:
+    """Let the addresses of artifacts in the project's own store follow its folder, where that was
+    moved; whether it was.
+    """
+    return uri == DEFAULT_URI and follow_artifacts()
 
 
 def experiment_views(uri: str, address: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from distill.benchmark.latency import (
     Pass,
     cpu_threads,
     measure_latencies,
-    onnx_pass,
+    encoder_pass,
     random_ids,
     torch_pass,
 )
@@ -134,7 +134,7 @@ def quarter_seconds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_times_of_both_runtimes_are_milliseconds() -> None:
     model: Any = FakeModel()
     encoder: Any = lambda ids, mask: None  # noqa: E731
-    assert torch_pass(model, 1, 4)() == onnx_pass(encoder, 50, 1, 4)() == 250.0
+    assert torch_pass(model, 1, 4)() == encoder_pass(encoder, 50, 1, 4)() == 250.0
 
 
 def test_both_runtimes_are_given_the_same_ids_without_padding() -> None:
@@ -142,7 +142,7 @@ def test_both_runtimes_are_given_the_same_ids_without_padding() -> None:
     seen: dict[str, np.ndarray] = {}
     encoder: Any = lambda ids, mask: seen.update(input_ids=ids, attention_mask=mask)  # noqa: E731
     torch_pass(model, 2, 8)()
-    onnx_pass(encoder, 7, 2, 8)()
+    encoder_pass(encoder, 7, 2, 8)()
     for name, given in model.seen.items():
         np.testing.assert_array_equal(given.numpy(), seen[name])
     assert seen["attention_mask"].all()

@@ -16,7 +16,7 @@ from tests.report.examples import example_report
 
 WHOLE = Contents(
     files=frozenset(
-        {"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_int8.onnx"}
+        {"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_quantized.onnx"}
     ),
     head=True,
     positions=512,

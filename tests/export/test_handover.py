@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from distill.export import handover, runtimes
-from distill.export.handover import _warnings, export_student
+from distill.export.handover import _warnings, export_student, write_outside_weights
 from distill.models import LoadedModel
 from distill.onnx.conversion import ConversionError
 from distill.recipe import ExportSection, TeacherSection
@@ -86,7 +86,7 @@ def folder(
 def test_the_folder_holds_what_its_report_lists_and_nothing_else(folder: Path) -> None:
     listed = json.loads((folder / "report.json").read_text())["export"]["files"]
     assert listed == sorted(listed) and set(listed) == files_in(folder)
-    assert set(listed) == STOCK | FOR_SENTENCES | {"onnx/model.onnx", "onnx/model_int8.onnx"}
+    assert set(listed) == STOCK | FOR_SENTENCES | {"onnx/model.onnx", "onnx/model_quantized.onnx"}
 
 
 def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
@@ -121,9 +121,16 @@ def test_the_card_tells_of_what_the_folder_holds(folder: Path) -> None:
     assert "onnx/model.onnx" in card and "fill-mask" not in card
 
 
-def test_a_browser_loads_the_int8_file_unless_told_otherwise(folder: Path) -> None:
-    assert json.loads((folder / "config.json").read_text())["transformers.js_config"] == {
-        "dtype": "int8"
+def test_the_configuration_tells_only_of_weights_beside_an_onnx_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert "transformers.js_config" not in json.loads((folder / "config.json").read_text())
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    write_outside_weights(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["transformers.js_config"] == {
+        "use_external_data_format": {"model.onnx": True}
     }
 
 
@@ -136,20 +143,33 @@ def test_without_onnx_the_folder_is_for_torch_alone(
         result.runtimes.float32_reason == "onnx was not asked for"
         and result.proof.onnx_max_abs_difference is None
     )
-    assert (
-        result.warnings == []
-        and "transformers.js_config" not in (tmp_path / "config.json").read_text()
-    )
+    assert result.warnings == []
 
 
 def test_a_student_with_a_head_gives_its_logits_in_every_runtime(
     masked_student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
 ) -> None:
     result = exported(masked_student, local_report, tmp_path, onnx=True)
-    assert set(result.files) == STOCK | {"onnx/model.onnx", "onnx/model_int8.onnx"}
-    for name in ("model.onnx", "model_int8.onnx"):
+    assert set(result.files) == STOCK | {"onnx/model.onnx", "onnx/model_quantized.onnx"}
+    for name in ("model.onnx", "model_quantized.onnx"):
         graph = onnx.load(tmp_path / "onnx" / name).graph
         assert [output.name for output in graph.output] == ["logits", "last_hidden_state"]
+
+
+def test_with_openvino_the_folder_holds_its_files_and_the_report_how_near_they_are(
+    student: LoadedModel, local_report: dict[str, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    pytest.importorskip("nncf", reason="needs the extra openvino")
+    result = exported(student, local_report, tmp_path, openvino=True)
+    names = ("openvino_model", "openvino_model_qint8_quantized")
+    files = {f"openvino/{name}.{kind}" for name in names for kind in ("xml", "bin")}
+    assert set(result.files) == STOCK | FOR_SENTENCES | files
+    proof = result.proof
+    assert 0 < (proof.openvino_max_abs_difference or 0) <= 1e-4
+    assert 0.99 <= (proof.openvino_int8_cosine or 0) < 1 and proof.openvino_int8_time
+    assert 0 <= (proof.openvino_int8_neighbours or 0) <= 1
+    assert "openvino" in (tmp_path / "README.md").read_text(encoding="utf-8").split("---")[1]
 
 
 @pytest.mark.usefixtures("unproven")
@@ -174,13 +194,21 @@ def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export
     ("made", "seconds", "warning"),
     [
         (Runtimes(), 0.8, None),
-        (Runtimes(), 1.25, "onnx/model_int8.onnx takes 1.25 times as long as float32 on this CPU"),
+        (
+            Runtimes(),
+            1.25,
+            "onnx/model_quantized.onnx takes 1.25 times as long as float32 on this CPU",
+        ),
         (
             Runtimes(int8_reason="it is far off"),
             None,
-            "onnx/model_int8.onnx was left out: it is far off",
+            "onnx/model_quantized.onnx was left out: it is far off",
         ),
-        (Runtimes(left_whole=2), 1.0, "2 matrix products of onnx/model_int8.onnx stay in float32"),
+        (
+            Runtimes(left_whole=2),
+            1.0,
+            "2 matrix products of onnx/model_quantized.onnx stay in float32",
+        ),
     ],
 )
 def test_the_user_hears_what_int8_costs(

@@ -74,7 +74,7 @@ def test_scores_in_int8_are_told_where_the_folder_holds_that_file() -> None:
     report = example_report()
     report["evaluation"] = [report["evaluation"][0] | {"model": "student_int8", "mean": 0.64}]
     assert [r.metric_name for r in eval_results(report, WHOLE)] == [
-        "mrr@10 of onnx/model_int8.onnx"
+        "mrr@10 of onnx/model_quantized.onnx"
     ]
     assert eval_results(report, Contents()) == []
 

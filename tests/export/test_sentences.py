@@ -56,7 +56,16 @@ def test_sentence_transformers_gives_the_vectors_that_pooling_gives(
 def test_prompts_are_known_by_the_names_that_callers_use(tmp_path: Path) -> None:
     write_sentence_files(section(prefixes=PREFIXES), tmp_path, width=32, length=60)
     prompts = json.loads((tmp_path / "config_sentence_transformers.json").read_text())["prompts"]
-    assert prompts == {"query": "query: ", "passage": "passage: ", "document": "passage: "}
+    assert prompts == {"query": "query: ", "document": "passage: "}
+
+
+def test_text_embeddings_inference_finds_the_keys_that_it_reads(tmp_path: Path) -> None:
+    write_sentence_files(section(pooling="cls"), tmp_path, width=32, length=60)
+    pooling = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())
+    # The fields of its PoolConfig, and of its ModelConfig's sentence_bert_config.json.
+    assert (pooling["pooling_mode_cls_token"], pooling["pooling_mode_mean_tokens"]) == (True, False)
+    settings = json.loads((tmp_path / "sentence_bert_config.json").read_text())
+    assert settings["max_seq_length"] == 60
 
 
 def test_each_module_stands_where_its_list_says(tmp_path: Path) -> None:

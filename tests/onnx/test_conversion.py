@@ -48,10 +48,13 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
 }
 
 
-def batch_of(shape: tuple[int, int], lengths: list[int]) -> dict[str, np.ndarray]:
-    """Random ids with padding after each sequence's length."""
+def batch_of(
+    shape: tuple[int, int], lengths: list[int], side: str = "right"
+) -> dict[str, np.ndarray]:
+    """Random ids with padding on the right or the left of each sequence."""
     ids = np.random.default_rng(0).integers(5, VOCABULARY, shape)
     mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int64)
+    mask = mask[:, ::-1].copy() if side == "left" else mask
     return {"input_ids": np.where(mask == 1, ids, PADDING), "attention_mask": mask}
 
 
@@ -75,16 +78,17 @@ def converted(
     return model, path
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize(
     ("shape", "lengths"),
-    [((1, 5), [5]), ((3, 21), [21, 9, 1]), ((2, POSITIONS - 2), [POSITIONS - 2, 40])],
+    [((1, 1), [1]), ((1, 5), [5]), ((3, 21), [21, 9, 1]), ((2, POSITIONS - 2), [62, 40])],
     ids=str,
 )
-def test_the_file_gives_the_models_hidden_states_at_any_batch_and_length(
-    converted: tuple[Any, Path], shape: tuple[int, int], lengths: list[int]
+def test_the_file_gives_the_models_hidden_states_at_any_batch_length_and_padding(
+    converted: tuple[Any, Path], shape: tuple[int, int], lengths: list[int], side: str
 ) -> None:
     model, path = converted
-    batch = batch_of(shape, lengths)
+    batch = batch_of(shape, lengths, side)
     visible = batch["attention_mask"][..., None]
     # Float32 sums in another order.
     np.testing.assert_allclose(
@@ -92,6 +96,15 @@ def test_the_file_gives_the_models_hidden_states_at_any_batch_and_length(
         states_of(model, batch) * visible,
         atol=1e-5,
     )
+
+
+def test_attention_is_plain_products_and_the_model_attends_as_before(
+    converted: tuple[Any, Path],
+) -> None:
+    model, path = converted
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "Softmax" in kinds and "IsNaN" not in kinds
+    assert model.config._attn_implementation == "sdpa"
 
 
 def test_inputs_and_output_are_named_as_the_hub_names_them_with_free_axes(
@@ -154,7 +167,7 @@ def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_pre
 ) -> None:
     torch.manual_seed(0)
     model = HEADS[name](CONFIGS[name]()).eval()
-    whole, small = tmp_path / "model.onnx", tmp_path / "model_int8.onnx"
+    whole, small = tmp_path / "model.onnx", tmp_path / "model_quantized.onnx"
     write_onnx(model, whole, head=True)
     write_int8(whole, small)
     batch = batch_of((2, 9), [9, 4])
@@ -188,14 +201,14 @@ def test_weights_too_large_for_one_file_lie_beside_it(
         monkeypatch.setattr(module, "ONE_FILE_BYTES", 1000)
     torch.manual_seed(0)
     model = AutoModel.from_config(CONFIGS["xlm-roberta"]()).eval()
-    whole, small = tmp_path / "model.onnx", tmp_path / "model_int8.onnx"
+    whole, small = tmp_path / "model.onnx", tmp_path / "model_quantized.onnx"
     write_onnx(model, whole)
     write_int8(whole, small)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "model.onnx",
         "model.onnx_data",
-        "model_int8.onnx",
-        "model_int8.onnx_data",
+        "model_quantized.onnx",
+        "model_quantized.onnx_data",
     ]
     batch = batch_of((2, 7), [7, 4])
     visible = batch["attention_mask"][..., None]

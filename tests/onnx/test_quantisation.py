@@ -41,7 +41,7 @@ def small_bert(vocabulary: int = 4000) -> torch.nn.Module:
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A random model in float32 and in int8."""
     folder = tmp_path_factory.mktemp("onnx")
-    whole, small = folder / "model.onnx", folder / "model_int8.onnx"
+    whole, small = folder / "model.onnx", folder / "model_quantized.onnx"
     write_onnx(small_bert(), whole)  # type: ignore[arg-type]
     write_int8(whole, small)
     return whole, small
@@ -95,7 +95,7 @@ def test_sentence_vectors_of_the_real_teachers_layers_stay_what_they_were(tmp_pa
             input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
         ).last_hidden_state.numpy()
     write_onnx(model, tmp_path / "model.onnx")
-    write_int8(tmp_path / "model.onnx", tmp_path / "model_int8.onnx")
+    write_int8(tmp_path / "model.onnx", tmp_path / "model_quantized.onnx")
 
     def pooled(states: np.ndarray) -> np.ndarray:
         vectors = (states * mask[..., None]).sum(1)
@@ -103,7 +103,7 @@ def test_sentence_vectors_of_the_real_teachers_layers_stay_what_they_were(tmp_pa
 
     whole, small = (
         OnnxEncoder(tmp_path / name, threads=1)(ids, mask)
-        for name in ("model.onnx", "model_int8.onnx")
+        for name in ("model.onnx", "model_quantized.onnx")
     )
     np.testing.assert_allclose(whole * mask[..., None], hidden * mask[..., None], atol=1e-4)
     assert ((pooled(small) * pooled(hidden)).sum(1) >= 0.99).all()

@@ -34,9 +34,12 @@ def test_a_recipe_leaves_every_stage_its_report_and_a_student_that_stock_classes
     report = json.loads((run / "report.json").read_text())
     assert report["vocabulary"]["max_abs_hidden_difference"] == 0.0
     assert report["student"]["layers"] == 2
-    assert {"model.safetensors", "modules.json", "onnx/model.onnx", "onnx/model_int8.onnx"} <= {
-        *report["export"]["files"]
-    }
+    assert {
+        "model.safetensors",
+        "modules.json",
+        "onnx/model.onnx",
+        "onnx/model_quantized.onnx",
+    } <= {*report["export"]["files"]}
 
     import torch
     from transformers import AutoModel, AutoTokenizer

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from distill import __version__
+from distill.report.formats import format_count
 from distill.runtime.progress import Progress
 from distill.tracking import Tracker, experiment_views, tracking_uri
-from distill.tracking.tracker import flatten
+from distill.tracking.tracker import flatten, readable
 
 STAGES = {"corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export"}
 
@@ -57,7 +59,8 @@ def store(shared, distill, write_recipe, tmp_path, monkeypatch) -> Iterator[dict
 
 def test_a_run_is_one_finished_parent_with_a_child_for_each_stage(store):
     parent, children = store["parent"], store["children"]
-    assert parent.info.run_name == "tiny"
+    size = format_count(children["student"].data.metrics["parameters"])
+    assert re.fullmatch(rf"teacher0 to {size}, \d{{4}}-\d\d-\d\d", parent.info.run_name)
     assert set(children) >= STAGES
     for stage in STAGES:
         assert children[stage].data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -74,7 +77,7 @@ def test_every_model_and_task_has_a_child_of_the_evaluation_with_the_reported_sc
         run = store["children"][f"evaluation/{row['model']}/{row['task']}"]
         assert run.data.tags["mlflow.parentRunId"] == store["children"]["evaluation"].info.run_id
         assert (run.data.tags["model"], run.data.tags["task"]) == (row["model"], row["task"])
-        assert run.data.metrics[_clean(row["metric"])] == pytest.approx(row["mean"])
+        assert run.data.metrics[_clean(row["metric"])] == readable(row["mean"])
 
 
 def _clean(metric: str) -> str:
@@ -138,9 +141,8 @@ def test_the_student_is_the_best_of_its_language_so_far(store):
     best = store["client"].get_model_version_by_alias("distill-sv", "best")
     assert int(best.version) == 1
     assert best.run_id == store["parent"].info.run_id
-    assert float(best.tags["retention/faq/mrr_10"]) == pytest.approx(
-        store["parent"].data.metrics["retention"]
-    )
+    kept = float(best.tags["retention/faq/mrr_10"])
+    assert readable(kept) == store["parent"].data.metrics["retention"]
     assert "version 1 of distill-sv is the best so far" in store["said"]
 
 
@@ -304,6 +306,14 @@ def test_what_mlflow_does_not_allow_in_a_name_is_replaced_and_a_long_value_cut(t
     assert run.data.metrics == {"mrr_10": 0.5}
     assert len(run.data.params["list"]) == 500
     assert len(run.data.params) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.9123456, 0.9123), (12.3456, 12.35), (1234.56, 1235), (15_587_328, 15_587_328), (0, 0)],
+)
+def test_figures_are_rounded_as_a_person_reads_them_and_counts_are_whole(value, shown):
+    assert readable(value) == shown
 
 
 def test_nested_parameters_are_flattened():

@@ -41,7 +41,7 @@ def execute(run: Run, output: Path) -> BenchmarkResult:
 
 STAGE = Stage(
     name="benchmark",
-    revision=1,
+    revision=2,
     reads=("vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=BenchmarkResult,

@@ -39,7 +39,7 @@ def execute(run: Run, output: Path) -> ExportResult:
 
 STAGE = Stage(
     name="export",
-    revision=1,
+    revision=2,
     reads=(
         "corpus",
         "vocabulary",

@@ -18,6 +18,14 @@ class ExportProof:
     """The int8 file's time as a share of the float32 one's: the median of alternating runs on
     single sentences.
     """
+    int8_neighbours: float | None = None
+    """The share of sentences whose nearest one among the others is the same by the int8 file."""
+    openvino_max_abs_difference: float | None = None
+    """The same of OpenVINO's files."""
+    openvino_int8_cosine: float | None = None
+    openvino_int8_time: float | None = None
+    """As a share of the time of OpenVINO's float32 file."""
+    openvino_int8_neighbours: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +36,8 @@ class Runtimes:
     """Why there is no file in float32, and so none in int8."""
     int8_reason: str | None = None
     """Why there is no file in int8."""
+    openvino_int8_reason: str | None = None
+    """Why there is none in int8 for OpenVINO."""
     left_whole: int = 0
     """How many matrix products of the int8 file stay in float32, because it would not be faithful
     without.
