@@ -58,9 +58,9 @@ def _compare(folder: Path, place: Path) -> dict[str, Any]:
         }
     states = {n: model(**inputs[n]).last_hidden_state for n in numbers}
     same["hidden states"] = all(torch.equal(states[n], expected[f"states.{n}"]) for n in numbers)
-    if "logits.0" in expected:
+    if "auto" in asked:
         same |= _head_is_the_same(folder, inputs, expected, asked)
-    return {"same": same, **_runtimes(folder, inputs, expected, asked["pooling"])}
+    return {"same": same, **_runtimes(folder, inputs, expected, asked)}
 
 
 def _head_is_the_same(
@@ -69,15 +69,21 @@ def _head_is_the_same(
     expected: dict[str, torch.Tensor],
     asked: dict[str, Any],
 ) -> dict[str, bool]:
-    from transformers import AutoModelForMaskedLM, pipeline
+    import transformers
+    from transformers import pipeline
 
-    head = AutoModelForMaskedLM.from_pretrained(folder, use_safetensors=True).eval()
-    compared = [n for n in range(len(inputs)) if f"logits.{n}" in expected]
-    same = {
-        "logits": all(
-            torch.equal(head(**inputs[n]).logits, expected[f"logits.{n}"]) for n in compared
-        )
-    }
+    head = getattr(transformers, asked["auto"]).from_pretrained(folder, use_safetensors=True).eval()
+    same = {"logits": True}
+    for n in range(len(inputs)):
+        if f"{asked['head'][0]}.{n}" in expected:
+            output = head(**inputs[n])
+            same["logits"] &= all(
+                torch.equal(output[name], expected[f"{name}.{n}"]) for name in asked["head"]
+            )
+    if "pipeline" in asked:
+        answer = pipeline(asked["pipeline"], model=str(folder), device="cpu")
+        found = json.loads(json.dumps(answer(asked["sentences"][0]), default=float))
+        same["answers"] = found == asked["answers"]
     if "masked" in asked:
         filled = pipeline("fill-mask", model=str(folder), device="cpu")(asked["masked"])
         same["fill-mask"] = [[answer["token"], answer["score"]] for answer in filled] == asked[
@@ -90,7 +96,7 @@ def _runtimes(
     folder: Path,
     inputs: list[dict[str, torch.Tensor]],
     expected: dict[str, torch.Tensor],
-    pooling: str,
+    asked: dict[str, Any],
 ) -> dict[str, float | None]:
     """How far ONNX Runtime is from torch, and how fast the int8 file is, where there are files."""
     files = {name: folder / "onnx" / name for name in ("model.onnx", "model_int8.onnx")}
@@ -112,7 +118,7 @@ def _runtimes(
         )
         for name, key in (
             ("last_hidden_state", f"states.{number}"),
-            ("logits", f"logits.{number}"),
+            *((name, f"{name}.{number}") for name in asked.get("head", ())),
         ):
             if name in outputs and key in expected:
                 differences.append(float(np.abs(outputs[name] - expected[key].numpy()).max()))
@@ -124,7 +130,7 @@ def _runtimes(
     cosines, times = [], []
     for number, one in enumerate(arrays):
         vectors = [
-            hidden[0, 0] if pooling == "cls" else hidden[0].mean(0)
+            hidden[0, 0] if asked["pooling"] == "cls" else hidden[0].mean(0)
             for hidden in (
                 small.run(["last_hidden_state"], one)[0],
                 expected[f"states.{number}"].numpy(),

@@ -223,6 +223,7 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
     import copy
 
     from distill.models import load_config
+    from distill.models.task_heads import task_head
     from distill.student.custom import custom_config
     from distill.student.depth import choose_layers
 
@@ -238,6 +239,8 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
         student.num_hidden_layers = len(
             choose_layers(section.kept_layers, config.num_hidden_layers)
         )
+    if section.head == "drop" and task_head(config):
+        student.architectures = None
     student.vocab_size = vocabulary
     student.pad_token_id = (
         0 if config.pad_token_id is not None else None
@@ -258,8 +261,8 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
 
 
 def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
-    """The model of a configuration, with its masked-language head if it is to have one, without
-    computing a weight.
+    """The model of a configuration, with the head that it is to have, without computing a
+    weight.
     """
     import torch
 

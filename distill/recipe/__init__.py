@@ -76,6 +76,10 @@ class ExportSection(Section):
     """Whether onnx/model_int8.onnx is written too, a quarter of its size; without onnx there is
     none.
     """
+    example: str | None = None
+    """A text in the language for the card of a student with a fine-tuned head; a date by
+    default.
+    """
     push: str | None = None
     """The Hub repository, ORG/NAME, that the folder is pushed to when the run is done."""
     private: bool = False

@@ -15,10 +15,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from distill.models.loading import auto_class
 from distill.tracking.keys import clean_key
 
 BEST = "best"
 _RETENTION = "retention/"
+_TASKS = {
+    "MaskedLM": "fill-mask",
+    "SequenceClassification": "text-classification",
+    "TokenClassification": "token-classification",
+}
+"""By what a model is for, the pipeline that MLflow makes of it."""
 
 
 def registered_name(language: str) -> str:
@@ -35,9 +42,7 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder)
-        has_head = any(name.endswith("ForMaskedLM") for name in config.architectures or [])
-        model_class = transformers.AutoModelForMaskedLM if has_head else transformers.AutoModel
-        model = model_class.from_pretrained(folder)
+        model = auto_class(config).from_pretrained(folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         card = ModelCard.load(folder / "README.md", ignore_metadata_errors=True)
     except OSError as error:  # of this disk, not of the store
@@ -46,7 +51,7 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
     model.name_or_path = model.config._name_or_path = f"./{name}"
     mlflow.transformers.log_model(
         transformers_model={"model": model, "tokenizer": tokenizer},
-        task="fill-mask" if has_head else "feature-extraction",
+        task=_TASKS.get(type(model).__name__.rpartition("For")[2], "feature-extraction"),
         model_card=card,
         pip_requirements=[
             f"torch=={torch.__version__.split('+')[0]}",

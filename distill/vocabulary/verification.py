@@ -171,10 +171,10 @@ def max_hidden_difference(
     largest = None
     # The encoder alone: what a head adds is compared by `max_logit_difference`.
     with (
-        _evaluating(original.base_model) as old_encoder,
-        _evaluating(trimmed.base_model) as new_encoder,
+        evaluating(original.base_model) as old_encoder,
+        evaluating(trimmed.base_model) as new_encoder,
     ):
-        for before, after, mask in _batches(original, trimmed, segmentation, _BATCH_TOKENS):
+        for before, after, mask in batches(original, trimmed, segmentation, _BATCH_TOKENS):
             old = old_encoder(
                 input_ids=before, attention_mask=mask, output_hidden_states=True
             ).hidden_states
@@ -203,8 +203,8 @@ def max_logit_difference(
     if trimmed.get_output_embeddings() is None:
         return None
     largest, rows = None, torch.tensor(kept, dtype=torch.long)
-    with _evaluating(original) as old_model, _evaluating(trimmed) as new_model:
-        for before, after, mask in _batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
+    with evaluating(original) as old_model, evaluating(trimmed) as new_model:
+        for before, after, mask in batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
             old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
             new = new_model(input_ids=after, attention_mask=mask)[0]
             largest = larger(largest, (old - new).abs().max().item())
@@ -217,7 +217,7 @@ def larger(largest: float | None, *differences: float) -> float:
 
 
 @contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+def evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
     """The model without dropout; afterwards every module is in the mode that it was in."""
     training = [module for module in model.modules() if module.training]
     try:
@@ -238,7 +238,7 @@ def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torc
     return ids, mask
 
 
-def _batches(
+def batches(
     original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Ids before and after and their mask, of the identical sentences sorted by length, about

@@ -57,7 +57,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
 
 STAGE = Stage(
     name="vocabulary",
-    revision=2,
+    revision=3,
     reads=("corpus",),
     depends_on=depends_on,
     result=VocabularyResult,
