@@ -6,9 +6,9 @@ one from YAML and reports every error at once; the stages receive the typed sect
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
@@ -18,6 +18,7 @@ from distill.recipe.inspection import InspectionSection
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
+from distill.recipe.task_text import with_task_text
 from distill.recipe.tasks import (
     ClassificationTask,
     FineTunedTask,
@@ -113,6 +114,11 @@ class Recipe(Section):
     """The look inside; without it there is none."""
     export: ExportSection = ExportSection()
     tracking: TrackingSection = TrackingSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_text(cls, given: Any) -> Any:
+        return with_task_text(given)
 
     @property
     def stages(self) -> tuple[str, ...]:
