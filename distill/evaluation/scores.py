@@ -101,7 +101,7 @@ def query_score(
     called: str = TEACHER,
 ) -> Score:
     """Of a mean over queries."""
-    return _row_score(
+    return row_score(
         model, task, metric, own, reference, seed, called, lambda values: float(values.mean())
     )
 
@@ -121,10 +121,10 @@ def share_score(
         hits, of = counts.sum(axis=0)
         return float(hits / of) if of else 0.0
 
-    return _row_score(model, task, metric, own, reference, seed, called, share)
+    return row_score(model, task, metric, own, reference, seed, called, share)
 
 
-def _row_score(
+def row_score(
     model: str,
     task: str,
     metric: str,
@@ -134,8 +134,8 @@ def _row_score(
     called: str,
     statistic: Callable[[np.ndarray], float],
 ) -> Score:
-    """Of a statistic of rows: with intervals bootstrapped over rows, those of the difference over
-    the same draws.
+    """Of any statistic of rows, the first axis of `own`: with intervals bootstrapped over rows,
+    those of the difference over the same draws.
     """
     mean, whole = statistic(own), None if reference is None else statistic(reference)
     low, high = statistic_interval(lambda rows: statistic(own[rows]), len(own), seed)

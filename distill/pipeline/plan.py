@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, list_files, read_source
-from distill.recipe import Recipe, Source, VocabularySection
+from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 
@@ -53,6 +53,7 @@ def check_surroundings(recipe: Recipe) -> None:
     """
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
+    from distill.evaluation.own_head import check_teacher_head
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
 
@@ -84,6 +85,9 @@ def check_surroundings(recipe: Recipe) -> None:
     if config is not None:
         collect(check_student, recipe, config)
         collect(_check_tokenizer, recipe)
+        for task in recipe.evaluation.tasks if not problems else ():
+            if isinstance(task, OwnHeadTask) and not task.test.hub:
+                collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
     for name in recipe.benchmark.models:
         if not ModelRef.of(name).is_own:
             collect(check_subject, name)

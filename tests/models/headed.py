@@ -64,7 +64,7 @@ def headed_model(family: str, task: str, vocabulary: int = 211, **config: Any) -
     kind, says = HEADS[task]
     make, sizes = FAMILIES[family]
     torch.manual_seed(0)
-    made = make(**sizes, **_SPECIAL, **says, vocab_size=vocabulary, **config)
+    made = make(**{**sizes, **_SPECIAL, **says, "vocab_size": vocabulary, **config})
     auto = getattr(transformers, f"AutoModelFor{kind}")
     model = auto.from_config(made).eval()
     with torch.no_grad():
