@@ -123,6 +123,8 @@ def trim(
         f"{'not measured, there is none' if difference is None else f'{difference:g}'}",
         soft_wrap=True,
     )
+    if result.head_sentence:
+        OUT.print(result.head_sentence, markup=False, soft_wrap=True)
     OUT.print(f"model: {output}", markup=False, soft_wrap=True)
 
 
@@ -184,7 +186,7 @@ def _trim(
     from distill.vocabulary.select import select_vocabulary
 
     silence_libraries()
-    teacher = load_with_tokenizer(model, revision, task_heads=True)
+    teacher = load_with_tokenizer(model, revision)
     documents = folder / "corpus"
     documents.mkdir()
     read = collect_corpus(text, language=language, seed=0, output=documents, progress=progress)

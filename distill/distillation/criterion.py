@@ -21,6 +21,7 @@ from distill.distillation.objectives.projector import Projector
 from distill.distillation.states import StateReader, States
 from distill.models.heads import language_head
 from distill.models.pooling import pool
+from distill.models.task_heads import TaskHead, head_of
 from distill.recipe import DistillationSection
 from distill.training.batches import Batch
 
@@ -61,10 +62,18 @@ class Criterion:
         self.heads = section.relation_heads or shared
         projections = any(objective.projections for objective in self.objectives)
         attentions = any(objective.attentions for objective in self.objectives)
-        self._read_student = StateReader(student, projections=projections, attentions=attentions)
-        self._read_teacher = StateReader(
-            teacher, projections=projections, layer=section.relation_layer, attentions=attentions
+        answers = any(objective.answers for objective in self.objectives)
+        self._read_student = StateReader(
+            student, projections=projections, attentions=attentions, answers=answers
         )
+        self._read_teacher = StateReader(
+            teacher,
+            projections=projections,
+            layer=section.relation_layer,
+            attentions=attentions,
+            answers=answers,
+        )
+        self.head = head_of(teacher) if answers else None
         self.student_head = language_head(student) if section.objectives.masked else None
         self.teacher_head = language_head(teacher) if section.objectives.logits else None
         self.projector = None
@@ -91,7 +100,10 @@ class Criterion:
         hidden = tuple(states.hidden[layer] for layer in self.layers)
         last = () if self.layers[-1] == len(states.hidden) - 1 else (states.hidden[-1],)
         return States(
-            hidden=(*hidden, *last), projections=states.projections, attentions=attentions
+            hidden=(*hidden, *last),
+            projections=states.projections,
+            attentions=attentions,
+            answers=states.answers,
         )
 
     def calibrate(self, batches: Sequence[tuple[Batch, States]]) -> None:
@@ -210,6 +222,16 @@ class _Pair:
     def wanted(self) -> torch.Tensor:
         assert self.criterion.teacher_head is not None, "no objective compares logits"
         return self.criterion.teacher_head(self.teacher.hidden[-1][self.batch.chosen])
+
+    @property
+    def head(self) -> TaskHead:
+        assert self.criterion.head is not None, "no objective compares answers"
+        return self.criterion.head
+
+    def answers(self) -> tuple[torch.Tensor, torch.Tensor]:
+        student, teacher = self.student.answers, self.teacher.answers
+        assert student is not None and teacher is not None, "no objective compares answers"
+        return student, teacher
 
     def gathered_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         last = self.criterion.project_to_teacher(self.student)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
 from distill.models.pooling import pool
+from distill.models.task_heads import TaskHead, predictions
 from distill.training.batches import Batch, Masking
 from distill.training.chunks import Chunks
 
@@ -66,12 +67,15 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where
     a student of another width is mapped to the teacher's (absent if nothing maps it);
     `neighbour_agreement` is the share of chunks whose nearest other chunk is the same for both;
-    `bits_per_byte`, where pieces are masked, what those cost a byte of their text.
+    `bits_per_byte`, where pieces are masked, what those cost a byte of their text;
+    `answer_agreement`, where a fine-tuned head's answers are compared, the share of texts (of tags,
+    tokens) that the student answers as the teacher does.
     """
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
     cosine = tokens = nats = size = 0.0
     pooled, mapped = [], None
+    answers = answered = 0.0
     for batch, target in reference.batches:
         student = criterion.read_student(batch)
         counted = criterion.counts(batch)
@@ -86,6 +90,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
                 ).sum()
             )
         tokens += float(batch.mask.sum())
+        if criterion.head is not None and criterion.head.labels:
+            same = _same_answers(criterion.head, student, target)[_answered(criterion.head, batch)]
+            answers, answered = answers + float(same.sum()), answered + same.numel()
         pooled.append(
             pool(
                 (student.last if mapped is None else mapped).float(), batch.mask, criterion.pooling
@@ -109,7 +116,21 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     if mapped is not None:
         measured["hidden_cosine"] = cosine / tokens
         measured["pooled_cosine"] = float((student_pooled * reference.pooled).sum(-1).mean())
+    if answered:
+        measured["answer_agreement"] = answers / answered
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
+
+
+def _same_answers(head: TaskHead, student: States, teacher: States) -> torch.Tensor:
+    """Whether the two heads predict the same: texts [B], or of tags [B, L]."""
+    assert student.answers is not None and teacher.answers is not None
+    same = predictions(student.answers, head) == predictions(teacher.answers, head)
+    return same.all(-1) if head.task == "labels" else same
+
+
+def _answered(head: TaskHead, batch: Batch) -> torch.Tensor:
+    """Where a prediction stands."""
+    return batch.mask.bool() if head.task == "tags" else torch.ones_like(batch.mask[:, 0]).bool()
 
 
 def _nearest(vectors: torch.Tensor) -> torch.Tensor:

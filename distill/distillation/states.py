@@ -5,9 +5,11 @@ attentions come out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from distill.models.task_heads import head_logits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +36,9 @@ class States:
     for.
     """
 
+    answers: torch.Tensor | None = None
+    """The logits of a fine-tuned head, if they were asked for."""
+
     @property
     def last(self) -> torch.Tensor:
         """The last layer's hidden states."""
@@ -52,6 +57,7 @@ class StateReader:
         projections: bool,
         layer: int | None = None,
         attentions: bool = False,
+        answers: bool = False,
     ) -> None:
         """`layer` is the one whose projections are read, counted from 1; the last by default.
 
@@ -59,6 +65,7 @@ class StateReader:
         attentions and, its attention kernel not being the eager one, never computes them.
         """
         self.encoder = model.base_model
+        self._model = model if answers else None
         self._attentions = attentions
         if attentions:
             self._check_kernel()
@@ -75,12 +82,7 @@ class StateReader:
         """Run the encoder on one batch. Raises ValueError if attentions are wanted and the kernel
         doesn't give them.
         """
-        output = self.encoder(
-            input_ids=ids_BL,
-            attention_mask=mask_BL,
-            output_hidden_states=True,
-            output_attentions=self._attentions,
-        )
+        output, answers = self._run(ids_BL, mask_BL)
         projections = tuple(self._captured[at] for at in range(len(self._modules)))
         self._captured.clear()
         if len(projections) == 1:
@@ -92,8 +94,29 @@ class StateReader:
                 f"{type(self.encoder).__name__} gave no attentions under its eager attention kernel"
             )
         return States(
-            hidden=tuple(output.hidden_states), projections=projections, attentions=attentions
+            hidden=tuple(output.hidden_states),
+            projections=projections,
+            attentions=attentions,
+            answers=answers,
         )
+
+    def _run(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor) -> tuple[Any, torch.Tensor | None]:
+        """What the encoder gives, and what the head does, in one pass."""
+        inputs = {
+            "input_ids": ids_BL,
+            "attention_mask": mask_BL,
+            "output_hidden_states": True,
+            "output_attentions": self._attentions,
+        }
+        if self._model is None:
+            return self.encoder(**inputs), None
+        states: list[Any] = []
+        hook = self.encoder.register_forward_hook(lambda _module, _in, out: states.append(out))
+        try:
+            answers = head_logits(self._model(**inputs))
+        finally:
+            hook.remove()
+        return states[0], answers
 
     def close(self) -> None:
         """Take the hooks off."""

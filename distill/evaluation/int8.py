@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill.models.task_heads import TaskHead, head_of
 from distill.onnx.conversion import write_onnx
 from distill.onnx.encoder import OnnxEncoder
+from distill.onnx.layout import LOGITS
 from distill.onnx.quantisation import write_int8
 
 if TYPE_CHECKING:
@@ -29,16 +31,19 @@ class Int8Encoder(torch.nn.Module):
         super().__init__()
         self.config: PretrainedConfig = encoder.config
         self.device = torch.device("cpu")
+        self.head: TaskHead | None = head_of(encoder)
+        """What a fine-tuned model's own head, which is converted with it, answers."""
         types = getattr(encoder.config, "type_vocab_size", 0) > 1
         with TemporaryDirectory() as folder:
             whole, small = Path(folder, "model.onnx"), Path(folder, "model_quantized.onnx")
-            write_onnx(encoder.eval().to(self.device), whole, types=types)
+            headed = self.head is not None
+            write_onnx(encoder.eval().to(self.device), whole, types=types, head=headed)
             write_int8(whole, small)
             self._run = OnnxEncoder(small)
 
     @property
     def base_model(self) -> Int8Encoder:
-        """Itself: it has no head."""
+        """Itself: its head, if it has one, answers by `answers` alone."""
         return self
 
     def forward(
@@ -53,3 +58,14 @@ class Int8Encoder(torch.nn.Module):
         types = None if token_type_ids is None else token_type_ids.numpy()
         hidden = self._run(input_ids.numpy(), attention_mask.numpy(), types)
         return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden))
+
+    def answers(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The logits of its head, batch x labels, or of tags batch x length x labels."""
+        types = None if token_type_ids is None else token_type_ids.numpy()
+        (logits,) = self._run.outputs((LOGITS,), input_ids.numpy(), attention_mask.numpy(), types)
+        return torch.from_numpy(logits)

@@ -16,12 +16,14 @@ from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
 from distill.export.openvino_files import write_openvino_files
 from distill.export.proof import prove
+from distill.export.prose import example_text
 from distill.export.publishing import public_recipe, without_folders
-from distill.export.runtimes import has_head, write_runtimes
+from distill.export.runtimes import has_head, predicts_pieces, write_runtimes
 from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
+from distill.models.task_heads import head_of
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
 from distill.openvino.layout import INT8 as OPENVINO_INT8
 from distill.recipe import ExportSection, TeacherSection
@@ -65,7 +67,9 @@ def export_student(
     licence = card_licence(report, section.licence)
     contents = Contents(
         files=frozenset(_files(output)),
-        head=has_head(student),
+        head=predicts_pieces(student),
+        task=head_of(student.model),
+        example=section.example or example_text(str(report["recipe"]["language"])),
         positions=position_limit(student.model),
     )
     (output / "README.md").write_text(render_card(report, licence, contents), encoding="utf-8")

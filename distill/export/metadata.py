@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from distill.evaluation.kinds import KINDS
 from distill.export.licences import licence_metadata
 from distill.export.markdown import one_line
+from distill.models.task_heads import TaskHead
 from distill.onnx.layout import FLOAT32, INT8
 from distill.openvino.layout import FLOAT32 as OPENVINO
 
@@ -43,6 +44,10 @@ class Contents:
     """By their paths in the folder."""
     head: bool = False
     """Whether the student predicts masked pieces."""
+    task: TaskHead | None = None
+    """What a fine-tuned teacher's head, which it has, answers."""
+    example: str = ""
+    """A text in its language, for the Hub's widget and the code on the card."""
     positions: int | None = None
     """How many tokens it reads at most."""
 
@@ -90,7 +95,7 @@ def card_metadata(
         tags=[
             "distilled",
             "vocabulary-trimming",
-            "feature-extraction",
+            *([] if contents.task else ["feature-extraction"]),
             *(tag for tag, there in found.items() if there),
         ],
         model_name=one_line(recipe["name"]) if results else None,
@@ -98,6 +103,8 @@ def card_metadata(
     )
     for key, value in licence_metadata(licence).items():
         data[key] = value
+    if contents.task and contents.example:
+        data["widget"] = [{"text": contents.example}]
     if (
         base
     ):  # or the Hub would take a repository with ONNX files for a quantised copy of its base model
@@ -107,6 +114,8 @@ def card_metadata(
 
 def pipeline_tag(contents: Contents) -> str:
     """What the Hub files the student under."""
+    if contents.task:
+        return contents.task.pipeline_tag
     if contents.sentences:
         return "sentence-similarity"
     return "fill-mask" if contents.head else "feature-extraction"

@@ -18,8 +18,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from distill.export.runtimes import LEAST_COSINE, has_head
+from distill.export.runtimes import LEAST_COSINE, has_head, predicts_pieces
 from distill.models import LoadedModel
+from distill.models.loading import auto_class_name
+from distill.models.task_heads import head_of
+from distill.onnx.conversion import head_outputs
 from distill.onnx.layout import FLOAT32, INT8
 from distill.openvino.layout import FLOAT32 as OPENVINO, INT8 as OPENVINO_INT8
 from distill.report.results.export import ExportProof
@@ -30,6 +33,12 @@ _MASKED = 8
 """For how many sentences the head's logits are compared: each is a matrix as wide as the
 vocabulary.
 """
+ASKED_PIPELINES = {
+    "text-classification": "text-classification",
+    "text-ranking": "text-classification",
+    "token-classification": "token-classification",
+}
+"""By the Hub's name of a head's task the pipeline of transformers that answers it."""
 _RAISED = re.compile(r"[\w.]*(Error|Exception): ")
 """The first line of what an exception says, where advice can follow."""
 
@@ -93,13 +102,30 @@ def _write_expected(
         tensors[f"ids.{number}"] = inputs["input_ids"]
         tensors[f"states.{number}"] = student.model.base_model(**inputs).last_hidden_state
         if has_head(student) and number < _MASKED:
-            tensors[f"logits.{number}"] = student.model(**inputs).logits
+            output = student.model(**inputs)
+            for name in head_outputs(student.model):
+                tensors[f"{name}.{number}"] = output[name]
     save_file(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         place / "expected.safetensors",
     )
     asked: dict[str, object] = {"sentences": list(sentences), "pooling": pooling}
-    if has_head(student) and (mask := student.tokenizer.mask_token):
+    if has_head(student):
+        asked["auto"] = auto_class_name(type(student.model).__name__)
+        asked["head"] = head_outputs(student.model)
+    head = head_of(student.model)
+    if head is not None and head.pipeline_tag in ASKED_PIPELINES:
+        from transformers import pipeline
+
+        answer = pipeline(
+            ASKED_PIPELINES[head.pipeline_tag],
+            model=student.model,
+            tokenizer=student.tokenizer,
+            device="cpu",
+        )
+        asked["pipeline"] = ASKED_PIPELINES[head.pipeline_tag]
+        asked["answers"] = _plain(answer(sentences[0]))
+    elif predicts_pieces(student) and (mask := student.tokenizer.mask_token):
         from transformers import pipeline
 
         fill = pipeline("fill-mask", model=student.model, tokenizer=student.tokenizer, device="cpu")
@@ -107,6 +133,11 @@ def _write_expected(
         asked["masked"] = masked
         asked["filled"] = [[answer["token"], answer["score"]] for answer in fill(masked)]
     (place / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+
+
+def _plain(answers: Any) -> Any:
+    """A pipeline's answers as JSON has them."""
+    return json.loads(json.dumps(answers, default=float))
 
 
 def _ask(folder: Path, expected: Path) -> dict[str, Any]:

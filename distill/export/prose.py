@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
 
 from distill.distillation.objectives import OBJECTIVES
 from distill.report.grid import Grid, Row, build_grid
@@ -48,6 +50,16 @@ class ScoreLine:
 def language_name(code: str) -> str:
     """A language's English name, or its code where that is not known."""
     return Locale("en").languages.get(code) or code
+
+
+def example_text(code: str) -> str:
+    """A few words in the language that no corpus holds: a date, as CLDR writes it; of a language
+    that it lacks, in figures.
+    """
+    try:
+        return str(format_date(date(2026, 1, 1), "full", locale=Locale.parse(code)))
+    except (UnknownLocaleError, ValueError):
+        return "2026-01-01"
 
 
 def score_lines(scores: Iterable[Score]) -> list[ScoreLine]:

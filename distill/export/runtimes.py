@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.models import LoadedModel
+from distill.models.task_heads import head_of
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8, TYPES
@@ -28,9 +29,14 @@ _PROBED = 8
 """Of how many sentences the products are looked at one by one."""
 
 
-def has_head(student: LoadedModel) -> bool:
+def predicts_pieces(student: LoadedModel) -> bool:
     """Whether the student predicts masked tokens."""
     return student.model.get_output_embeddings() is not None
+
+
+def has_head(student: LoadedModel) -> bool:
+    """Whether the student predicts masked tokens, or has a fine-tuned teacher's head."""
+    return predicts_pieces(student) or head_of(student.model) is not None
 
 
 def has_types(student: LoadedModel) -> bool:

@@ -59,9 +59,9 @@ def _compare(folder: Path, place: Path) -> dict[str, object]:
         return {"same": same}
     states = {n: model(**inputs[n]).last_hidden_state for n in numbers}
     same["hidden states"] = all(torch.equal(states[n], expected[f"states.{n}"]) for n in numbers)
-    if "logits.0" in expected:
+    if "auto" in asked:
         same |= _head_is_the_same(folder, inputs, expected, asked)
-    return {"same": same, **_runtimes(folder, inputs, expected, asked["pooling"])}
+    return {"same": same, **_runtimes(folder, inputs, expected, asked)}
 
 
 def _head_is_the_same(
@@ -70,15 +70,21 @@ def _head_is_the_same(
     expected: dict[str, torch.Tensor],
     asked: dict[str, Any],
 ) -> dict[str, bool]:
-    from transformers import AutoModelForMaskedLM, pipeline
+    import transformers
+    from transformers import pipeline
 
-    head = AutoModelForMaskedLM.from_pretrained(folder, use_safetensors=True).eval()
-    compared = [n for n in range(len(inputs)) if f"logits.{n}" in expected]
-    same = {
-        "logits": all(
-            torch.equal(head(**inputs[n]).logits, expected[f"logits.{n}"]) for n in compared
-        )
-    }
+    head = getattr(transformers, asked["auto"]).from_pretrained(folder, use_safetensors=True).eval()
+    same = {"logits": True}
+    for n in range(len(inputs)):
+        if f"{asked['head'][0]}.{n}" in expected:
+            output = head(**inputs[n])
+            same["logits"] &= all(
+                torch.equal(output[name], expected[f"{name}.{n}"]) for name in asked["head"]
+            )
+    if "pipeline" in asked:
+        answer = pipeline(asked["pipeline"], model=str(folder), device="cpu")
+        found = json.loads(json.dumps(answer(asked["sentences"][0]), default=float))
+        same["answers"] = found == asked["answers"]
     if "masked" in asked:
         filled = pipeline("fill-mask", model=str(folder), device="cpu")(asked["masked"])
         same["fill-mask"] = [[answer["token"], answer["score"]] for answer in filled] == asked[
@@ -91,7 +97,7 @@ def _runtimes(
     folder: Path,
     inputs: list[dict[str, torch.Tensor]],
     expected: dict[str, torch.Tensor],
-    pooling: str,
+    asked: dict[str, Any],
 ) -> dict[str, float | None]:
     """How far the files of each runtime are from torch, and how fast those in int8 are."""
     arrays = [{name: tensor.numpy() for name, tensor in one.items()} for one in inputs]
@@ -101,8 +107,8 @@ def _runtimes(
         folder / "openvino" / f"openvino_model{kind}.xml" for kind in ("", "_qint8_quantized")
     ]
     return {
-        **_compared(_onnx, onnx, arrays, states, pooling, "onnx", ""),
-        **_compared(_openvino, openvino, arrays, states, pooling, "openvino", "openvino_"),
+        **_compared(_onnx, onnx, arrays, states, asked, "onnx", ""),
+        **_compared(_openvino, openvino, arrays, states, asked, "openvino", "openvino_"),
     }
 
 
@@ -111,7 +117,7 @@ def _compared(
     files: list[Path],
     inputs: list[dict[str, Arrays]],
     expected: dict[str, Arrays],
-    pooling: str,
+    asked: dict[str, Any],
     runtime: str,
     prefix: str,
 ) -> dict[str, float | None]:
@@ -132,7 +138,7 @@ def _compared(
         outputs = whole(one)
         for name, key in (
             ("last_hidden_state", f"states.{number}"),
-            ("logits", f"logits.{number}"),
+            *((name, f"{name}.{number}") for name in asked.get("head", ())),
         ):
             if name in outputs and key in expected:
                 differences.append(float(np.abs(outputs[name] - expected[key]).max()))
@@ -140,8 +146,10 @@ def _compared(
     if not files[1].is_file():
         return found
     small = load(files[1])
-    theirs = _vectors([small(one)["last_hidden_state"] for one in inputs], pooling)
-    ours = _vectors([expected[f"states.{number}"] for number in range(len(inputs))], pooling)
+    theirs = _vectors([small(one)["last_hidden_state"] for one in inputs], asked["pooling"])
+    ours = _vectors(
+        [expected[f"states.{number}"] for number in range(len(inputs))], asked["pooling"]
+    )
     found[f"{prefix}int8_cosine"] = float((theirs * ours).sum(1).mean())
     if len(inputs) > 2:  # of two each is the other's nearest
         found[f"{prefix}int8_neighbours"] = float((_nearest(theirs) == _nearest(ours)).mean())

@@ -101,18 +101,19 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
 
 
 def load_model(
-    model: str | Path, revision: str = "main", *, task_heads: bool = False, dtype: str = "float32"
+    model: str | Path, revision: str = "main", *, dtype: str = "float32"
 ) -> PreTrainedModel:
-    """The model in evaluation mode, with its masked-language head if its weights have one.
+    """The model in evaluation mode, with the head that its weights have: a language model's, or a
+    fine-tuned one's.
 
-    A classifier's head comes only with `task_heads`. Raises UserError if the model is not there,
-    has no safetensors, or lacks weights, and if a weight is not a finite number.
+    Raises UserError if the model is not there, has no safetensors, or lacks weights, and if a
+    weight is not a finite number.
     """
     import transformers
 
     name = str(model)
     config = load_config(name, revision)
-    location = check_weights(name, config, revision, task_heads=task_heads)
+    location = check_weights(name, config, revision)
 
     def load(auto: Any) -> tuple[PreTrainedModel, set[str]]:
         with _Explained(name, "safetensors weights"):
@@ -126,7 +127,7 @@ def load_model(
             )
         return loaded, set(notes["missing_keys"])
 
-    loaded, missing = load(auto_class(config, task_heads=task_heads))
+    loaded, missing = load(auto_class(config))
     check_present(name, loaded, missing)
     # A head that the file lacks would be random.
     if loaded.base_model is not loaded and missing - set(tied_names(loaded)):
@@ -135,40 +136,35 @@ def load_model(
     return loaded.eval()
 
 
-def auto_class(config: PretrainedConfig, *, task_heads: bool = False) -> Any:
-    """The auto class of the language-model head that a configuration's architecture has, or of the
-    bare encoder.
+_HEADS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering")
 
-    With `task_heads` classification and question-answering heads too, which nothing but trimming
-    has a use for.
+
+def auto_class(config: PretrainedConfig) -> Any:
+    """The auto class of the head that a configuration's architecture has (language model, classes,
+    tags, answers), or of the bare encoder.
     """
     import transformers
 
     named = (getattr(config, "architectures", None) or [""])[0]
-    if named == "XLMWithLMHeadModel":
-        return transformers.AutoModelForMaskedLM
-    heads = (
-        "MaskedLM",
-        *(
-            ("SequenceClassification", "TokenClassification", "QuestionAnswering")
-            if task_heads
-            else ()
-        ),
-    )
-    found = next((head for head in heads if named.endswith(f"For{head}")), "")
-    return getattr(transformers, f"AutoModelFor{found}" if found else "AutoModel")
+    return getattr(transformers, auto_class_name(named))
 
 
-def check_weights(
-    model: str, config: PretrainedConfig, revision: str = "main", *, task_heads: bool = False
-) -> str:
+def auto_class_name(architecture: str) -> str:
+    """The same of an architecture's name."""
+    if architecture == "XLMWithLMHeadModel":
+        return "AutoModelForMaskedLM"
+    found = next((head for head in _HEADS if architecture.endswith(f"For{head}")), "")
+    return f"AutoModelFor{found}" if found else "AutoModel"
+
+
+def check_weights(model: str, config: PretrainedConfig, revision: str = "main") -> str:
     """Where the model's weights are, which are whole safetensors that fit its config; a Hub model's
     are known when they are fetched. Raises UserError.
     """
     location = weights_location(model, revision)
     if (folder := Path(location)).is_dir():
         check_files(model, folder)
-        check_shapes(model, folder, config, auto_class(config, task_heads=task_heads))
+        check_shapes(model, folder, config, auto_class(config))
     return location
 
 
@@ -221,14 +217,9 @@ def sentence_folder(model: str, revision: str) -> Path:
     return model_folder(model, revision)
 
 
-def load_with_tokenizer(
-    model: str, revision: str = "main", *, task_heads: bool = False
-) -> LoadedModel:
-    """Model and tokenizer together; a classifier's head only with `task_heads`."""
-    return LoadedModel(
-        model=load_model(model, revision, task_heads=task_heads),
-        tokenizer=load_tokenizer(model, revision),
-    )
+def load_with_tokenizer(model: str, revision: str = "main") -> LoadedModel:
+    """Model and tokenizer together."""
+    return LoadedModel(model=load_model(model, revision), tokenizer=load_tokenizer(model, revision))
 
 
 def position_limit(model: PreTrainedModel) -> int:

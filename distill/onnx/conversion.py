@@ -15,7 +15,8 @@ import onnx_ir
 import torch
 
 from distill.models.loading import position_limit
-from distill.onnx.layout import BESIDE, INPUTS, LOGITS, ONE_FILE_BYTES, OUTPUT, TYPES
+from distill.models.task_heads import head_of
+from distill.onnx.layout import BESIDE, INPUTS, LOGITS, ONE_FILE_BYTES, OUTPUT, SPAN, TYPES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,16 +40,14 @@ class _Encoder(torch.nn.Module):
         return hidden
 
 
-class _MaskedModel(torch.nn.Module):
-    """The encoder with its masked-language-model head: logits, and the hidden states that they were
-    made from.
-    """
+class _HeadedModel(torch.nn.Module):
+    """The encoder with its head: logits, and the hidden states that they were made from."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         states: list[torch.Tensor] = []
         # What the encoder returns is what a file without head has, whatever the head's output says
         # of hidden states.
@@ -56,12 +55,16 @@ class _MaskedModel(torch.nn.Module):
             lambda module, given, output: states.append(output[0])
         )
         try:
-            logits: torch.Tensor = self.model(
-                **dict(zip((*INPUTS, TYPES), inputs, strict=False))
-            ).logits
+            output = self.model(**dict(zip((*INPUTS, TYPES), inputs, strict=False)))
         finally:
             hook.remove()
-        return logits, states[0]
+        return (*(output[name] for name in head_outputs(self.model)), states[0])
+
+
+def head_outputs(model: PreTrainedModel) -> tuple[str, ...]:
+    """The names of what a model's head gives, as transformers has them."""
+    head = head_of(model)
+    return SPAN if head is not None and head.task == "answer span" else (LOGITS,)
 
 
 def write_onnx(
@@ -76,7 +79,8 @@ def write_onnx(
     last_hidden_state.
 
     With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its
-    logits come out first. Weights of more than ONE_FILE_BYTES go into a file beside.
+    logits (of a span, those of start and end) come out first. Weights of more than ONE_FILE_BYTES
+    go into a file beside.
 
     `attention` is how the model attends while it is converted: as plain products. What torch's
     fused attention ("sdpa") becomes looks for NaN in each layer, which takes time and keeps
@@ -84,7 +88,7 @@ def write_onnx(
     converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoder = (_MaskedModel if head else _Encoder)(model).eval()
+    encoder = (_HeadedModel if head else _Encoder)(model).eval()
     # More than one sequence, with padding: what is traced from one alone, or without, is fixed to
     # that.
     ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
@@ -99,7 +103,7 @@ def write_onnx(
                 encoder,
                 inputs,
                 input_names=[*INPUTS, TYPES][: len(inputs)],
-                output_names=[LOGITS, OUTPUT] if head else [OUTPUT],
+                output_names=[*head_outputs(model), OUTPUT] if head else [OUTPUT],
                 dynamic_shapes=(tuple(axes for _ in inputs),),
                 dynamo=True,
                 verbose=False,

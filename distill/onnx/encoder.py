@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,18 @@ class OnnxEncoder:
         """The last hidden states, batch x length x width, of ids and mask, batch x length; types
         are 0 unless given.
         """
+        return self.outputs((OUTPUT,), input_ids, attention_mask, token_type_ids)[0]
+
+    def outputs(
+        self,
+        names: Sequence[str],
+        input_ids: npt.NDArray[np.int64],
+        attention_mask: npt.NDArray[np.int64],
+        token_type_ids: npt.NDArray[np.int64] | None = None,
+    ) -> list[npt.NDArray[np.float32]]:
+        """The outputs of these names, such as a head's logits."""
         inputs = dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
         if self._typed:
             inputs[TYPES] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        hidden: npt.NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
-        return hidden
+        found: list[npt.NDArray[np.float32]] = self._session.run(list(names), inputs)
+        return found

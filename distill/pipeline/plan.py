@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, list_files, read_source
-from distill.recipe import Recipe, Source, VocabularySection
+from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 
@@ -53,6 +53,7 @@ def check_surroundings(recipe: Recipe) -> None:
     """
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
+    from distill.evaluation.own_head import check_teacher_head
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
     from distill.openvino.installed import check_openvino
@@ -85,6 +86,9 @@ def check_surroundings(recipe: Recipe) -> None:
     if config is not None:
         collect(check_student, recipe, config)
         collect(_check_tokenizer, recipe)
+        for task in recipe.evaluation.tasks if not problems else ():
+            if isinstance(task, OwnHeadTask) and not task.test.hub:
+                collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")
     if any(runtime.startswith("openvino") for runtime in recipe.benchmark.runtimes):
@@ -228,6 +232,7 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
     import copy
 
     from distill.models import load_config
+    from distill.models.task_heads import task_head
     from distill.student.custom import custom_config
     from distill.student.depth import choose_layers
 
@@ -243,6 +248,8 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
         student.num_hidden_layers = len(
             choose_layers(section.kept_layers, config.num_hidden_layers)
         )
+    if section.head == "drop" and task_head(config):
+        student.architectures = None
     student.vocab_size = vocabulary
     student.pad_token_id = (
         0 if config.pad_token_id is not None else None
@@ -263,8 +270,8 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
 
 
 def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
-    """The model of a configuration, with its masked-language head if it is to have one, without
-    computing a weight.
+    """The model of a configuration, with the head that it is to have, without computing a
+    weight.
     """
     import torch
 

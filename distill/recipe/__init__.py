@@ -6,9 +6,9 @@ one from YAML and reports every error at once; the stages receive the typed sect
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
@@ -19,10 +19,12 @@ from distill.recipe.language import checked_language
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
+from distill.recipe.task_text import with_task_text
 from distill.recipe.tasks import (
     ClassificationTask,
     FineTunedTask,
     MaskedTask,
+    OwnHeadTask,
     PairClassificationTask,
     RetrievalTask,
     SimilarityTask,
@@ -48,6 +50,7 @@ __all__ = [
     "MaskedTask",
     "ModelName",
     "ObjectivesSection",
+    "OwnHeadTask",
     "PairClassificationTask",
     "Prefixes",
     "PruningSection",
@@ -80,6 +83,10 @@ class ExportSection(Section):
     openvino: bool = False
     """Whether openvino/ is written too, in float32 and, with int8, calibrated on held-out text: the
     fastest on Intel's and AMD's CPUs; needs the extra `openvino`.
+    """
+    example: str | None = None
+    """A text in the language for the card of a student with a fine-tuned head; a date by
+    default.
     """
     push: str | None = None
     """The Hub repository, ORG/NAME, that the folder is pushed to when the run is done."""
@@ -119,6 +126,11 @@ class Recipe(Section):
     @classmethod
     def _is_language(cls, language: str) -> str:
         return checked_language(language)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_text(cls, given: Any) -> Any:
+        return with_task_text(given)
 
     @property
     def stages(self) -> tuple[str, ...]:

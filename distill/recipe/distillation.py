@@ -42,6 +42,11 @@ class ObjectivesSection(Section):
     al. 2020).
     """
 
+    task: Weight = 0.0
+    """The answers of a fine-tuned teacher's head (classes, labels, tags, scores), on unlabelled
+    text.
+    """
+
     _registered: dict[str, float] = PrivateAttr(default_factory=dict)
     """The weights of objectives that were registered from outside."""
 
@@ -92,7 +97,7 @@ class DistillationSection(Section):
     logits: Literal["kl", "mse"] = "kl"
     """How logits are compared: by the divergence of their softmax, or by their squared error."""
     temperature: Annotated[float, Field(gt=0)] = 2.0
-    """Softmax temperature of that divergence."""
+    """Softmax temperature of that divergence, and of the task objective's."""
     masking: Share = 0.15
     """Share of the pieces that are masked where an objective predicts them."""
     tokens: Count = 10_000_000
@@ -125,7 +130,7 @@ class DistillationSection(Section):
     """Cut the text into chunks of between this few and this many words, each with a prefix of the
     teacher's, instead.
 
-    The embedding objective wants chunks, 8 to 64 words where nothing else is said.
+    The embedding and task objectives want chunks, 8 to 64 words where nothing else is said.
     """
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
@@ -143,7 +148,8 @@ class DistillationSection(Section):
     @property
     def words_of_chunks(self) -> tuple[int, int] | None:
         """`chunk_words` or its default; None where the text is packed into blocks."""
-        return self.chunk_words or ((8, 64) if self.objectives.embedding else None)
+        of_texts = self.objectives.embedding or self.objectives.task
+        return self.chunk_words or ((8, 64) if of_texts else None)
 
     @model_validator(mode="after")
     def _consistent(self) -> DistillationSection:
@@ -160,6 +166,10 @@ class DistillationSection(Section):
             raise ValueError(
                 "cache_teacher keeps states and no attention scores; choose it or the attention "
                 "objective"
+            )
+        if self.cache_teacher and self.objectives.task:
+            raise ValueError(
+                "cache_teacher keeps states and no answers; choose it or the task objective"
             )
         if self.micro_batch_tokens is not None and self.micro_batch_tokens > self.batch_tokens:
             raise ValueError(

@@ -42,7 +42,7 @@ class Source(Section):
     config: str | None = None
     """The Hub dataset's configuration, such as swe_Latn."""
     split: str = "train"
-    """The Hub dataset's split."""
+    """The Hub dataset's split, or the named task's."""
     revision: str | None = None
     """The Hub dataset's branch, tag or commit."""
     path: str | None = None
@@ -55,6 +55,8 @@ class Source(Section):
     """Glob over the package's files, such as journal_digital/corpus/**/*.srt."""
     format: Format | None = None
     """The files' format, where their names don't tell."""
+    task: str | None = None
+    """A task of the recipe, whose labelled rows are read as text (corpus.sources alone)."""
     column: str = "text"
     """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""
     max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
@@ -66,6 +68,11 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
+        if self.task is not None:
+            raise ValueError(
+                f"task: {self.task} names a task of the recipe, which only a recipe's "
+                "corpus.sources can"
+            )
         given = [name for name in ("hub", "path", "package") if getattr(self, name)]
         if len(given) != 1:
             found = "none of them" if not given else " and ".join(given)

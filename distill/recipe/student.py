@@ -58,6 +58,10 @@ class StudentSection(Section):
     """
     revision: str = "main"
     """That Hub model's branch, tag or commit."""
+    head: Literal["keep", "drop"] = "keep"
+    """What becomes of a fine-tuned teacher's head (classes, tags, scores): it goes along with its
+    encoder, or the student is the encoder alone.
+    """
 
     @model_validator(mode="after")
     def _one_way(self) -> StudentSection:

@@ -228,6 +228,58 @@ class TokensTask(_FineTunedTask):
         return self
 
 
+class OwnHeadTask(TaskSection):
+    """Classes of texts or tags of words by each model's own head, as it was fine-tuned before; no
+    fine-tuning.
+    """
+
+    kind: Literal["classification", "pair_classification", "tokens"]
+    """The kind of task."""
+    head: Literal["own"]
+    """Whose head: own is that which the model comes with."""
+    train: Source | None = None
+    """Rows that only corpus.sources reads, as text."""
+    dev: Source | None = None
+    """The same."""
+    test: Source
+    """Rows of the final figure."""
+    text: str | None = None
+    """The column of the texts; as without head."""
+    text_pair: str | None = None
+    """The column of the second texts."""
+    words: str | None = None
+    """The column of the words."""
+    label: str | None = None
+    """The column of the classes."""
+    labels: Renamed | None = None
+    """What the head calls the rows' classes, where it is otherwise."""
+    max_test: Count | None = None
+    """At most so many test rows, drawn by the recipe's seed."""
+    metrics: Annotated[
+        list[Literal["accuracy", "macro_f1", "agreement"]], AfterValidator(each_once)
+    ] = Field(default=["accuracy", "macro_f1", "agreement"], min_length=1)
+    """What is measured; agreement is the share of predictions that are the teacher's."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.test]
+
+    @property
+    def as_fine_tuned(self) -> FineTunedTask:
+        """The task of the same rows that models are fine-tuned on, by which they are read."""
+        own = ("text", "text_pair", "words", "label", "labels")
+        given = {key: value for key in own if (value := getattr(self, key)) is not None}
+        rows = {"name": self.name, "kind": self.kind, "train": self.test, "test": self.test}
+        task: FineTunedTask = _FINE_TUNED[self.kind].model_validate({**rows, **given})
+        return task
+
+    @model_validator(mode="after")
+    def _columns_of_the_kind(self) -> OwnHeadTask:
+        _ = self.as_fine_tuned
+        return self
+
+
 class RetrievalTask(TaskSection):
     """Find the passage that answers each query among all passages, by the cosine of sentence
     vectors; no fine-tuning.
@@ -278,7 +330,12 @@ class MaskedTask(TaskSection):
 
 FineTunedTask = ClassificationTask | PairClassificationTask | SimilarityTask | TokensTask
 """Tasks that models are fine-tuned on."""
-Task = FineTunedTask | RetrievalTask | MaskedTask
+_FINE_TUNED: dict[str, Any] = {
+    "classification": ClassificationTask,
+    "pair_classification": PairClassificationTask,
+    "tokens": TokensTask,
+}
+Task = FineTunedTask | OwnHeadTask | RetrievalTask | MaskedTask
 """Any task."""
 TASK_KINDS = (
     "classification",
@@ -304,6 +361,9 @@ def _kind_of(task: Any) -> Any:
     kind = task.get("kind") if isinstance(task, dict) else getattr(task, "kind", None)
     if not isinstance(kind, str):
         return None
+    head = task.get("head") if isinstance(task, dict) else getattr(task, "head", None)
+    if head is not None and kind in _FINE_TUNED:
+        return "own head"
     return "registered" if kind in _REGISTERED else kind
 
 
@@ -318,6 +378,7 @@ TaskByKind = Annotated[
     | Annotated[PairClassificationTask, Tag("pair_classification")]
     | Annotated[SimilarityTask, Tag("similarity")]
     | Annotated[TokensTask, Tag("tokens")]
+    | Annotated[OwnHeadTask, Tag("own head")]
     | Annotated[RetrievalTask, Tag("retrieval")]
     | Annotated[MaskedTask, Tag("masked")]
     | SkipJsonSchema[

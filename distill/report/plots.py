@@ -135,6 +135,8 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
         "pooled_cosine": ("sentence vectors", ORANGE),
         "neighbour_agreement": ("nearest\nneighbour", GREEN),
     }
+    if "answer_agreement" in fidelity[-1]:  # what the student of a fine-tuned teacher is for
+        labels = {"answer_agreement": ("answers", GREEN), **dict(list(labels.items())[:2])}
     labels = {name: label for name, label in labels.items() if name in fidelity[-1]}
     tokens, unit = _tokens_axis(fidelity)
     title = (
@@ -144,6 +146,11 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     if "pooled_cosine" in fidelity[-1]:
         title = (
             f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the "
+            "teacher's"
+        )
+    if "answer_agreement" in fidelity[-1]:
+        title = (
+            f"Held-out texts: {fidelity[-1]['answer_agreement']:.1%} of the answers are the "
             "teacher's"
         )
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")

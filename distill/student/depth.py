@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.models.layers import layer_list_name
+from distill.vocabulary.trimming import remove_absent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -57,6 +58,7 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
     ):  # whether a layer attends globally, which ModernBERT says by position
         config.layer_types = [kinds[layer - 1] for layer in layers]
     student = type(model)(config)
+    remove_absent(student, model)
     position = {teacher_layer - 1: i for i, teacher_layer in enumerate(layers)}
     prefix = re.compile(rf"^({re.escape(layer_list_name(model))}\.)(\d+)(\..*)$")
     state: dict[str, torch.Tensor] = {}

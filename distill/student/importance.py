@@ -73,8 +73,8 @@ def corruption_loss(
         loss: Tensor = model(input_ids=masked_BL, attention_mask=mask_BL, labels=labels_BL).loss
         return loss
     with torch.no_grad():
-        target_BLD = model(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state
-    states_BLD = model(input_ids=masked_BL, attention_mask=mask_BL).last_hidden_state
+        target_BLD = model.base_model(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state
+    states_BLD = model.base_model(input_ids=masked_BL, attention_mask=mask_BL).last_hidden_state
     distance: Tensor = (states_BLD - target_BLD)[mask_BL.bool()].square().mean()
     return distance
 

@@ -18,6 +18,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 from distill.models.layers import layer_list_name
+from distill.vocabulary.trimming import remove_absent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -87,6 +88,7 @@ def narrow(
     # A fresh model draws weights; the caller's next random numbers should not depend on it.
     with torch.random.fork_rng(devices=[]):
         student = type(model)(pruned.config)
+    remove_absent(student, pruned)
     state = pruned.state_dict()
     for name, tensor in student.state_dict().items():
         # The head and the pooler lie outside the trace and still have the teacher's hidden size.

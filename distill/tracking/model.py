@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from distill.models.loading import auto_class
 from distill.tracking import served_student
 from distill.tracking.keys import clean_key
 from distill.tracking.served_student import CLASSES, MASKS, NO_PROMPT, VECTORS
@@ -42,8 +43,8 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder)
-        task, kind, auto = _use(config.architectures or [])
-        model = auto.from_pretrained(folder)
+        task, kind = _use(config.architectures or [])
+        model = auto_class(config).from_pretrained(folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         card = ModelCard.load(folder / "README.md", ignore_metadata_errors=True)
         served = served_config(folder, kind)
@@ -151,19 +152,14 @@ def example_of(tokenizer: Any, served: Mapping[str, Any]) -> Any:
     return (texts, {"prompt": next(iter(prompts), NO_PROMPT)}) if prompts else texts
 
 
-def _use(architectures: Sequence[str]) -> tuple[str, str, Any]:
-    """The task in transformers of a model of these classes, what it answers with, and by what it is
-    loaded.
-    """
-    import transformers
-
+def _use(architectures: Sequence[str]) -> tuple[str, str]:
+    """The task in transformers of a model of these classes, and what it answers with."""
     (architecture,) = architectures[:1] or [""]
     if architecture.endswith("ForMaskedLM"):
-        return "fill-mask", MASKS, transformers.AutoModelForMaskedLM
+        return "fill-mask", MASKS
     if architecture.endswith("ForSequenceClassification"):
-        auto = transformers.AutoModelForSequenceClassification
-        return "text-classification", CLASSES, auto
-    return "feature-extraction", VECTORS, transformers.AutoModel
+        return "text-classification", CLASSES
+    return "feature-extraction", VECTORS
 
 
 def register_student(client: Any, model_uri: str, name: str, retention: Mapping[str, float]) -> str:

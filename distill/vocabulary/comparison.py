@@ -137,7 +137,7 @@ def _side_by_side(
     """
     threads = torch.get_num_threads()
     with ExitStack() as stack:
-        old, new = (stack.enter_context(_evaluating(model)) for model in (original, trimmed))
+        old, new = (stack.enter_context(evaluating(model)) for model in (original, trimmed))
         # Modules of its own for each thread, over the same weights: some versions of transformers
         # record hidden states in the module.
         idle = [(_over_the_same_weights(old), _over_the_same_weights(new)) for _ in range(threads)]
@@ -193,14 +193,23 @@ def max_logit_difference(
     if trimmed.get_output_embeddings() is None:
         return None
     largest, rows = None, torch.tensor(kept, dtype=torch.long)
-    pairs = _identical(segmentation, position_limit(original))
-    with _evaluating(original) as old_model, _evaluating(trimmed) as new_model:
-        for batch in rows_of_like_length([len(a) for a, _ in pairs], _LOGIT_BATCH_TOKENS):
-            before, after, mask = _padded([pairs[row] for row in batch], original, trimmed)
+    with evaluating(original) as old_model, evaluating(trimmed) as new_model:
+        for before, after, mask in batches(original, trimmed, segmentation, _LOGIT_BATCH_TOKENS):
             old = old_model(input_ids=before, attention_mask=mask)[0][..., rows]
             new = new_model(input_ids=after, attention_mask=mask)[0]
             largest = larger(largest, (old - new).abs().max().item())
     return largest
+
+
+def batches(
+    original: PreTrainedModel, trimmed: PreTrainedModel, segmentation: Segmentation, size: int
+) -> Iterator[_Inputs]:
+    """Ids before and after and their mask, of the identical sentences sorted by length, about
+    `size` tokens at a time.
+    """
+    pairs = _identical(segmentation, position_limit(original))
+    for batch in rows_of_like_length([len(before) for before, _ in pairs], size):
+        yield _padded([pairs[row] for row in batch], original, trimmed)
 
 
 def larger(largest: float | None, *differences: float) -> float:
@@ -209,7 +218,7 @@ def larger(largest: float | None, *differences: float) -> float:
 
 
 @contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+def evaluating(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
     """The model without dropout; afterwards every module is in the mode that it was in."""
     training = [module for module in model.modules() if module.training]
     try:

@@ -71,7 +71,8 @@ class Trimming:
             f"Trimming({proof.kept:,} of {proof.original:,} pieces, "
             f"{self.model.num_parameters():,} parameters, "
             f"{proof.heldout_identical:.1%} of {proof.heldout_sentences:,} held-out sentences "
-            f"segmented as before, largest hidden difference {proof.max_abs_hidden_difference})"
+            f"segmented as before, largest hidden difference {proof.max_abs_hidden_difference}"
+            f"{'; ' + proof.head_sentence if proof.head_sentence else ''})"
         )
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from distill.models import LoadedModel
+from distill.models.task_heads import head_of
 from distill.report.results.vocabulary import TrimmingProof
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
@@ -17,6 +18,7 @@ from distill.vocabulary.comparison import (
     unequal_weights,
 )
 from distill.vocabulary.families import open_vocabulary
+from distill.vocabulary.head_proof import compare_heads
 from distill.vocabulary.verification import (
     Segmentation,
     encode,
@@ -30,6 +32,8 @@ MOST_UNKNOWN = 0.2
 """Share of held-out characters that the untrimmed tokenizer may not know: with more of them a proof
 against it says nothing.
 """
+HEAD_TOKENS = 20_000
+"""A fine-tuned head's answers are compared on about so many tokens at most."""
 LOGIT_TOKENS = 2_000
 """Logits over a whole vocabulary are large and slow, and follow from the hidden states: so many
 tokens are enough.
@@ -78,7 +82,14 @@ def prove(
         logits = max_logit_difference(
             original.model, trimmed.model, segmentation.sample(LOGIT_TOKENS), sorted(new_ids)
         )
-    for what, difference in (("hidden states", states.largest), ("logits", logits)):
+    head = head_of(original.model)
+    answers = compare_heads(original.model, trimmed.model, segmentation.sample(HEAD_TOKENS))
+    answered = answers.max_difference if answers else None
+    for what, difference in (
+        ("hidden states", states.largest),
+        ("logits", logits),
+        ("head's logits", answered),
+    ):
         if difference is not None and not math.isfinite(difference):
             raise UserError(
                 f"vocabulary: the teacher's {what} on held-out text are not finite numbers, so "
@@ -120,6 +131,10 @@ def prove(
         unequal_share_below=_rule_of_three(states.sentences) if states.largest == 0 else None,
         max_abs_hidden_difference=states.largest,
         max_abs_logit_difference=logits,
+        head=head.words if head else None,
+        head_predictions=answers.predictions if answers else None,
+        head_predictions_equal=answers.equal if answers else None,
+        max_abs_head_difference=answered,
     )
 
 

@@ -79,7 +79,7 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
         setattr(config, name, new_ids.get(old))
     with torch.device("meta"):
         trimmed = type(model)(config)
-    _remove_absent(trimmed, model)
+    remove_absent(trimmed, model)
     expected = trimmed.state_dict()
     state: dict[str, torch.Tensor] = {}
     copies: dict[
@@ -98,7 +98,7 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
     return trimmed.eval()
 
 
-def _remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
+def remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
     """Remove what the source was made without, which its config does not tell
     (`add_pooling_layer=False`).
     """

@@ -9,12 +9,14 @@ from distill.distillation.objectives.logits import LOGITS
 from distill.distillation.objectives.mlm import MLM
 from distill.distillation.objectives.objective import Comparison, Models, Objective
 from distill.distillation.objectives.relations import RELATIONS
+from distill.distillation.objectives.task import TASK
 from distill.recipe.objectives import register_key
 
 __all__ = ["OBJECTIVES", "Comparison", "Models", "Objective", "register", "weighted"]
 
 OBJECTIVES: dict[str, Objective] = {
-    objective.key: objective for objective in (HIDDEN, RELATIONS, ATTENTION, EMBEDDING, LOGITS, MLM)
+    objective.key: objective
+    for objective in (HIDDEN, RELATIONS, ATTENTION, EMBEDDING, LOGITS, MLM, TASK)
 }
 """By key, in the order in which they are computed."""
 

@@ -16,6 +16,7 @@ import torch
 
 from distill.distillation.states import States
 from distill.models.heads import language_head
+from distill.models.task_heads import TaskHead
 from distill.recipe import DistillationSection
 from distill.training.batches import Batch
 
@@ -79,6 +80,15 @@ class Comparison(Protocol):
         """The teacher's logits [M, V] at masked positions."""
         ...
 
+    @property
+    def head(self) -> TaskHead:
+        """What both models' fine-tuned heads answer."""
+        ...
+
+    def answers(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits of student's and teacher's heads, [B, N], or of tokens [B, L, N]."""
+        ...
+
     def gathered_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Pooled vectors [B, D] of student and teacher, of the rows of every process."""
         ...
@@ -108,6 +118,8 @@ class Objective:
     """Whether query, key and value of one layer are read."""
     attentions: bool = False
     """Whether attention probabilities are read, which only the eager kernel gives."""
+    answers: bool = False
+    """Whether the answers of fine-tuned heads are read."""
 
 
 def check_head(key: str, model: PreTrainedModel, name: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 from distill.evaluation.kinds.fine_tuned import CrossLingual, FineTuned
 from distill.evaluation.kinds.kind import Kind, Subject, UnmeasuredError
 from distill.evaluation.kinds.masked import Masked
+from distill.evaluation.kinds.own_head import OwnHead
 from distill.evaluation.kinds.retrieval import Retrieval
 from distill.evaluation.scores import Reference
-from distill.recipe.tasks import TaskSection, register_kind
+from distill.recipe.tasks import OwnHeadTask, TaskSection, register_kind
 
 __all__ = ["KINDS", "Kind", "Reference", "Subject", "UnmeasuredError", "kind_of", "register"]
 
@@ -33,6 +34,8 @@ def register(name: str, section: type[TaskSection], kind: Kind[Any, Any, Any]) -
 def kind_of(task: TaskSection) -> Kind[Any, Any, Any]:
     """The kind of a task."""
     kind = KINDS[task.kind_name]
+    if isinstance(task, OwnHeadTask):
+        return OwnHead(kind.hub_type)
     if getattr(task, "cross_lingual", None) is not None:
         return CrossLingual(kind.hub_type)
     return kind

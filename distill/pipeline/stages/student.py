@@ -41,7 +41,7 @@ def execute(run: Run, output: Path) -> StudentResult:
     from distill.models import load_with_tokenizer
     from distill.student.build import build_student, describe_model
 
-    section, trimmed = run.recipe.student, run.load("trimmed")
+    section, trimmed = run.recipe.student, _without_dropped_head(run, run.load("trimmed"))
     geometry = asdict(describe_model(run.teacher.model))
     described = TeacherFigures(name=run.recipe.teacher.model, **geometry)
     return build_student(
@@ -58,6 +58,21 @@ def execute(run: Run, output: Path) -> StudentResult:
         existing=load_with_tokenizer(section.model, section.revision) if section.model else None,
         untrimmed_vocabulary=run.teacher.tokenizer.get_vocab(),
     )
+
+
+def _without_dropped_head(run: Run, trimmed: LoadedModel) -> LoadedModel:
+    """The trimmed teacher as the student begins: with its head, unless the recipe drops it."""
+    from distill.models import LoadedModel
+    from distill.models.task_heads import head_of, without_head
+
+    head = head_of(trimmed.model)
+    if head is None:
+        return trimmed
+    if run.recipe.student.head == "keep":
+        run.progress.say(f"student: the teacher's head ({head.words}) is kept")
+        return trimmed
+    run.progress.say(f"student: the teacher's head ({head.words}) is dropped")
+    return LoadedModel(model=without_head(trimmed.model), tokenizer=trimmed.tokenizer)
 
 
 def _recover(

@@ -50,6 +50,27 @@ class TrimmingProof:
     """Of kept pieces, on a few of those sentences; None for a model without a head over the
     vocabulary.
     """
+    head: str | None = None
+    """What a fine-tuned teacher's head answers ("one class a text, of 7"); None without one."""
+    head_predictions: int | None = None
+    """Its predictions that were compared, on a few of those sentences: texts, or tagged tokens."""
+    head_predictions_equal: int | None = None
+    """How many of them trimming left as they were."""
+    max_abs_head_difference: float | None = None
+    """Of any of its logits."""
+
+    @property
+    def head_sentence(self) -> str | None:
+        """What trimming left of a fine-tuned head; None without one."""
+        if self.head is None:
+            return None
+        if self.max_abs_head_difference is None:
+            return f"head ({self.head}): kept; no held-out sentence to compare it on"
+        return (
+            f"head ({self.head}): kept; {self.head_predictions_equal:,} of "
+            f"{self.head_predictions:,} predictions are those of the untrimmed model, largest "
+            f"difference of a logit {self.max_abs_head_difference:g}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,117 @@
+"""Classes and tags by a model's own head: no fine-tuning, and how often a student answers as its
+teacher does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill.evaluation.kinds.kind import (
+    Advance,
+    Subject,
+    UnmeasuredError,
+    WithoutFineTunes,
+)
+from distill.evaluation.own_head import (
+    check_head,
+    gold_labels,
+    own_head,
+    predict_labels,
+    read_test_rows,
+)
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import Reference, no_score, score_models
+from distill.evaluation.statistics import Statistic, class_statistic
+from distill.evaluation.tasks import Row
+from distill.recipe import OwnHeadTask
+from distill.recipe.model_reference import OWN_MODELS
+from distill.report.results.evaluation import Score
+from distill.runtime.errors import UserError
+
+Values = Mapping[str, Any]
+"""Gold and predicted labels, a list a row; or a reason why there are none."""
+
+
+class OwnHead(WithoutFineTunes):
+    """The kinds `classification`, `pair_classification` and `tokens` with `head: own`."""
+
+    def __init__(self, hub_type: str) -> None:
+        self.hub_type = hub_type
+
+    def read(self, task: OwnHeadTask, seed: int) -> list[Row]:
+        """Test rows."""
+        return read_test_rows(task, seed)
+
+    def measure(
+        self, subject: Subject, task: OwnHeadTask, rows: list[Row], advance: Advance
+    ) -> Values:
+        """Gold and predicted labels of each row. Raises UnmeasuredError for a model whose head does
+        not answer the task, and UserError where it is the teacher.
+        """
+        return subject.keep(task.name, lambda: self._predict(subject, task, rows, advance))
+
+    def scores(
+        self,
+        task: OwnHeadTask,
+        rows: list[Row],
+        measurements: Mapping[str, Values],
+        of: Reference,
+    ) -> list[Score]:
+        """Shares and F1 over rows; agreement is with the reference."""
+        return [
+            score
+            for metric in task.metrics
+            for score in self._scores(task, metric, measurements, of)
+        ]
+
+    def _scores(
+        self, task: OwnHeadTask, metric: str, measurements: Mapping[str, Values], of: Reference
+    ) -> list[Score]:
+        if metric == "agreement" and of.name not in measurements:
+            reason = f"{of.label} was not evaluated"
+            return [no_score(model, task.name, metric, reason) for model in measurements]
+        rows = len(next(iter(measurements.values()))["gold"]) if measurements else 0
+        observed = {
+            model: observe(
+                [_statistic(metric, values, measurements.get(of.name))],
+                rows,
+                of.seed,
+                has_seeds=False,
+            )
+            for model, values in measurements.items()
+        }
+        provenance = self.provenance(measurements, rows)
+        return score_models(task.name, metric, observed, of, None, provenance)
+
+    def size(self, rows: list[Row]) -> int:
+        """Test rows."""
+        return len(rows)
+
+    def _predict(
+        self, subject: Subject, task: OwnHeadTask, rows: list[Row], advance: Advance
+    ) -> Values:
+        model, detail = subject.load(), f"{subject.name} on {task.name}"
+        head = own_head(model.model)
+        try:
+            check_head(task, rows, head, subject.name)
+        except UserError as error:
+            if subject.name in OWN_MODELS and subject.name not in ("scratch", "untrained"):
+                raise
+            raise UnmeasuredError(error.text) from error
+        assert head is not None, "check_head refuses a model without"
+        predicted = predict_labels(
+            model,
+            rows,
+            head,
+            longest=subject.section.max_length,
+            advance=lambda share: advance(share, detail),
+        )
+        return {"gold": gold_labels(rows, head), "predicted": predicted}
+
+
+def _statistic(metric: str, values: Values, reference: Values | None) -> Statistic:
+    """Agreement is accuracy with the reference's answers for labels."""
+    if metric != "agreement" or reference is None:
+        return class_statistic(metric, values["gold"], values["predicted"])
+    return class_statistic("accuracy", reference["predicted"], values["predicted"])

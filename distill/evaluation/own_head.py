@@ -1,0 +1,142 @@
+"""Fine-tuned models as they are: rows and a model with a head of its own go in; its predictions
+come out, with no training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distill.evaluation.encoding import Encoded, encode_rows, pad
+from distill.evaluation.int8 import Int8Encoder
+from distill.evaluation.tasks import OUTSIDE, Row, TaskRows, cap_rows, read_split
+from distill.models import LoadedModel
+from distill.models.loading import position_limit
+from distill.models.task_heads import TaskHead, head_logits, head_of, task_head
+from distill.recipe import OwnHeadTask
+from distill.runtime.batching import rows_of_like_length
+from distill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+_BATCH_TOKENS = 4096
+_UNNAMED = re.compile(r"LABEL_\d+")
+"""What transformers calls an output that nobody named."""
+
+
+def read_test_rows(task: OwnHeadTask, seed: int) -> list[Row]:
+    """The task's test rows, capped by the seed. Raises UserError if they cannot be read."""
+    rows = list(read_split(task.as_fine_tuned, task.test, "test", {}).values())
+    return cap_rows(rows, task.max_test, np.random.default_rng([seed, *task.name.encode()]))
+
+
+def own_head(model: Any) -> TaskHead | None:
+    """The head of a model in torch or in int8."""
+    return model.head if isinstance(model, Int8Encoder) else head_of(model)
+
+
+def check_head(task: OwnHeadTask, rows: Sequence[Row], head: TaskHead | None, model: str) -> None:
+    """Nothing if the model's head answers what the task asks. Raises UserError that says what it
+    answers, or which label it lacks.
+    """
+    asked = "tags" if task.kind == "tokens" else "classes"
+    where = f"evaluation task {task.name}: head: own"
+    if head is None:
+        raise UserError(
+            f"{where} measures a fine-tuned model as it is, and {model} has no head for a task; "
+            "leave head out, and every model is fine-tuned on the task."
+        )
+    if head.task != asked:
+        wanted = "a tag a word" if asked == "tags" else "one class a text"
+        raise UserError(
+            f"{where} of kind {task.kind} needs a head that answers {wanted}; that of {model} "
+            f"answers {head.words}."
+        )
+    names = {name for row in rows for name in row.names}
+    if lacking := sorted(name for name in names if label_of(name, head.labels) is None):
+        raise UserError(
+            f"{where}: the head of {model} lacks {', '.join(lacking[:5])}; it has "
+            f"{', '.join(head.labels[:8])}{' ...' if len(head.labels) > 8 else ''}: say in labels "
+            "what each class of the rows is called there."
+        )
+
+
+def check_teacher_head(task: OwnHeadTask, seed: int, config: PretrainedConfig, name: str) -> None:
+    """The same of a teacher that is not loaded yet, by its config."""
+    check_head(task, read_test_rows(task, seed), task_head(config), name)
+
+
+def label_of(name: str, labels: Sequence[str]) -> str | None:
+    """What the head calls a class: by its name or, where nobody named the head's outputs, by its
+    number; None if it has no such class.
+    """
+    if name in labels:
+        return name
+    unnamed = all(_UNNAMED.fullmatch(label) for label in labels)
+    numbered = f"LABEL_{name}"
+    return numbered if unnamed and numbered in labels else None
+
+
+def gold_labels(rows: Sequence[Row], head: TaskHead) -> list[list[str]]:
+    """The classes of each row as the head calls them."""
+    return [[str(label_of(name, head.labels)) for name in row.names] for row in rows]
+
+
+@torch.inference_mode()
+def predict_labels(
+    model: LoadedModel,
+    rows: Sequence[Row],
+    head: TaskHead,
+    *,
+    longest: int,
+    advance: Callable[[float], object],
+) -> list[list[str]]:
+    """What the head says of each row: a class, or a tag for every word, also for those that stand
+    beyond `longest` tokens.
+    """
+    named = [_renamed(row, head) for row in rows]
+    task = TaskRows(train=[], dev=[], test=named, classes=head.labels, left_out={}, test_in_train=0)
+    limit = min(longest, model.tokenizer.model_max_length, position_limit(model.model))
+    encoded = encode_rows(named, task, model.tokenizer, limit)
+    fallback = OUTSIDE if OUTSIDE in head.labels else head.labels[0]
+    found = [[fallback] * len(row.names) for row in rows]
+    lengths = [len(one.ids) for one in encoded.inputs]
+    for chosen in rows_of_like_length(lengths, _BATCH_TOKENS):
+        places_BL = _answers(model, encoded, chosen, of_tokens=head.of_tokens)
+        for answer, at in zip(places_BL, chosen, strict=True):
+            one, row = encoded.inputs[at], found[encoded.row_of[at]]
+            if head.of_tokens:
+                for word, place in zip(one.words, one.places, strict=True):
+                    row[word] = head.labels[int(answer[place])]
+            else:
+                row[0] = head.labels[int(answer)]
+        advance(len(chosen) / len(lengths))
+    return found
+
+
+def _renamed(row: Row, head: TaskHead) -> Row:
+    (names,) = gold_labels([row], head)
+    return replace(row, label=tuple(names) if row.words else names[0])
+
+
+def _answers(
+    model: LoadedModel, encoded: Encoded, chosen: np.ndarray, *, of_tokens: bool
+) -> np.ndarray:
+    """The number of the label of each input [B], or of each of its tokens [B, L]."""
+    inputs = [encoded.inputs[i] for i in chosen]
+    batch = pad(inputs, model.model.config.pad_token_id or 0, of_words=of_tokens)
+    typed = getattr(model.model.config, "type_vocab_size", 0) > 1
+    given = {"input_ids": batch["ids"], "attention_mask": batch["mask"]}
+    given |= {"token_type_ids": batch["types"]} if typed else {}
+    if isinstance(model.model, Int8Encoder):
+        logits = model.model.answers(**given)
+    else:
+        here = {name: tensor.to(model.model.device) for name, tensor in given.items()}
+        logits = head_logits(model.model(**here))
+    return np.asarray(logits.argmax(-1).cpu().numpy())
