@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
 
 from distill.evaluation.evaluate import evaluate_models
-from distill.evaluation.kinds.own_head import f1_counts, hits, macro_f1_of
 from distill.evaluation.own_head import check_head, label_of, read_test_rows
 from distill.models import LoadedModel, load_tokenizer
 from distill.models.task_heads import head_of
@@ -78,16 +76,6 @@ def test_every_model_answers_by_its_own_head_and_is_compared_with_the_teacher(
             predicted = teacher(**batch).logits.argmax(-1)
         right = [NAMES[int(i)] == row.label for i, row in zip(predicted, rows, strict=True)]
         assert scores["teacher", "accuracy"].mean == pytest.approx(np.mean(right))
-
-
-def test_the_f1_of_counts_is_sklearns() -> None:
-    draw = np.random.default_rng(0)
-    gold, own = ([[NAMES[i]] for i in draw.integers(3, size=40)] for _ in range(2))
-    flat = [[row[0] for row in rows] for rows in (gold, own)]
-    assert macro_f1_of(f1_counts(gold, own, NAMES)) == pytest.approx(
-        f1_score(*flat, average="macro")
-    )
-    assert hits(gold, own).sum(0).tolist() == [sum(a == b for a, b in zip(*flat, strict=True)), 40]
 
 
 def test_a_class_is_known_by_its_name_or_where_nobody_named_outputs_by_its_number() -> None:

@@ -52,7 +52,7 @@ def test_the_head_is_in_the_folder_and_in_its_onnx_files(
     batch = headed.tokenizer(SENTENCES[0], return_tensors="pt")
     with torch.no_grad():
         expected = headed.model(**batch)
-    for file in ("model.onnx", "model_int8.onnx"):
+    for file in ("model.onnx", "model_quantized.onnx"):
         session = onnxruntime.InferenceSession(tmp_path / "onnx" / file)
         names = [output.name for output in session.get_outputs()][:-1]
         assert names == (["start_logits", "end_logits"] if task == "answer span" else ["logits"])
