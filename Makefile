@@ -3,6 +3,7 @@
 # make test                  formatting, lint, types and tests
 # make test-fast             the tests that need no process, no fine-tune and no real teacher
 # make test-slow             the tests that run for minutes
+# make trust                the week in which everything goes wrong: kills, full disks, damage, hostile input
 # make revisions            note that changed code was looked at (distill/pipeline/stages)
 # make schema                recipes/schema.json from the schema of a recipe
 
@@ -15,19 +16,22 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-fast test-slow lint types schema revisions ui clean
+.PHONY: quickstart test test-fast test-slow trust lint types schema revisions ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not trust" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow and not long" -n 2 -q
+	$(BIN)/python -m pytest -m "not slow and not trust and not long" -n 2 -q
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+trust: $(VENV)/.test
+	$(BIN)/python -m pytest tests/trust -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -35,6 +35,7 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 data = server.recv(4)
 code = struct.unpack("i", data)[0] if len(data) == 4 else 1
 if code < 0:  # it died of a signal: so does this
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)

@@ -21,6 +21,7 @@ from distill.cli.recipes import recipes
 from distill.cli.trim import trim
 from distill.cli.ui import ui
 from distill.runtime.errors import UserError, is_disk_full
+from distill.runtime.secrets import without_password
 
 app = typer.Typer(
     add_completion=False,
@@ -76,7 +77,8 @@ def advice_on_path(error: Exception) -> str | None:
     """
     if not isinstance(error, OSError) or error.filename is None or error.errno not in _ADVICE:
         return None
-    return f"{error.filename}: {error.strerror}; {_ADVICE[error.errno]}."
+    path = error.filename2 or error.filename  # of a rename, what it leads to
+    return f"{path}: {error.strerror}; {_ADVICE[error.errno]}."
 
 
 def _fail(message: str) -> None:
@@ -84,5 +86,5 @@ def _fail(message: str) -> None:
     prints.
     """
     if os.environ.get("RANK", "0") == "0":
-        ERR.print(escape(message), style="red", soft_wrap=True)
+        ERR.print(escape(without_password(message)), style="red", soft_wrap=True)
     sys.exit(2)

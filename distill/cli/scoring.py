@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.evaluation.finished import line_of, read_entries
 from distill.pipeline.records import fingerprint
 from distill.pipeline.stages.evaluation import STAGE as EVALUATION
 from distill.recipe import TeacherSection
@@ -82,18 +83,18 @@ def _forget_changed(folder: Path, described: Mapping[str, Any]) -> None:
     those of all.
     """
     note, measured = folder / "models.json", folder / "measured.jsonl"
-    known: dict[str, object] = (
-        json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    )
+    known = _read_note(note)
     changed = {name for name, files in described.items() if known.get(name, files) != files}
-    if changed and measured.is_file():
-        lines = measured.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_whole(measured, "".join(line for line in lines if not _is_of(line, changed)))
+    if changed:
+        kept = (entry for entry in read_entries(measured) if entry["model"] not in changed)
+        write_whole(measured, "".join(map(line_of, kept)))
     write_whole(note, json.dumps({**known, **described}, indent=2) + "\n")
 
 
-def _is_of(line: str, models: set[str]) -> bool:
+def _read_note(note: Path) -> dict[str, Any]:
+    """What the folder says of its models; nothing where it cannot be read."""
     try:
-        return json.loads(line)["model"] in models
-    except ValueError:  # a line that was cut off is of nothing
-        return True
+        content = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

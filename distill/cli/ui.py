@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from distill.cli.console import OUT
+from distill.runtime.secrets import without_password
 
 
 def ui(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000,
 ) -> None:
     """Open MLflow on the project's own runs."""
-    from distill.tracking import experiment_views, find_store, repair, serve, without_password
+    from distill.tracking import experiment_views, find_store, repair, serve
 
     uri, address = find_store(port), f"http://127.0.0.1:{port}"
     if repair(uri):

@@ -4,7 +4,10 @@ is read several times.
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,16 @@ import torch
 from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
 from distill.runtime.errors import UserError
+from distill.runtime.files import write_whole
 from distill.runtime.progress import Progress
 from distill.training.batches import Batch, Masking
 from distill.training.chunks import Chunks
 
 _BATCH_TOKENS = 4096
+_DONE = "done.json"
+_NOTED_SECONDS = 2.0
+"""As much of the work a kill costs."""
+_BLOCK = 1 << 20
 _RAW = {torch.bfloat16: (np.int16, torch.int16), torch.float32: (np.int32, torch.int32)}
 """As what numpy, which has no bfloat16, keeps the bits of a tensor."""
 
@@ -54,8 +62,8 @@ class TeacherCache:
     ) -> None:
         """Compute what is not there yet. Raises UserError if the disk has no room for it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        done_file, file = self._folder / "done", self._folder / "states.raw"
-        done = int(done_file.read_text()) if done_file.is_file() else 0
+        file = self._folder / "states.raw"
+        done, digest = self._whole_chunks(file)
         free = shutil.disk_usage(self._folder).free + (file.stat().st_size if file.is_file() else 0)
         if free < self.bytes:
             raise UserError(
@@ -69,6 +77,7 @@ class TeacherCache:
             "distillation: teacher's states", total=self._shape[0], unit="tokens"
         ) as task:
             task.advance(float(self._chunks.offsets[done]))
+            noted_at = time.monotonic()
             while done < len(self._chunks):
                 end = max(
                     done + 1,
@@ -87,11 +96,35 @@ class TeacherCache:
                         batch.mask.bool()
                     ]
                 span = slice(int(self._chunks.offsets[done]), int(self._chunks.offsets[end]))
-                states[span] = everything.to(self._dtype).view(self._raw).cpu().numpy()
+                found = everything.to(self._dtype).view(self._raw).cpu().numpy()
+                states[span] = found
+                digest.update(np.ascontiguousarray(found).data)
                 task.advance(span.stop - span.start)
                 done = end
-                done_file.write_text(str(done))
+                if time.monotonic() - noted_at >= _NOTED_SECONDS or done == len(self._chunks):
+                    noted = {"chunks": done, "digest": digest.hexdigest()}
+                    write_whole(self._folder / _DONE, json.dumps(noted))
+                    noted_at = time.monotonic()
         self._states = states
+
+    def _whole_chunks(self, file: Path) -> tuple[int, blake2b]:
+        """How many chunks' states the file of a cut-off try holds as they were computed, and the
+        hash of those; none if it is damaged.
+        """
+        digest = blake2b(digest_size=16)
+        try:
+            noted = json.loads((self._folder / _DONE).read_text())
+            done = int(noted["chunks"])
+            left = int(self._chunks.offsets[done]) * (self.bytes // self._shape[0])
+            with file.open("rb") as states:
+                while left and (block := states.read(min(left, _BLOCK))):
+                    digest.update(block)
+                    left -= len(block)
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return 0, blake2b(digest_size=16)
+        if digest.hexdigest() != noted["digest"] or file.stat().st_size != self.bytes:
+            return 0, blake2b(digest_size=16)
+        return done, digest
 
     def open(self) -> None:
         """Map what another process has computed."""

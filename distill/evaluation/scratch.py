@@ -66,7 +66,9 @@ def train_scratch(
     if the tokenizer has no mask, and Interrupted after a signal, with a checkpoint written.
     """
     tokenizer = student.tokenizer
+    scaffolds = ("train", "heldout", *(f"rate-{rate:g}" for rate in learning_rates))
     if (output / "model" / "config.json").is_file():
+        _remove(output, scaffolds)  # or a kill left them
         return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
     if tokenizer.mask_token_id is None:
         raise ValueError(
@@ -115,9 +117,13 @@ def train_scratch(
     )
     write_whole(output / RECORD, json.dumps(asdict(record), indent=2) + "\n")
     (output / f"rate-{best:g}" / "model").rename(output / "model")
-    for scaffold in ("train", "heldout", *(f"rate-{rate:g}" for rate in learning_rates)):
-        shutil.rmtree(output / scaffold, ignore_errors=True)
+    _remove(output, scaffolds)
     return LoadedModel(model=load_model(output / "model"), tokenizer=tokenizer)
+
+
+def _remove(output: Path, scaffolds: Sequence[str]) -> None:
+    for name in scaffolds:
+        shutil.rmtree(output / name, ignore_errors=True)
 
 
 def read_record(output: Path) -> ScratchFigures | None:

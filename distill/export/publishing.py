@@ -10,6 +10,7 @@ from typing import Any
 
 from distill.export.metadata import last_name, teacher_origin
 from distill.recipe.model_reference import PACKAGE
+from distill.runtime.secrets import without_password
 
 _PART = r"[^\s\"',;:\[\](){}#/\\]"
 _ABSOLUTE = re.compile(
@@ -39,7 +40,10 @@ def without_folders(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def public_recipe(text: str, report: Mapping[str, Any]) -> str:
-    """The user's own words, but for absolute paths, of which the last name stays."""
+    """The user's own words, but for secrets in addresses, and absolute paths, of which the last
+    name stays.
+    """
+    text = without_password(text)
     known = {
         path: name
         for path, name in _public_names(report["recipe"]).items()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.models.packaged import packaged_teacher
 from distill.models.pickled import converted, pickled_files
+from distill.models.rehearsal import check_computes, check_labels, check_length
 from distill.models.soundness import (
     check_config,
     check_files,
@@ -69,6 +70,7 @@ def load_config(model: str, revision: str = "main") -> PretrainedConfig:
     from transformers import AutoConfig
 
     location = _resolve(model)
+    check_labels(model, Path(location))
     with _Explained(model, "config.json"):
         config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
     check_config(model, config)
@@ -96,6 +98,7 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
             f"the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.",
             key="teacher.model",
         )
+    check_length(model, tokenizer)
     check_tokenizer(model, model_folder(model, revision), tokenizer)
     return tokenizer
 
@@ -133,7 +136,8 @@ def load_model(
     if loaded.base_model is not loaded and missing - set(tied_names(loaded)):
         loaded, _ = load(transformers.AutoModel)
     check_finite(name, loaded)
-    return loaded.eval()
+    check_computes(name, loaded.eval())
+    return loaded
 
 
 _HEADS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering")

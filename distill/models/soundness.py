@@ -29,6 +29,8 @@ They may differ a little: transformers builds XLM-R's pipeline anew, with other 
 """
 
 
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Types of numbers, as safetensors names them, that weights are trained in."""
 LIMITS = {
     "num_hidden_layers": 1_000,
     "hidden_size": 100_000,
@@ -67,6 +69,9 @@ def check_config(name: str, config: PretrainedConfig) -> None:
         refuse(
             f"is of type {config.model_type}, which has no vocabulary; a text encoder is needed."
         )
+    named = getattr(config, "architectures", None) or []
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        refuse(f"has architectures {named!r:.60} in its config.json; it should be a list of names.")
     sizes = {key: getattr(config, key, None) for key in LIMITS}
     for key, size in sizes.items():
         if size is not None and (not isinstance(size, int) or not 1 <= size <= LIMITS[key]):
@@ -153,18 +158,25 @@ def check_shapes(name: str, folder: Path, config: PretrainedConfig, auto: Any) -
         raise UserError(
             f"{name}: no model can be built of its config.json ({error}).", key="teacher.model"
         ) from error
-    expected = {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    expected = model.state_dict()
     prefix = f"{model.base_model_prefix}."
     for file in sorted(folder.glob("*.safetensors")):
         with safetensors.safe_open(file, framework="numpy") as weights:
             for key in weights.keys():  # noqa: SIM118 - not a dictionary
-                shape = list(weights.get_slice(key).get_shape())
+                found = weights.get_slice(key)
+                shape, kind = list(found.get_shape()), found.get_dtype()
                 for candidate in (key, prefix + key, key.removeprefix(prefix)):
                     wanted = expected.get(candidate)
-                    if wanted is not None and wanted != shape:
+                    if wanted is not None and list(wanted.shape) != shape:
                         raise UserError(
                             f"{name}: {key} is {shape} in {file.name}, and by its config.json "
-                            f"{wanted}; they are of different models.",
+                            f"{list(wanted.shape)}; they are of different models.",
+                            key="teacher.model",
+                        )
+                    if wanted is not None and wanted.is_floating_point() and kind not in FLOATS:
+                        raise UserError(
+                            f"{name}: {key} is of type {kind} in {file.name}, where floating-point "
+                            "numbers should be; name the model before it was quantised.",
                             key="teacher.model",
                         )
 
@@ -232,7 +244,13 @@ def check_tokenizer(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase)
         ) from error
     words = probe_words(own.get_vocab(with_added_tokens=False))
     loaded = tokenizer.backend_tokenizer
-    same = [loaded.encode(word).ids == own.encode(word).ids for word in words]
+    try:
+        same = [loaded.encode(word).ids == own.encode(word).ids for word in words]
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(
+            f"{name}: its tokenizer splits no text ({error}): {declared(folder, tokenizer)}.",
+            key="teacher.model",
+        ) from error
     if words and sum(same) < LEAST_AGREEMENT * len(words):
         example = words[same.index(False)]
         raise UserError(

@@ -17,9 +17,9 @@ from distill.pipeline.stages.export import STAGE as _EXPORT
 from distill.recipe import Recipe
 from distill.recipe.reading import RecipeFile
 from distill.report.model import Report
-from distill.report.results.export import ExportResult
 from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
+from distill.runtime.lock import locked
 from distill.runtime.progress import Progress, silence_libraries
 
 
@@ -27,8 +27,8 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
     """Make a finished run's export anew if it is missing, cut short or older than the run or this
     package; its files.
 
-    Raises UserError if the run is not finished, or with `dry_run`, if the export would have to be
-    made.
+    Raises UserError if the run is not finished or under way, or with `dry_run`, if the export would
+    have to be made.
     """
     run = open_run(folder, progress)
     stage = _EXPORT.folder(run)
@@ -36,7 +36,7 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
     if (
         record is None
         or record.fingerprint != stage_fingerprint(run, _EXPORT)
-        or not _is_whole(stage.final, record)
+        or stage.damage(thorough=True) is not None
     ):
         if dry_run:
             raise UserError(
@@ -44,10 +44,11 @@ def export_run(folder: Path, progress: Progress, *, dry_run: bool = False) -> li
                 "it."
             )
         silence_libraries()
-        record = make_stage(run, _EXPORT)
-        write_report(run)
-        if (folder / DONE).is_file():  # MLflow has the same student already
-            note_done(run)
+        with locked(folder):
+            record = make_stage(run, _EXPORT)
+            write_report(run)
+            if (folder / DONE).is_file():  # MLflow has the same student already
+                note_done(run)
     else:
         progress.say("export: up to date", "dim")
     return record.result.files
@@ -102,7 +103,3 @@ def open_run(folder: Path, progress: Progress) -> Run:
         interruption=Interruption(),
         records={name: record for name, record in records.items() if record is not None},
     )
-
-
-def _is_whole(folder: Path, record: Record[ExportResult]) -> bool:
-    return all((folder / name).is_file() for name in record.result.files)

@@ -100,8 +100,8 @@ class StageFolder(Generic[T]):
         else an empty one.
         """
         mark = self.partial / MARK
-        left = mark.read_text(encoding="utf-8") if mark.is_file() else None
-        if not resumable or left != work:
+        left = mark.read_bytes() if mark.is_file() else None
+        if not resumable or left != work.encode():
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
             mark.write_text(work, encoding="utf-8")

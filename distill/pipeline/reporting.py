@@ -17,23 +17,24 @@ from distill.report.formats import format_count
 from distill.report.model import Report, plain
 from distill.runtime.errors import UserError
 from distill.runtime.files import RECORD, write_whole
+from distill.runtime.secrets import without_password
 
 REPORT, DONE = "report.json", ".done.json"
 
 
 def is_reported(run: Run) -> bool:
-    """Whether report, tables, plots and MLflow are of the stages as they are: a run may have been
-    killed after its last stage.
+    """Whether report, tables, plots and MLflow are of the stages as they are, and the files whole:
+    a run may have been killed after its last stage.
     """
     try:
         done = json.loads((run.folder / DONE).read_text(encoding="utf-8"))
-        stages, tracking = dict(done["stages"]), done["tracking"]
+        stages, tracking, files = dict(done["stages"]), done["tracking"], dict(done["files"])
         Report.read(run.folder / REPORT)
     except (OSError, ValueError, KeyError, TypeError, UserError):
         return False
     current = all(stages.get(name) == kept.identity for name, kept in run.records.items())
     is_tracked = tracking == run.recipe.tracking.model_dump(mode="json")
-    return current and is_tracked and (run.folder / "report.html").is_file()
+    return current and is_tracked and files == _sizes(run.folder)
 
 
 def note_done(run: Run) -> None:
@@ -41,8 +42,19 @@ def note_done(run: Run) -> None:
     content = {
         "stages": {name: record.identity for name, record in run.records.items()},
         "tracking": run.recipe.tracking.model_dump(mode="json"),
+        "files": _sizes(run.folder),
     }
     write_whole(run.folder / DONE, json.dumps(content, indent=2) + "\n")
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The sizes of what `write_report` leaves, but of report.json, which a push adds to."""
+    paths = [path for path in (*folder.iterdir(), *folder.glob("plots/*")) if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(paths)
+        if not path.name.startswith(".") and path.name != REPORT
+    }
 
 
 def write_report(run: Run) -> tuple[Report, list[str]]:
@@ -71,7 +83,7 @@ def write_report(run: Run) -> tuple[Report, list[str]]:
         }
     write_whole(run.folder / "report.html", render_page(content, figures))
     report.write(run.folder / REPORT)
-    write_whole(run.folder / "recipe.yaml", run.file.text)
+    write_whole(run.folder / "recipe.yaml", without_password(run.file.text))
     plots = run.folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir()
@@ -102,7 +114,8 @@ def publish_report(run: Run) -> Report:
             # Figures are among the plots.
             if path.is_file() and path.name != RECORD and path.suffix != ".png":
                 run.tracker.artifact(path, "inspection")
-    run.tracker.artifact(run.file.path)
+    is_public = without_password(run.file.text) == run.file.text
+    run.tracker.artifact(run.file.path if is_public else run.folder / "recipe.yaml")
     if content["student"]:
         run.tracker.rename(run_name(run.recipe.teacher.model, content["student"]["parameters"]))
     run.tracker.log(headline(content))

@@ -16,6 +16,7 @@ from pydantic import (
 
 from distill.recipe.formats import FORMATS, check_format
 from distill.recipe.section import ENVIRONMENT_NAME, Section
+from distill.runtime.secrets import without_password
 
 LANGUAGE = "{language}"
 """What each of a cross-lingual task's languages takes the place of, in whatever says where its rows
@@ -93,12 +94,13 @@ class Source(Section):
         """The source in a few words, as the recipe says it."""
         if self.package:
             return f"package {self.package} ({self.files})"
-        return f"hub {self.hub}" if self.hub else str(self.path)
+        return f"hub {self.hub}" if self.hub else without_password(str(self.path))
 
     @property
     def label(self) -> str:
         """The source without the user's folders, fit to be published."""
-        return self.hub or self.package or str(self.path).replace("\\", "/").rsplit("/", 1)[-1]
+        path = without_password(str(self.path)).replace("\\", "/")
+        return self.hub or self.package or path.rsplit("/", 1)[-1]
 
     @property
     def filled_path(self) -> str:

@@ -21,6 +21,7 @@ from distill.report.results.student import StudentFigures, StudentResult, Teache
 from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.files import write_whole
+from distill.runtime.secrets import without_passwords
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +81,7 @@ class Report(BaseModel):
         student, evaluation, benchmark = results.student, results.evaluation, results.benchmark
         missing = [name for name in recipe.stages if name not in results.names]
         return cls(
-            recipe=recipe.model_dump(mode="json", exclude_none=True),
+            recipe=without_passwords(recipe.model_dump(mode="json", exclude_none=True)),
             teacher=None if student is None else student.teacher,
             corpus=results.corpus,
             vocabulary=_with_reason(results.vocabulary),
@@ -94,7 +95,7 @@ class Report(BaseModel):
             inspection=results.inspection,
             export=results.export,
             reason=f"not run yet: {', '.join(missing)}" if missing else None,
-            overrides=list(overrides),
+            overrides=without_passwords(overrides),
             stages=stages or {},
         )
 

@@ -19,8 +19,16 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     flush(partial)
-    partial.replace(path)
+    put_in_place(partial, path)
     flush(path.parent)
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Give a whole file its name: it replaces the one that was there, or an empty folder."""
+    if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):  # what is in it is not ours to remove; replacing says so
+            path.rmdir()
+    partial.replace(path)
 
 
 def make_once(folder: Path, fill: Callable[[Path], object]) -> Path:

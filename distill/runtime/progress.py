@@ -23,6 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from distill.runtime.secrets import without_password
+
 T = TypeVar("T")
 LOG_SECONDS = 10.0
 """Where there is no terminal, a line this often."""
@@ -80,7 +82,7 @@ class Progress:
 
     def say(self, text: str, style: str | None = None) -> None:
         """One line for the user."""
-        self.console.print(escape(text), style=style, soft_wrap=True)
+        self.console.print(escape(without_password(text)), style=style, soft_wrap=True)
 
     def warn(self, warnings: Iterable[str]) -> None:
         """A line for each thing that the user should know of."""

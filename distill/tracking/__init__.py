@@ -2,7 +2,7 @@
 over a run.
 """
 
-from distill.tracking.address import tracking_uri, without_password
+from distill.tracking.address import tracking_uri
 from distill.tracking.tracker import Tracker, send_what_was_kept
 from distill.tracking.ui import experiment_views, find_store, repair, serve
 
@@ -14,5 +14,4 @@ __all__ = [
     "send_what_was_kept",
     "serve",
     "tracking_uri",
-    "without_password",
 ]

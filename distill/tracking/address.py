@@ -22,20 +22,6 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-_USER = re.compile(r"://[^/\s]+@")
-"""To the last @ before the path: a password may have one."""
-_SECRET = re.compile(
-    r"([?&;][^=&\s]*(?:token|key|passw|secret|sig|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
-)
-
-
-def without_password(text: str) -> str:
-    """The text without what an address says before its @, and with a dash for each secret in its
-    query.
-    """
-    return _SECRET.sub(r"\1-", _USER.sub("://", text))
-
-
 def sqlite_file(uri: str) -> Path | None:
     """The file of a SQLite store; None of another."""
     match = re.match(r"sqlite(?:\+\w+)?:///([^?]+)", uri)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.runtime.errors import is_disk_full
+from distill.runtime.secrets import without_password
 from distill.tracking.address import (
     DEFAULT_STORE,
     DEFAULT_URI,
@@ -21,7 +22,6 @@ from distill.tracking.address import (
     is_server,
     is_writable,
     sqlite_file,
-    without_password,
 )
 from distill.tracking.keys import clean_key
 from distill.tracking.moved import follow_artifacts

@@ -20,7 +20,8 @@ from uuid import uuid4
 
 from distill.runtime.files import write_whole
 from distill.runtime.progress import Progress
-from distill.tracking.address import tracking_uri, without_password
+from distill.runtime.secrets import without_password
+from distill.tracking.address import tracking_uri
 from distill.tracking.outbox import Event, Outbox
 from distill.tracking.store import AwayError, RefusedError, Store
 from distill.tracking.system import SystemMetrics
@@ -91,8 +92,10 @@ class Tracker:
         self._remember()
         if not self._is_away and not self._store.answers():
             self._leave("no answer")
-        values = {key: str(value) for key, value in flatten(parameters).items()}
-        self._begin(self._memory["parent"], name, {**tags, "stage": "recipe"}, values)
+        values = {key: without_password(str(value)) for key, value in flatten(parameters).items()}
+        self._begin(
+            self._memory["parent"], without_password(name), {**tags, "stage": "recipe"}, values
+        )
 
     def finish(self, status: str) -> None:
         """Close the run and whatever child is open as FINISHED, FAILED or KILLED."""

@@ -10,7 +10,8 @@ from socket import socket
 from typing import NoReturn
 
 from distill.runtime.errors import UserError
-from distill.tracking.address import DEFAULT_URI, is_server, tracking_uri, without_password
+from distill.runtime.secrets import without_password
+from distill.tracking.address import DEFAULT_URI, is_server, tracking_uri
 from distill.tracking.moved import follow_artifacts
 
 VIEW = "distill"

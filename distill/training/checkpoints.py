@@ -17,10 +17,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from distill.runtime.files import flush, flush_folder
+from distill.runtime.files import flush, flush_folder, put_in_place
 from distill.runtime.hashes import hash_file, hash_text
 
 _WEIGHTS, _MOMENTS, _STATE = "student.safetensors", "optimizer.safetensors", "state.json"
+_BEST = "best.safetensors"
+"""The weights that had validated best by then: without them a resumed run could end in others."""
 SETTLED_STEPS = 50
 """Steps whose highest loss a spike is measured by."""
 SMOOTHING = 0.95
@@ -73,11 +75,16 @@ class LoopState:
 
 
 def save_checkpoint(
-    folder: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer, state: LoopState
+    folder: Path,
+    student: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: LoopState,
+    best: Path | None = None,
 ) -> None:
     """Write a checkpoint to `folder`; the one that was there becomes the one before it.
 
-    At every moment a whole checkpoint is there.
+    `best` is where the weights are kept that validated best. At every moment a whole checkpoint is
+    there.
     """
     fresh, before = folder.with_name(f"{folder.name}.new"), checkpoint_before(folder)
     shutil.rmtree(fresh, ignore_errors=True)
@@ -85,11 +92,11 @@ def save_checkpoint(
     _save_parameters(student, fresh)
     moments, groups = _flatten(optimizer)
     save_file(moments, fresh / _MOMENTS)
-    content = {
-        "loop": asdict(state),
-        "groups": groups,
-        "files": {name: hash_file(fresh / name) for name in (_WEIGHTS, _MOMENTS)},
-    }
+    files = {name: hash_file(fresh / name) for name in (_WEIGHTS, _MOMENTS)}
+    if best is not None and state.best_hash is not None:
+        _link(best / _WEIGHTS, fresh / _BEST)
+        files[_BEST] = state.best_hash
+    content = {"loop": asdict(state), "groups": groups, "files": files}
     content["digest"] = hash_text(json.dumps(content))
     (fresh / _STATE).write_text(json.dumps(content), encoding="utf-8")
     flush_folder(fresh)
@@ -115,6 +122,24 @@ def load_checkpoint(
     return LoopState(**content["loop"])
 
 
+def restore_best(checkpoint: Path, best: Path) -> None:
+    """Put the weights that had validated best by the checkpoint's step back to where they are kept;
+    nothing if it has none.
+    """
+    if (checkpoint / _BEST).is_file():
+        shutil.rmtree(best, ignore_errors=True)
+        best.mkdir(parents=True)
+        _link(checkpoint / _BEST, best / _WEIGHTS)
+
+
+def _link(path: Path, name: Path) -> None:
+    """The file under another name too, without a copy where the file system can."""
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)
+
+
 def save_weights(folder: Path, student: torch.nn.Module) -> str:
     """Replace the weights in `folder`, whole or not at all; the hash of their file."""
     fresh = folder.with_name(f"{folder.name}.new")
@@ -123,7 +148,7 @@ def save_weights(folder: Path, student: torch.nn.Module) -> str:
     _save_parameters(student, fresh)
     folder.mkdir(exist_ok=True)
     flush(fresh / _WEIGHTS)
-    (fresh / _WEIGHTS).replace(folder / _WEIGHTS)
+    put_in_place(fresh / _WEIGHTS, folder / _WEIGHTS)
     fresh.rmdir()
     flush(folder)
     return hash_file(folder / _WEIGHTS)

@@ -10,6 +10,7 @@ uninterrupted one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +21,14 @@ import numpy as np
 import torch
 
 from distill.runtime.batching import split_rows
-from distill.runtime.files import flush
+from distill.runtime.files import flush, write_whole
+from distill.runtime.hashes import hash_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _ENCODE_BATCH = 2000
+_IDS, _OFFSETS, _HASHES = "ids.raw", "offsets.npy", "hashes.json"
 LONGEST_WORD = 60
 """Characters that a word between blanks may have; a longer one is text without blanks."""
 CHARACTERS_OF_WORD = 3
@@ -107,7 +110,7 @@ def write_chunks(
     longest: int,
     seed: int,
 ) -> Chunks:
-    """Cut, prefix and encode `texts`, write ids.npy and offsets.npy to `folder`, and map them back.
+    """Cut, prefix and encode `texts`, write ids.raw and offsets.npy to `folder`, and map them back.
 
     What is longer than `longest` tokens becomes several chunks, the later ones without a prefix.
     Memory is bounded by one batch of chunks and the offsets.
@@ -157,14 +160,14 @@ def special_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
 
 
 class ChunkWriter:
-    """Writes chunks to a folder one by one; where offsets.npy stands in the end, they are whole."""
+    """Writes chunks to a folder one by one; where hashes.json stands in the end, they are whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lengths: list[int] = []
 
     def __enter__(self) -> ChunkWriter:
-        self._file = (self._folder / "ids.raw").open("wb")
+        self._file = (self._folder / _IDS).open("wb")
         return self
 
     def add(self, ids: Sequence[int]) -> None:
@@ -175,11 +178,11 @@ class ChunkWriter:
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
         if kind is None:
-            partial = self._folder / "offsets.partial.npy"
-            np.save(partial, np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]))
-            flush(self._folder / "ids.raw")
-            flush(partial)
-            partial.rename(self._folder / "offsets.npy")  # last and at once
+            offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)])
+            np.save(self._folder / _OFFSETS, offsets)
+            for name in (_IDS, _OFFSETS):
+                flush(self._folder / name)
+            write_whole(self._folder / _HASHES, json.dumps(_hashes(self._folder)))  # last
 
     @property
     def chunks(self) -> Chunks:
@@ -188,20 +191,22 @@ class ChunkWriter:
 
 
 def has_chunks(folder: Path) -> bool:
-    """Whether the chunks in `folder` are whole: the ids are as many as the offsets say."""
+    """Whether the chunks in `folder` are there as they were written."""
     try:
-        count = int(np.load(folder / "offsets.npy")[-1])
-        size = (folder / "ids.raw").stat().st_size
-    except (OSError, ValueError, IndexError, EOFError):
+        return bool(json.loads((folder / _HASHES).read_text()) == _hashes(folder))
+    except (OSError, ValueError):
         return False
-    return size == count * np.dtype(np.uint32).itemsize
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: hash_file(folder / name) for name in (_IDS, _OFFSETS)}
 
 
 def open_chunks(folder: Path) -> Chunks:
     """The chunks that `write_chunks` left in `folder`, memory-mapped."""
-    offsets = np.load(folder / "offsets.npy")
+    offsets = np.load(folder / _OFFSETS)
     ids = (
-        np.memmap(folder / "ids.raw", dtype=np.uint32, mode="r")
+        np.memmap(folder / _IDS, dtype=np.uint32, mode="r")
         if offsets[-1]
         else np.empty(0, np.uint32)
     )

@@ -30,6 +30,7 @@ from distill.training.checkpoints import (
     find_checkpoint,
     load_checkpoint,
     load_weights,
+    restore_best,
     save_checkpoint,
     save_weights,
     saved_precision,
@@ -126,6 +127,8 @@ class TrainingLoop:
         if saved := find_checkpoint(checkpoint):
             self.state = load_checkpoint(saved, trained, self._optimizer)
             self.state.resumed_from = self.state.step
+            if self._processes.is_first:
+                restore_best(saved, self._best)
         if checkpoint.exists() and saved != checkpoint:
             where = f"the one before it, of step {self.state.step:,}" if saved else "the beginning"
             runtime.progress.say(
@@ -204,7 +207,7 @@ class TrainingLoop:
     def save(self) -> None:
         """Write a checkpoint; every process returns when it is there."""
         if self._processes.is_first:
-            save_checkpoint(self._checkpoint, self.trained, self._optimizer, self.state)
+            save_checkpoint(self._checkpoint, self.trained, self._optimizer, self.state, self._best)
         self._processes.wait()
 
     def judge(self, objective: float) -> None:

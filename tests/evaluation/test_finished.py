@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.evaluation.finished import Finished
+from distill.evaluation.finished import MEASURED, Finished
 from distill.runtime.errors import Interrupted
 from distill.runtime.interruption import Interruption
 
@@ -40,6 +40,18 @@ def test_a_line_that_was_cut_off_counts_as_not_measured_and_spoils_no_other(tmp_
     assert resumed.count(["teacher"]) == 1
     resumed.add(ENTRY | {"seed": 1})
     assert Finished(path, Interruption()).count(["teacher"]) == 2
+
+
+@pytest.mark.parametrize("damage", [b"0.25", b"\xff\xfe", b"[]", b""])
+def test_a_line_that_is_damaged_counts_as_not_measured(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / MEASURED
+    finished = Finished(path, Interruption())
+    finished.add({"model": "student", "task": "faq", "mean": 0.125})
+    finished.add({"model": "teacher", "task": "faq", "mean": 0.5})
+    path.write_bytes(path.read_bytes().replace(b"0.125", damage))
+    again = Finished(path, Interruption())
+    assert again.find("student", "faq") is None
+    assert again.find("teacher", "faq") == {"model": "teacher", "task": "faq", "mean": 0.5}
 
 
 def test_only_what_was_measured_of_the_models_asked_for_is_counted(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.evaluation.finished import MEASURED
+from distill.evaluation.finished import MEASURED, read_entries
 from distill.evaluation.keeping import SCRATCH, key_of, take_over
 
 ENTRIES = [
@@ -37,8 +37,7 @@ def taken_over(previous: Path | None, keys: dict[str, str], tmp_path: Path) -> l
     output = tmp_path / "output"
     output.mkdir(exist_ok=True)
     take_over(previous, output, keys)
-    file = output / MEASURED
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return list(read_entries(output / MEASURED))
 
 
 def test_what_depends_on_the_same_is_taken_over_to_the_last_bit(

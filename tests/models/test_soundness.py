@@ -80,6 +80,12 @@ def test_weights_of_another_shape_are_one_sentence(changed):
         load_model(folder)
 
 
+def test_weights_that_are_no_floating_point_numbers_are_refused(changed):
+    folder = changed(lambda weights: {**weights, LAYER: weights[LAYER].to(torch.int8)})
+    with pytest.raises(UserError, match=rf"{LAYER} is of type I8 in model.safetensors"):
+        load_model(folder)
+
+
 WORDS = "en bok om skolan och vägen".split()
 
 
@@ -147,6 +153,11 @@ def configured(tiny_teacher: Path, tmp_path: Path) -> Callable[..., str]:
         ({"num_hidden_layers": 10**6}, "has num_hidden_layers 1000000 in its config.json"),
         ({"vocab_size": 10**12}, "has vocab_size 1000000000000 in its config.json"),
         ({"hidden_size": -1}, "hidden_size"),
+        ({"architectures": [3]}, r"has architectures \[3\] in its config.json"),
+        ({"num_labels": 10**9}, "has num_labels 1,000,000,000 in its config.json"),
+        ({"chunk_size_feed_forward": 7}, "cannot compute what its config.json describes"),
+        ({"pad_token_id": None}, "cannot compute what its config.json describes"),
+        ({"return_dict": False}, "cannot compute what its config.json describes"),
         ({"hidden_size": 0}, "hidden_size"),
         ({"hidden_size": "wide"}, "hidden_size"),
         ({"num_attention_heads": 5}, "which its 5 attention heads do not divide|multiple of"),

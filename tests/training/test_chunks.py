@@ -14,6 +14,7 @@ from distill.training.chunks import (
     batch_stream,
     cut_words,
     epoch_batches,
+    has_chunks,
     open_chunks,
     write_chunks,
 )
@@ -166,7 +167,19 @@ def test_while_writing_is_cut_off_nothing_looks_whole(teacher: LoadedModel, tmp_
             longest=60,
             seed=0,
         )  # type: ignore[arg-type]
-    assert not (tmp_path / "offsets.npy").exists()
+    assert not has_chunks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ids.raw", "offsets.npy"])
+def test_chunks_in_which_a_bit_was_flipped_are_not_whole(
+    teacher: LoadedModel, tmp_path: Path, name: str
+) -> None:
+    write(teacher, tmp_path / "a")
+    assert has_chunks(tmp_path / "a")
+    content = bytearray((tmp_path / "a" / name).read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "a" / name).write_bytes(content)
+    assert not has_chunks(tmp_path / "a")
 
 
 def test_a_batch_is_padded_to_its_longest_chunk_and_masked() -> None:

@@ -60,7 +60,8 @@ def execute(run: Run, output: Path) -> EvaluationResult:
                 )
 
     previous = None if run.forced == STAGE.name else run.folder / STAGE.name
-    take_over(previous, output, measurement_keys(run))
+    is_whole = STAGE.folder(run).damage(thorough=True) is None
+    take_over(previous, output, measurement_keys(run), is_whole=is_whole)
     result = evaluate_models(
         run.recipe.evaluation,
         load=lambda name: _scratch(run, output / SCRATCH) if name == "scratch" else run.load(name),
