@@ -19,8 +19,8 @@ from distill.benchmark.latency import (
     WARM_UP_ROUNDS,
     Pass,
     cpu_threads,
-    measure_latencies,
     encoder_pass,
+    measure_latencies,
     random_ids,
     torch_pass,
 )
