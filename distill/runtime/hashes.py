@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -86,7 +87,8 @@ class FileHashes:
     def _write(self) -> None:
         if self._kept is not None:
             self._kept.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._kept, json.dumps(self._known) + "\n")
+            with suppress(FileNotFoundError):  # another run was faster; it costs reading again
+                write_whole(self._kept, json.dumps(self._known) + "\n")
 
 
 def _stamp(path: Path) -> Stamp:

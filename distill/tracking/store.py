@@ -139,7 +139,7 @@ class Store:
             "sqlalchemy.pool",
             "git",
         ):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they log is raised, too
         location = None
         if self.uri == DEFAULT_URI:
             DEFAULT_STORE.mkdir(exist_ok=True)
