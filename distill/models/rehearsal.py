@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,14 +32,17 @@ def check_labels(name: str, folder: Path) -> None:
         )
 
 
-@torch.no_grad()
 def check_computes(name: str, model: PreTrainedModel) -> None:
     """Nothing if the encoder gives hidden states of a few pieces. Raises UserError with what it
     says instead.
     """
+    import torch
+
     pieces = torch.arange(min(LONGEST, int(model.config.vocab_size)))[None].to(model.device)
     try:
-        states = model.base_model(input_ids=pieces, output_hidden_states=True).hidden_states
+        with torch.no_grad():
+            output = model.base_model(input_ids=pieces, output_hidden_states=True)
+        states = output.hidden_states
         reason = "it gives no hidden states" if states is None else None
     except Exception as error:  # whatever a model's code raises is about its config
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

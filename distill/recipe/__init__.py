@@ -81,8 +81,8 @@ class ExportSection(Section):
     onnx there is none.
     """
     openvino: bool = False
-    """Whether openvino/ is written too, in float32 and, with int8, calibrated on held-out text: the
-    fastest on Intel's and AMD's CPUs; needs the extra `openvino`.
+    """Whether openvino/ is written too, in float32 and, with int8, calibrated on held-out text;
+    needs the extra `openvino`.
     """
     example: str | None = None
     """A text in the language for the card of a student with a fine-tuned head; a date by
