@@ -112,7 +112,9 @@ def parser() -> argparse.ArgumentParser:
     collect.add_argument("bundle", type=Path)
     collect.add_argument("output", type=Path)
     collect.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    collect.add_argument("--student", type=Path, help="write the finished student here")
+    collect.add_argument(
+        "--student", type=Path, help="write the finished students into this folder"
+    )
     return parser
 
 

@@ -17,6 +17,7 @@ from distill.runtime.hashes import hash_file
 from distill.training.chunks import Chunks
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MANIFEST, WEIGHTS, TASKS, REFERENCE = "manifest.json", "weights.npz", "tasks.json", "reference.npz"
@@ -53,6 +54,15 @@ class Retrieval:
     answers: list[int]
     """The index of each query's passage."""
 
+    def first(self, count: int) -> Retrieval:
+        """Its first passages, and the queries that one of them answers."""
+        rows = [i for i, answer in enumerate(self.answers) if answer < count]
+        return Retrieval(
+            queries=[self.queries[i] for i in rows],
+            passages=self.passages[:count],
+            answers=[self.answers[i] for i in rows],
+        )
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -71,6 +81,10 @@ class Bundle:
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(self.folder / "teacher")
+
+    @cached_property
+    def _chunks(self) -> dict[str, Chunks]:
+        return {}
 
     @cached_property
     def longest(self) -> int:
@@ -108,6 +122,13 @@ class Bundle:
 
     def chunks(self, name: str, limit: int | None = None) -> Chunks:
         """The chunks of `train` or `heldout`, as many as have `limit` tokens."""
+        if limit is None:
+            if name not in self._chunks:
+                self._chunks[name] = self._read_chunks(name, None)
+            return self._chunks[name]
+        return self._read_chunks(name, limit)
+
+    def _read_chunks(self, name: str, limit: int | None) -> Chunks:
         ids, lengths, tokens = [], [], 0
         for shard in sorted(self.folder.glob(f"{name}-*.xz")):
             of_shard = unpack_ids(shard.read_bytes())
@@ -120,6 +141,15 @@ class Bundle:
         if limit is not None:
             offsets = offsets[: max(2, int(np.searchsorted(offsets, limit)))]
         return Chunks(ids=np.concatenate(ids)[: int(offsets[-1])], offsets=offsets)
+
+    @cached_property
+    def counts(self) -> torch.Tensor:
+        """How often each piece stands in the training text, float32 [V]."""
+        import torch
+
+        ids = self.chunks("train").ids.astype(np.int64)
+        counts = np.bincount(ids, minlength=len(self.tokenizer))
+        return torch.from_numpy(counts).float()
 
     def blocks(self, block_tokens: int, limit: int | None = None) -> Chunks:
         """The training ids in blocks of equal length, which no batch has to pad."""

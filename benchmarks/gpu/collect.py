@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.gpu.bundle import Bundle
 from benchmarks.gpu.run import RESULTS
-from benchmarks.gpu.steps.distillation import read_weights
+from benchmarks.gpu.steps.distillation import STUDENTS, read_weights
 from distill.models.saving import save_model
 from distill.report.formats import markdown_table
 
@@ -19,8 +19,8 @@ Row = dict[str, Any]
 
 
 def collect(folder: Path, returned: Path, results: Path, student: Path | None) -> list[Path]:
-    """Write one file of figures for each step that gave any, and the student where its weights came
-    back; the files of figures.
+    """Write one file of figures for each step that gave any, and into `student` a folder for each
+    student whose weights came back; the files of figures.
     """
     lines = (returned / RESULTS).read_text(encoding="utf-8").splitlines()
     rows: list[Row] = [json.loads(line) for line in lines]
@@ -44,13 +44,12 @@ def collect(folder: Path, returned: Path, results: Path, student: Path | None) -
 
 
 def finish(bundle: Bundle, returned: Path, output: Path) -> None:
-    """The student's folder: the initial student with the weights that came back.
-
-    Raises ValueError if none did.
-    """
-    student = bundle.student(bundle.teacher())
-    read_weights(student, returned)
-    save_model(student, bundle.tokenizer, output)
+    """A folder for each student whose weights came back: the initial one with those."""
+    for name, planned in STUDENTS.items():
+        if any(returned.glob(f"{name}-*.safetensors")):
+            student = planned.recipe.student(bundle, bundle.teacher())
+            read_weights(name, student, returned)
+            save_model(student, bundle.tokenizer, output / name)
 
 
 def tables(results: Path) -> str:
@@ -59,6 +58,7 @@ def tables(results: Path) -> str:
     for name, key, columns in (
         ("latency", "latency", LATENCY_COLUMNS),
         ("throughput", "throughput", THROUGHPUT_COLUMNS),
+        ("arms", "arm", ARM_COLUMNS),
         ("distillation", "score", SCORE_COLUMNS),
     ):
         path = results / f"gpu-{name}.json"
@@ -71,6 +71,7 @@ def tables(results: Path) -> str:
 LATENCY_COLUMNS = ("model", "precision", "batch_size", "length", "median_ms", "times_floor")
 THROUGHPUT_COLUMNS = ("model", "text", "kernel", "compiled", "batch_tokens")
 THROUGHPUT_COLUMNS += ("tokens_per_second", "share_of_peak", "failed")
+ARM_COLUMNS = ("name", "parameters", "seconds", "mrr@10", "centred_cosine", "neighbour_agreement")
 SCORE_COLUMNS = ("model", "task", "metric", "value", "rows")
 
 

@@ -57,6 +57,8 @@ HELDOUT_TOKENS = 40_000
 PROVEN_TEXTS = 100
 """Held-out documents, three sentences of each, that the trimmed teacher is proven on."""
 REFERENCE_TEXTS = 8
+MOST_QUESTIONS = 1500
+"""Of a task, spread over it."""
 PREFIXES = {"query": QUERY, "passage": PASSAGE}
 
 
@@ -99,7 +101,8 @@ def prepare(
         unseen = Chunks(ids=unseen.ids, offsets=unseen.offsets[: max(2, rows)])
         write_chunks(folder, "heldout", unseen, room)
         chunks = encode(training, teacher, Path(name) / "train", progress)
-        written = write_chunks(folder, "train", chunks, room - Bundle(folder).size)
+        room -= sum(path.stat().st_size for path in folder.glob("heldout-*"))
+        written = write_chunks(folder, "train", chunks, room)
         manifest = Manifest(
             commit=commit(),
             version=__version__,
@@ -143,14 +146,18 @@ def read_texts(documents: int | None, progress: Progress) -> list[str]:
 
 
 def read_tasks() -> dict[str, Retrieval]:
-    """The quickstart's questions, and SweQUAD's where DISTILL_DATA names a folder that has them."""
+    """The quickstart's questions and, where DISTILL_DATA names a folder that has them, those of
+    SweQUAD, and of the Swedish SQuAD, which choose.
+    """
     sources = {"construction-faq": QUESTIONS}
-    folder = Path(os.environ.get("DISTILL_DATA", "")) / "sv" / "tasks" / "swequad"
+    folder = Path(os.environ.get("DISTILL_DATA", "")) / "sv" / "tasks"
     if folder.is_dir():
-        sources["swequad"] = Source(path=f"{folder}/*.jsonl.gz")
+        sources["swequad"] = Source(path=f"{folder}/swequad/*.jsonl.gz")
+        sources["squad"] = Source(path=f"{folder}/squad_sv/dev.jsonl.gz")
     tasks = {}
     for name, source in sources.items():
         rows = list(read_source(source, Tally()))
+        rows = rows[:: max(1, len(rows) // MOST_QUESTIONS)]
         queries, answers = ([column_value(row, key, source) for row in rows] for key in "qa")
         passages = list(dict.fromkeys(answers))
         index = {passage: i for i, passage in enumerate(passages)}

@@ -89,11 +89,11 @@ class Criterion:
     def read_student(self, batch: Batch) -> States:
         """The student's states."""
         with self._autocast():
-            return self._read_student(batch.ids, batch.mask)
+            return self._read_student(batch.ids, batch.attention_mask)
 
     def read_teacher(self, batch: Batch) -> States:
         """The teacher's states, of the mapped layers alone."""
-        states = self._read_teacher(batch.ids, batch.mask)
+        states = self._read_teacher(batch.ids, batch.attention_mask)
         attentions: tuple[torch.Tensor, ...] = ()
         if states.attentions:
             attentions = tuple(states.attentions[layer - 1] for layer in self.layers)

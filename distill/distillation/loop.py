@@ -243,12 +243,11 @@ def is_validation_due(state: LoopState, section: DistillationSection) -> bool:
 
 def log_step(state: LoopState, step: Step, operations: float, log: Log) -> None:
     """Keep a step's losses in the history and hand its figures to `log`."""
-    gradients = step.gradients
-    state.history.append({"tokens": state.tokens, "loss": gradients.loss, **gradients.values})
+    state.history.append({"tokens": state.tokens, "loss": step.loss, **step.values})
     log(
         {
-            **{f"loss/{name}": value for name, value in gradients.values.items()},
-            "loss": gradients.loss,
+            **{f"loss/{name}": value for name, value in step.values.items()},
+            "loss": step.loss,
             "learning_rate": step.learning_rate,
             "gradient_norm": step.gradient_norm,
             "tokens_per_second": step.tokens_per_second,

@@ -78,9 +78,10 @@ class StateReader:
             for at, module in enumerate(self._modules)
         ]
 
-    def __call__(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor) -> States:
-        """Run the encoder on one batch. Raises ValueError if attentions are wanted and the kernel
-        doesn't give them.
+    def __call__(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor | None) -> States:
+        """Run the encoder on one batch, whose padding `mask_BL` tells.
+
+        Raises ValueError if attentions are wanted and the kernel doesn't give them.
         """
         output, answers = self._run(ids_BL, mask_BL)
         projections = tuple(self._captured[at] for at in range(len(self._modules)))
@@ -100,7 +101,9 @@ class StateReader:
             answers=answers,
         )
 
-    def _run(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor) -> tuple[Any, torch.Tensor | None]:
+    def _run(
+        self, ids_BL: torch.Tensor, mask_BL: torch.Tensor | None
+    ) -> tuple[Any, torch.Tensor | None]:
         """What the encoder gives, and what the head does, in one pass."""
         inputs = {
             "input_ids": ids_BL,

@@ -39,15 +39,23 @@ class Backward:
         self._read_teacher = read_teacher or (lambda batch, rows: criterion.read_teacher(batch))
         self._weights = criterion.section.objectives.weights
 
+    def prepare(self, rows: np.ndarray, epoch: int) -> list[tuple[np.ndarray, Batch]]:
+        """The batch of `rows` in parts that go through the models at once."""
+        parts = split_rows(rows, self._chunks.lengths, self._criterion.section.micro_batch_tokens)
+        batches = [self._masking.batch(self._chunks, part, self._padding, epoch) for part in parts]
+        if self._device.type == "cuda":
+            batches = [batch.pinned() for batch in batches]
+        return list(zip(parts, batches, strict=True))
+
     def __call__(
-        self, rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False
+        self,
+        prepared: list[tuple[np.ndarray, Batch]],
+        *,
+        stop: bool = False,
+        due: bool = False,
     ) -> Gradients:
-        """Add the gradients of the batch of `rows` to the parameters'."""
-        processes, criterion = self._processes, self._criterion
-        batches = [
-            (part, self._masking.batch(self._chunks, part, self._padding, epoch))
-            for part in self._parts(rows)
-        ]
+        """Add the gradients of the batch to the parameters'."""
+        processes, criterion, batches = self._processes, self._criterion, prepared
         counts = [criterion.counts(batch) for _, batch in batches]
         totals = {name: sum(count[name] for count in counts) for name in self._weights}
         measured: list[tuple[str, torch.Tensor, float]] = []
@@ -57,33 +65,29 @@ class Backward:
             losses = self._values(batch.to(self._device), part, sizes)
             criterion.total_loss(losses, shares).backward()  # type: ignore[no-untyped-call]
             measured += [(name, loss.detach(), shares[name]) for name, loss in losses.items()]
-        values = self._read(measured)
-        stops, dues = float(stop), float(due)
         if processes.count > 1:
             sum_gradients(criterion.trained.parameters())
-            *summed, stops, dues = sum_values([*values.values(), stops, dues], self._device)
-            values = dict(zip(values, summed, strict=True))
+            measured, stop, due = self._sum(measured, stop, due)
         return Gradients(
-            loss=sum(self._weights[name] * value for name, value in values.items()),
-            values=values,
+            losses=measured,
+            weights=self._weights,
             tokens=int(sum(batch.tokens for _, batch in batches)),
-            stop=stops > 0,
-            due=dues > 0,
+            stop=stop,
+            due=due,
         )
 
-    def _read(self, measured: list[tuple[str, torch.Tensor, float]]) -> dict[str, float]:
-        """Each objective's value over all parts, read from the device at once: reading waits."""
-        values = dict.fromkeys(self._weights, 0.0)
-        if measured:
-            losses = torch.stack([loss.float() for _, loss, _ in measured]).tolist()
-            for (name, _, share), loss in zip(measured, losses, strict=True):
-                values[name] += loss * share
-        return values
-
-    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
-        """The rows in parts that go through the models at once."""
-        limit = self._criterion.section.micro_batch_tokens
-        return list(split_rows(rows, self._chunks.lengths, limit))
+    def _sum(
+        self, measured: list[tuple[str, torch.Tensor, float]], stop: bool, due: bool
+    ) -> tuple[list[tuple[str, torch.Tensor, float]], bool, bool]:
+        """The same over all processes, each objective once."""
+        values = dict.fromkeys(self._weights, torch.zeros((), device=self._device))
+        for name, loss, share in measured:
+            values[name] = values[name] + loss.float() * share
+        flags = torch.tensor([float(stop), float(due)], device=self._device)
+        summed = sum_values(torch.cat([torch.stack([*values.values()]), flags]))
+        stops, dues = summed[-2:].tolist()
+        losses = [(name, summed[at], 1.0) for at, name in enumerate(values)]
+        return losses, stops > 0, dues > 0
 
     def _share_out(
         self, batch: Batch, rows: np.ndarray, of_batch: dict[str, float], totals: dict[str, float]

@@ -199,8 +199,7 @@ def train_masked(
     Without dropout, as the student, so that position and moments are all that a resumed run needs.
     Raises DivergedError if the loss goes astray twice, and Interrupted after a signal.
     """
-    device, padding = model.device, model.config.pad_token_id or 0
-    precision = starting_precision(checkpoint, section, device, runtime.processes)
+    precision = starting_precision(checkpoint, section, model.device, runtime.processes)
     loop = TrainingLoop(
         model.eval(),
         section.model_copy(update={"tokens": tokens, "patience": None}),
@@ -209,24 +208,41 @@ def train_masked(
         checkpoint=checkpoint,
         runtime=runtime,
     )
-    head = language_head(model)
-
-    def add_gradients(
-        rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False
-    ) -> Gradients:
-        batch = masking.batch(chunks, rows, padding, epoch).to(device)
-        loss = _masked_loss(model, head, batch, precision)
-        loss.backward()  # type: ignore[no-untyped-call]
-        value = float(loss.detach())
-        return Gradients(
-            loss=value, values={"mlm": value}, tokens=int(batch.tokens), stop=stop, due=due
-        )
-
+    backward = _MaskedBackward(model, chunks, masking, precision)
     if not loop.is_resumed:
         loop.save()
-    for _ in loop.steps(add_gradients, f"evaluation: training scratch {name}".rstrip()):
+    for _ in loop.steps(backward, f"evaluation: training scratch {name}".rstrip()):
         pass
     return loop.state
+
+
+class _MaskedBackward:
+    """Forward and backward over a batch, with masked-language modelling as the only objective."""
+
+    def __init__(
+        self, model: PreTrainedModel, chunks: Chunks, masking: Masking, precision: str
+    ) -> None:
+        self._model, self._head = model, language_head(model)
+        self._chunks, self._masking, self._precision = chunks, masking, precision
+
+    def prepare(self, rows: np.ndarray, epoch: int) -> Batch:
+        """The batch of `rows`."""
+        padding = self._model.config.pad_token_id or 0
+        batch = self._masking.batch(self._chunks, rows, padding, epoch)
+        return batch.pinned() if self._model.device.type == "cuda" else batch
+
+    def __call__(self, prepared: Batch, *, stop: bool = False, due: bool = False) -> Gradients:
+        """Add the gradients of the batch to the parameters'."""
+        batch = prepared.to(self._model.device)
+        loss = _masked_loss(self._model, self._head, batch, self._precision)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return Gradients(
+            losses=[("mlm", loss.detach(), 1.0)],
+            weights={"mlm": 1.0},
+            tokens=int(prepared.tokens),
+            stop=stop,
+            due=due,
+        )
 
 
 def _masked_loss(model: PreTrainedModel, head: Any, batch: Batch, precision: str) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,13 @@ class Batch:
     """The ids before masking."""
     chosen: torch.Tensor
     """Whether the piece is to be predicted."""
+    is_full: bool
+    """Whether there is no padding: only then does torch take its fastest attention kernel."""
+
+    @property
+    def attention_mask(self) -> torch.Tensor | None:
+        """The mask that models need; finding out on the device that they need none would wait."""
+        return None if self.is_full else self.mask
 
     def part(self, rows: slice) -> Batch:
         """Some of the rows."""
@@ -36,15 +44,25 @@ class Batch:
             mask=self.mask[rows],
             labels=self.labels[rows],
             chosen=self.chosen[rows],
+            is_full=self.is_full,
         )
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The same on a device, where pinned memory gets to without waiting."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same in memory that a GPU reads by itself."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        ids = change(self.ids)
         return Batch(
-            ids=self.ids.to(device),
-            mask=self.mask.to(device),
-            labels=self.labels.to(device),
-            chosen=self.chosen.to(device),
+            ids=ids,
+            mask=change(self.mask),
+            labels=ids if self.labels is self.ids else change(self.labels),
+            chosen=change(self.chosen),
+            is_full=self.is_full,
         )
 
     @property
@@ -83,10 +101,10 @@ class Masking:
     def batch(self, chunks: Chunks, rows: np.ndarray, padding: int, epoch: int) -> Batch:
         """The rows of `chunks`, masked as they are in that epoch whatever batch they are in."""
         ids, mask = chunks.batch(rows, padding)
+        is_full = bool(mask.all())
         if not self.share:
-            return Batch(
-                ids=ids, mask=mask, labels=ids, chosen=torch.zeros_like(mask, dtype=torch.bool)
-            )
+            chosen = torch.zeros_like(mask, dtype=torch.bool)
+            return Batch(ids=ids, mask=mask, labels=ids, chosen=chosen, is_full=is_full)
         masked, chosen = mask_pieces(
             ids,
             mask,
@@ -98,4 +116,4 @@ class Masking:
             seed=self.seed,
             epoch=epoch,
         )
-        return Batch(ids=masked, mask=mask, labels=ids, chosen=chosen)
+        return Batch(ids=masked, mask=mask, labels=ids, chosen=chosen, is_full=is_full)

@@ -56,14 +56,12 @@ class Chunks:
         self, rows: Sequence[int] | np.ndarray, padding: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask of the given chunks, [rows, longest], int64."""
-        longest = int(self.lengths[rows].max())
-        ids = np.full((len(rows), longest), padding, dtype=np.int64)
-        mask = np.zeros((len(rows), longest), dtype=np.int64)
-        for i, row in enumerate(rows):
-            chunk = self.ids[self.offsets[row] : self.offsets[row + 1]]
-            ids[i, : len(chunk)] = chunk
-            mask[i, : len(chunk)] = 1
-        return torch.from_numpy(ids), torch.from_numpy(mask)
+        lengths = self.lengths[rows][:, None]
+        at = np.arange(lengths.max())[None, :]
+        mask = at < lengths
+        places = np.where(mask, self.offsets[rows][:, None] + at, 0)
+        ids = np.where(mask, self.ids[places], padding)
+        return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(mask.astype(np.int64))
 
 
 def cut_words(

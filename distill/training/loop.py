@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -37,10 +38,13 @@ from distill.training.checkpoints import (
 )
 from distill.training.chunks import batch_stream
 from distill.training.groups import parameter_groups
+from distill.training.prefetch import prefetched
 from distill.training.schedule import learning_rate_at
 
 PROBE_SECONDS = 5.0
 """Seconds for which batches are rehearsed to tell how many tokens fit into a recipe's minutes."""
+_MEMORY_STEPS = 10
+"""How often the memory in use is asked for: that takes a tenth of a short step on a GPU."""
 SPIKE = 5.0
 """A loss this many times the highest of the first steps means that the weights were thrown off.
 
@@ -53,22 +57,38 @@ ones.
 class Gradients:
     """What one batch gave; every process has the same."""
 
-    loss: float
-    values: dict[str, float]
-    """Each objective before weighting."""
+    losses: Sequence[tuple[str, torch.Tensor, float]]
+    """Of each part of the batch: an objective's name, its value, still on the device, and the share
+    of the batch that it is over.
+    """
+    weights: Mapping[str, float]
+    """Of the objectives in the loss."""
     tokens: int
     stop: bool
     """Whether a process was asked to stop."""
     due: bool
     """Whether the first process wants a checkpoint."""
 
+    def read(self, norm: torch.Tensor) -> tuple[dict[str, float], float]:
+        """Each objective before weighting, and the gradient's norm, read at once: reading waits for
+        the device.
+        """
+        values = dict.fromkeys(self.weights, 0.0)
+        losses = [loss for _, loss, _ in self.losses]
+        *read, length = torch.stack([figure.float() for figure in (*losses, norm)]).tolist()
+        for (name, _, share), loss in zip(self.losses, read, strict=True):
+            values[name] += loss * share
+        return values, length
+
 
 class AddGradients(Protocol):
-    """Adds the gradients of the batch of `rows` to the parameters'."""
+    """Adds the gradients of a batch to the parameters'."""
 
-    def __call__(
-        self, rows: np.ndarray, epoch: int, *, stop: bool = False, due: bool = False
-    ) -> Gradients:
+    def prepare(self, rows: np.ndarray, epoch: int) -> Any:
+        """The batch of `rows` as the call takes it; runs in a thread, beside the step before."""
+        ...
+
+    def __call__(self, prepared: Any, *, stop: bool = False, due: bool = False) -> Gradients:
         """What the batch gave; `stop` and `due` are what this process knows."""
         ...
 
@@ -77,7 +97,9 @@ class AddGradients(Protocol):
 class Step:
     """One step that was taken."""
 
-    gradients: Gradients
+    loss: float
+    values: dict[str, float]
+    """Each objective before weighting."""
     learning_rate: float
     gradient_norm: float
     tokens_per_second: float
@@ -158,43 +180,41 @@ class TrainingLoop:
         """
         section, runtime = self._section, self._runtime
         clock = _Clock(self.state)
-        stream = self._stream()
         saved_at = time.monotonic()
-        budget, done = self.state.budget, self.state.tokens
+        budget, done, memory = self.state.budget, self.state.tokens, 0
         with (
+            ExitStack() as streams,
             runtime.interruption.deferred(),
             runtime.progress.task(name, total=budget, unit="tokens", already=done) as task,
         ):
+            stream = streams.enter_context(closing(self._stream(add_gradients)))
             while self.state.tokens < self.state.budget and not self._has_stalled():
-                epoch, number, rows = next(stream)
-                if [epoch, number] in self.state.skipped:
-                    continue
+                epoch, number, rows, prepared = next(stream)
                 due = time.monotonic() - saved_at >= section.checkpoint_seconds
                 gradients = add_gradients(
-                    rows,
-                    epoch,
+                    prepared,
                     stop=runtime.interruption.requested,
                     due=due and self._processes.is_first,
                 )
-                norm = float(
-                    torch.nn.utils.clip_grad_norm_(
-                        self.trained.parameters(), section.max_gradient_norm
-                    )
-                )
+                values, norm = gradients.read(self._clip())
+                loss = sum(gradients.weights[name] * value for name, value in values.items())
                 # Before the weights are touched.
-                if trouble := describe_trouble(gradients.loss, norm, self.state):
-                    self._roll_back(trouble, epoch, number, len(rows))
-                    stream = self._stream()
+                if trouble := describe_trouble(loss, norm, self.state):
+                    self._roll_back(trouble, epoch, number, rows)
+                    stream = streams.enter_context(closing(self._stream(add_gradients)))
                     continue
                 rate = self._step()
-                self.state.advance(epoch, number, gradients.tokens, gradients.loss)
+                self.state.advance(epoch, number, gradients.tokens, loss)
                 self.state.seconds = clock.seconds
+                if self.state.step % _MEMORY_STEPS == 1 or not memory:
+                    memory = memory_in_use(runtime.device)
                 step = Step(
-                    gradients=gradients,
+                    loss=loss,
+                    values=values,
                     learning_rate=rate,
                     gradient_norm=norm,
                     tokens_per_second=self.state.tokens / self.state.seconds,
-                    memory_bytes=memory_in_use(runtime.device),
+                    memory_bytes=memory,
                 )
                 task.advance(gradients.tokens, self._describe(step, operations))
                 yield step
@@ -266,12 +286,10 @@ class TrainingLoop:
         # step.
         optimizer = torch.optim.AdamW(self._groups(), lr=0.0, fused=True)
         stream = batch_stream(self._lengths, self._section.batch_tokens, self._runtime.seed)
-        for epoch, _, rows in stream:
-            tokens = add_gradients(rows, epoch).tokens
-            norm = torch.nn.utils.clip_grad_norm_(
-                self.trained.parameters(), self._section.max_gradient_norm
-            )
-            if norm.isfinite():  # nothing times infinity would move the weights
+        prepared = (add_gradients.prepare(rows, epoch) for epoch, _, rows in stream)
+        for batch in prefetched(prepared):
+            tokens = add_gradients(batch).tokens
+            if self._clip().isfinite():  # nothing times infinity would move the weights
                 optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             yield tokens
@@ -279,10 +297,23 @@ class TrainingLoop:
     def _groups(self) -> list[dict[str, object]]:
         return parameter_groups(self.trained, self._section.weight_decay)
 
-    def _stream(self) -> Iterator[tuple[int, int, np.ndarray]]:
+    def _clip(self) -> torch.Tensor:
+        """Scale the gradients down to the recipe's norm; the norm that they had."""
+        parameters, norm = self.trained.parameters(), self._section.max_gradient_norm
+        return torch.nn.utils.clip_grad_norm_(parameters, norm)
+
+    def _stream(
+        self, add_gradients: AddGradients
+    ) -> Generator[tuple[int, int, int, Any], None, None]:
+        """Epoch, batch within it, how many chunks it has, and the batch as it was prepared."""
         state, section = self.state, self._section
         seed = self._runtime.seed
-        return batch_stream(self._lengths, section.batch_tokens, seed, state.epoch, state.batch)
+        batches = batch_stream(self._lengths, section.batch_tokens, seed, state.epoch, state.batch)
+        return prefetched(
+            (epoch, number, len(rows), add_gradients.prepare(rows, epoch))
+            for epoch, number, rows in batches
+            if [epoch, number] not in state.skipped
+        )
 
     def _has_stalled(self) -> bool:
         return bool(self._section.patience and self.state.stalled >= self._section.patience)

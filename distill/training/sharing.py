@@ -8,7 +8,7 @@ the gradient, that one process alone would have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,11 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         start += parameter.numel()
 
 
-def sum_values(values: Sequence[float], device: torch.device) -> list[float]:
+def sum_values(values: torch.Tensor) -> torch.Tensor:
     """The sum over processes of each value."""
-    summed = torch.tensor(
-        values, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
-    )
+    summed = values.clone()
     dist.all_reduce(summed)
-    return [float(value) for value in summed]
+    return summed
 
 
 class GatherRows(torch.autograd.Function):
