@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,21 @@ from benchmarks.gpu.bundle import Bundle
 from benchmarks.gpu.steps import Keep, Setting
 
 RESULTS = "results.jsonl"
-STEPS = {"sanity": 50, "latency": 70, "throughput": 95, "arms": 165, "distillation": 330}
-"""Seconds that each step may take, in this order. Call for them in two parts where a call may take
-ten minutes: what the arms show chooses what is distilled.
+STEPS = {
+    "sanity": 50,
+    "latency": 70,
+    "throughput": 95,
+    "throughput/compiled": 80,
+    "latency/compiled": 45,
+    "distillation/balanced": 282,
+    "distillation/tiny": 285,
+    "arms/learning": 285,
+    "arms/shape": 285,
+}
+"""Seconds that each step, or part of one, may take, in this order."""
+TOGETHER = ("distillation", "arms")
+"""Steps whose parts run at the same time: they tell what students are worth, not how long a thing
+takes.
 """
 REHEARSAL_SECONDS = 120
 
@@ -45,34 +59,41 @@ def run(
     bundle.check()
     output.mkdir(parents=True, exist_ok=True)
     keeper(output, "machine")(**machine(device), commit=bundle.manifest.commit)
-    good = True
-    for name in steps:
+    options = ["--device", device, *(["--rehearsal"] if rehearsal else [])]
+    options += [part for module in absent for part in ("--absent", module)]
+
+    def start(name: str) -> bool:
         limit = REHEARSAL_SECONDS if rehearsal else STEPS[name]
         command = [sys.executable, "-m", "benchmarks.gpu", "step", name, str(folder), str(output)]
-        command += ["--device", device, *(["--rehearsal"] if rehearsal else [])]
-        command += [part for module in absent for part in ("--absent", module)]
         began = time.monotonic()
         try:
-            code = subprocess.run(command, timeout=limit, check=False).returncode
+            code = subprocess.run([*command, *options], timeout=limit, check=False).returncode
             ending = "ended" if code == 0 else f"failed with exit code {code}"
         except subprocess.TimeoutExpired:
             code, ending = 1, "reached its time limit"
         seconds = time.monotonic() - began
         keeper(output, name)(what="step", ending=ending, seconds=round(seconds, 1))
         say(f"{name}: {ending} after {seconds:.0f} s of {limit}")
-        good &= code == 0
+        return code == 0
+
+    good = True
+    for together, names in groupby(steps, lambda name: name.split("/")[0] in TOGETHER):
+        group = list(names)
+        with ThreadPoolExecutor(len(group) if together and not rehearsal else 1) as pool:
+            good &= all(list(pool.map(start, group)))
     return good
 
 
 def run_step(
     name: str, folder: Path, output: Path, *, device: str, rehearsal: bool, absent: Sequence[str]
 ) -> None:
-    """One step in this process."""
+    """One step, or a part of one as in `arms/shape`, in this process."""
     for module in absent:
         sys.modules[module] = None  # type: ignore[assignment]  # whose import then fails
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    step = importlib.import_module(f"benchmarks.gpu.steps.{name}")
-    setting = Setting(device=device, rehearsal=rehearsal, output=output)
+    module, _, only = name.partition("/")
+    step = importlib.import_module(f"benchmarks.gpu.steps.{module}")
+    setting = Setting(device=device, rehearsal=rehearsal, output=output, only=only or None)
     step.run(Bundle(folder), keeper(output, name), setting)
 
 
@@ -81,7 +102,7 @@ def keeper(output: Path, step: str) -> Keep:
 
     def keep(**figures: Any) -> None:
         with (output / RESULTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **figures}) + "\n")
+            file.write(json.dumps({"step": step.split("/")[0], **figures}) + "\n")
             file.flush()
             os.fsync(file.fileno())
 

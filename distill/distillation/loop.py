@@ -225,8 +225,9 @@ def begin(
     if validate is not None:
         validate()
     if section.minutes is not None:
-        seconds = 60 * section.minutes - section.validations * (time.monotonic() - started)
-        loop.fit_budget(backward, seconds)
+        validating = time.monotonic() - started
+        seconds = 60 * section.minutes - validating
+        loop.fit_budget(backward, seconds, section.validations * validating)
         if loop.state.budget < section.tokens:
             runtime.progress.say(
                 f"distillation: {loop.state.budget:,} tokens fit into {section.minutes:g} minutes "

@@ -125,7 +125,11 @@ class Progress:
         )
         if self._bars is not None and task._bar is not None:
             self._bars.update(
-                task._bar, completed=task.done, count=count, detail=escape(task.detail)
+                task._bar,
+                total=task.total,
+                completed=task.done,
+                count=count,
+                detail=escape(task.detail),
             )
             return
         now = time.monotonic()

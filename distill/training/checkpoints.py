@@ -38,6 +38,10 @@ class LoopState:
     precision: str
     budget: int
     """After how many tokens the loop ends."""
+    allowed_seconds: float | None = None
+    """How long the loop may take, where the recipe limits the minutes."""
+    plans: list[list[float]] = field(default_factory=list)
+    """[tokens, seconds, budget] whenever the budget was planned anew."""
     step: int = 0
     tokens: int = 0
     epoch: int = 0

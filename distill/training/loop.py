@@ -162,11 +162,32 @@ class TrainingLoop:
         """Whether an earlier process took the first steps."""
         return self.state.resumed_from is not None
 
-    def fit_budget(self, add_gradients: AddGradients, seconds: float) -> None:
-        """Lower the budget to the tokens that fit into `seconds` here, told by rehearsing steps."""
+    def fit_budget(self, add_gradients: AddGradients, seconds: float, reserved: float) -> None:
+        """Lower the budget to the tokens that fit into `seconds` here, of which validations will
+        take `reserved`: told by rehearsing steps, and planned anew with every checkpoint.
+        """
+        started = time.monotonic()
         rate = measure_rate(self._rehearse(add_gradients), self._processes)
-        fitting = max(1, int(seconds * rate))
-        self.state.budget = self._processes.share(min(self._section.tokens, fitting))
+        self.state.allowed_seconds = seconds - (time.monotonic() - started)
+        self._plan(rate * (seconds - reserved))
+
+    def _plan_anew(self) -> None:
+        """Plan the rest of the budget by the pace since the last plan, which validations and
+        checkpoints slowed as they will slow the rest.
+        """
+        state = self.state
+        if state.allowed_seconds is None:
+            return
+        tokens, seconds, _ = state.plans[-1]
+        pace = (state.tokens - tokens) / max(state.seconds - seconds, 1e-9)
+        self._plan(pace * (state.allowed_seconds - state.seconds))
+
+    def _plan(self, fitting: float) -> None:
+        """End after so many more tokens, no more than the recipe's, on every process."""
+        state = self.state
+        budget = min(self._section.tokens, state.tokens + max(0, round(fitting)))
+        state.budget = self._processes.share(max(1, budget))
+        state.plans.append([state.tokens, state.seconds, state.budget])
 
     def steps(
         self, add_gradients: AddGradients, name: str, operations: float = 0.0
@@ -218,6 +239,9 @@ class TrainingLoop:
                 )
                 task.advance(gradients.tokens, self._describe(step, operations))
                 yield step
+                if gradients.due:
+                    self._plan_anew()
+                    task.total = self.state.budget
                 if gradients.stop or gradients.due:
                     self.save()
                     saved_at = time.monotonic()

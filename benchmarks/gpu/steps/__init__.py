@@ -24,6 +24,8 @@ class Setting:
     """Whether tiny budgets take the place of those that figures need."""
     output: Path
     """The folder that comes back."""
+    only: str | None = None
+    """Which part of the step; None is all that has no name of its own."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,26 +32,34 @@ class Arm:
     """What each equal part of the tokens changes in the section."""
 
 
-ARMS = (
-    Arm(name="hidden + embedding"),
-    Arm(name="embeddings frozen", recipe=Recipe(frozen=True)),
-    Arm(name="hidden alone", parts=({"objectives": {"hidden": 1.0}},)),
-    Arm(name="4 layers, 128 factors", recipe=Recipe(layers=4, embedding_size=128)),
-    Arm(name="learning rate 2e-3", parts=({"learning_rate": 2e-3},)),
-    Arm(name="learning rate 5e-4", parts=({"learning_rate": 5e-4},)),
-    Arm(name="batch 16,384", parts=({"batch_tokens": 16_384},)),
-    Arm(name="embedding x 3", parts=({"objectives": {"hidden": 1.0, "embedding": 3.0}},)),
-    Arm(
-        name="hidden, then embedding",
-        parts=({"objectives": {"hidden": 1.0}}, {"objectives": {"hidden": 0.1, "embedding": 1.0}}),
+ARMS = {
+    "learning": (
+        Arm(name="hidden + embedding"),
+        Arm(name="learning rate 2e-3", parts=({"learning_rate": 2e-3},)),
+        Arm(name="batch 16,384", parts=({"batch_tokens": 16_384},)),
+        Arm(
+            name="hidden, then embedding",
+            parts=(
+                {"objectives": {"hidden": 1.0}},
+                {"objectives": {"hidden": 0.1, "embedding": 1.0}},
+            ),
+        ),
+        Arm(name="embedding x 3", parts=({"objectives": {"hidden": 1.0, "embedding": 3.0}},)),
+        Arm(name="learning rate 5e-4", parts=({"learning_rate": 5e-4},)),
+        Arm(name="hidden alone", parts=({"objectives": {"hidden": 1.0}},)),
+        Arm(name="batch 4,096", parts=({"batch_tokens": 4096},)),
+        Arm(name="relations too", parts=({"objectives": {**BOTH, "relations": 1.0}},)),
     ),
-    Arm(name="3 layers, 192 factors", recipe=Recipe(layers=3, embedding_size=192)),
-    Arm(name="5 layers, 64 factors", recipe=Recipe(layers=5, embedding_size=64)),
-    Arm(name="batch 4,096", parts=({"batch_tokens": 4096},)),
-    Arm(name="relations too", parts=({"objectives": {**BOTH, "relations": 1.0}},)),
-    Arm(name="6 layers, 128 factors", recipe=Recipe(embedding_size=128)),
-    Arm(name="4 layers", recipe=Recipe(layers=4)),
-)
+    "shape": (
+        Arm(name="4 layers, 128 factors", recipe=Recipe(layers=4, embedding_size=128)),
+        Arm(name="5 layers, 64 factors", recipe=Recipe(layers=5, embedding_size=64)),
+        Arm(name="3 layers, 192 factors", recipe=Recipe(layers=3, embedding_size=192)),
+        Arm(name="6 layers, 128 factors", recipe=Recipe(embedding_size=128)),
+        Arm(name="4 layers", recipe=Recipe(layers=4)),
+        Arm(name="embeddings frozen", recipe=Recipe(frozen=True)),
+        Arm(name="3 layers", recipe=Recipe(layers=3)),
+    ),
+}
 """The most telling first: the time limit may leave the last ones out."""
 
 
@@ -66,7 +75,8 @@ def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
     initial = Recipe().student(bundle, teacher)
     own = vectors_of(bundle, initial, task, setting)
     keep(what="arm", name="untrained", **judge(task, own, wanted))
-    for arm in ARMS[2:4] if setting.rehearsal else ARMS:
+    chosen = [ARMS[setting.only]] if setting.only else list(ARMS.values())
+    for arm in chain.from_iterable(arms[:1] if setting.rehearsal else arms for arms in chosen):
         try:
             figures = measure(arm, bundle, task, wanted, setting)
         except Exception as error:  # one arm must not cost the others

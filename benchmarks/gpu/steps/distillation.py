@@ -30,26 +30,30 @@ class Planned:
     """One student and how it learns."""
 
     recipe: Recipe = field(default_factory=Recipe)
-    minutes: float
     section: Mapping[str, Any] = field(default_factory=dict)
     """What differs from the bundle's section."""
 
 
+LARGE = {"batch_tokens": 32_768, "checkpoint_seconds": 25.0}
 STUDENTS = {
-    "balanced": Planned(recipe=Recipe(frozen=True), minutes=2.5),
-    "tiny": Planned(recipe=Recipe(layers=4, embedding_size=128), minutes=1.6),
+    "balanced": Planned(section={**LARGE, "learning_rate": 1.5e-3}),
+    "tiny": Planned(
+        recipe=Recipe(layers=4, embedding_size=128),
+        section={**LARGE, "learning_rate": 2e-3},
+    ),
 }
 
 
 def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
     """Distil each student, score it beside its teacher, and write its weights to the output."""
     score(bundle, "teacher", bundle.teacher(), keep, setting)
-    for name, planned in STUDENTS.items():
+    for name in [setting.only] if setting.only else STUDENTS:
+        planned = STUDENTS[name]
         teacher = bundle.teacher()
         student = planned.recipe.student(bundle, teacher)
         initial = {key: weight.detach().clone() for key, weight in student.named_parameters()}
         score(bundle, f"{name}, untrained", student, keep, setting)
-        section = {**bundle.manifest.distillation, **planned.section, "minutes": planned.minutes}
+        section = {**bundle.manifest.distillation, **planned.section}
         if setting.rehearsal:
             tiny = {"tokens": 2048, "minutes": None, "batch_tokens": 1024, "validations": 0}
             section |= tiny

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("bfloat16", "float16", "float32")
 BATCH_SIZES, LENGTHS = (1, 8, 32), (32, 128, 512)
+COMPILED_SETTINGS = ((1, 32), (32, 128), (1, 128), (32, 512))
 SECONDS = 0.6
 """For each precision, batch and length, all models together."""
 XLM_R_BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -32,9 +33,11 @@ XLM_R_BASE |= {"intermediate_size": 3072, "vocab_size": 250_002, "max_position_e
 
 
 def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
-    """Time every shape at every setting."""
-    models = shapes(bundle, setting)
+    """Time every shape at every setting, or those that are compiled."""
     device = torch.device(setting.device)
+    if setting.only == "compiled":
+        return measure_compiled(bundle, keep, setting)
+    models = shapes(bundle, setting)
     for precision in PRECISIONS[:1] if setting.rehearsal else PRECISIONS:
         dtype = getattr(torch, precision)
         ready = {name: model.to(device=device, dtype=dtype) for name, model in models.items()}
@@ -50,6 +53,28 @@ def run(bundle: Bundle, keep: Keep, setting: Setting) -> None:
             measure(ready, keep, setting, precision, batch_size, length, rate, bandwidths)
 
 
+def measure_compiled(bundle: Bundle, keep: Keep, setting: Setting) -> None:
+    """Time teacher and student as `torch.compile` makes them, replayed as CUDA graphs: a pass is
+    then one launch.
+    """
+    trimmed = bundle.teacher()
+    models = {"trimmed": trimmed, "student": bundle.student(trimmed)}
+    ready = {
+        name: model.eval().to(device=setting.device, dtype=torch.bfloat16)
+        for name, model in models.items()
+    }
+    rate = product_rate("torch", "bfloat16", setting.device, None)
+    bandwidths = {
+        name: copy_bandwidth(matrix_parameters(model) * 2, setting.device)
+        for name, model in ready.items()
+    }
+    if not setting.rehearsal:  # on the CPU there are no graphs to replay
+        for model in ready.values():
+            model.compile(mode="reduce-overhead", dynamic=False)
+    for batch_size, length in COMPILED_SETTINGS[:1] if setting.rehearsal else COMPILED_SETTINGS:
+        measure(ready, keep, setting, "bfloat16", batch_size, length, rate, bandwidths, True)
+
+
 def measure(
     models: dict[str, PreTrainedModel],
     keep: Keep,
@@ -59,6 +84,7 @@ def measure(
     length: int,
     rate: float,
     bandwidths: dict[str, float],
+    compiled: bool = False,
 ) -> None:
     """Time all models at one setting and keep a row for each."""
     passes = {name: torch_pass(model, batch_size, length) for name, model in models.items()}
@@ -78,6 +104,7 @@ def measure(
             precision=precision,
             batch_size=batch_size,
             length=length,
+            compiled=compiled,
             median_ms=float(median),
             p5_ms=float(low),
             p95_ms=float(high),
