@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
+import pytest
+
+from distill.recipe.reading import load_recipe
+from distill.report.formats import (
+    format_bytes,
+    format_count,
+    format_interval,
+    format_score,
+    format_share,
+)
 from distill.report.model import Report
 from tests.conftest import ROOT
 from tests.test_house import FLOOR_OF
@@ -28,6 +39,41 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert len((ROOT / "README.md").read_bytes()) <= 9_000
+
+
+def test_the_readmes_and_the_results_figures_are_those_of_the_quickstarts_file() -> None:
+    kept = json.loads((ROOT / "benchmarks/results/quickstart.json").read_text(encoding="utf-8"))
+    speed = {
+        row["model"]: row
+        for row in kept["benchmark"]
+        if (row["batch_size"], row["length"]) == (1, 128)
+    }
+    for row in kept["evaluation"]:
+        if row["metric"] != "mrr@10" or row["model"] not in speed:
+            continue
+        size = speed[row["model"]]
+        cells = [
+            row["model"],
+            format_count(size["parameters"]),
+            format_bytes(size["bytes_on_disk"]),
+            f"{size['median_ms']:.0f}",
+            f"{format_score(row['mean'])} ({format_interval(row['low'], row['high'])})",
+            format_share(row["retention"]),
+        ]
+        for document in ("README.md", "docs/results.md"):
+            text = (ROOT / document).read_text(encoding="utf-8")
+            assert f"| {' | '.join(cells)} |" in text, document
+
+
+def test_the_readmes_recipe_is_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TEXTS", str(tmp_path))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "danish.yaml").write_text(text.split("```yaml\n")[1].split("```")[0], "utf-8")
+    assert load_recipe(str(tmp_path / "danish.yaml")).recipe.language == "da"
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
