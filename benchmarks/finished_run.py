@@ -1,5 +1,5 @@
-"""Keeps a finished run's figures: what README.md and docs/results.md quote, with the machine, versions and commit they
-were taken at.
+"""Keeps a finished run's figures: what README.md and docs/results.md quote, with the machine,
+versions and commit they were taken at.
 
     make quickstart && .venv/bin/python benchmarks/finished_run.py quickstart
 
