@@ -75,7 +75,7 @@ def test_a_documented_command_is_one(page: str, arguments: list[str]) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_a_block_of_commands_is_run_here_or_says_what_it_needs(page: Path) -> None:
     for block in blocks(page):
-        if commands(block) and page.name != GERMAN:
+        if [words for words in commands(block) if words != ["doctor"]] and page.name != GERMAN:
             assert NEEDS.search(block), f"{page.name}:\n{block}"
 
 
