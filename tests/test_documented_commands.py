@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -95,6 +96,20 @@ def test_the_recipes_that_commands_name_are_shipped_or_written_on_the_page() -> 
 def test_python_in_the_documentation_is_python(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(block, page.name, "exec")
+
+
+def test_the_readmes_snippet_trims(
+    tmp_path: Path, tiny_teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("texts.txt").write_text("\n".join(swedish_sentences(400)), encoding="utf-8")
+    (snippet,) = blocks(ROOT / "README.md", "python")
+    assert '"intfloat/multilingual-e5-small"' in snippet
+    here = snippet.replace("intfloat/multilingual-e5-small", str(tiny_teacher))
+    names: dict[str, Any] = {}
+    exec(compile(here, "README.md", "exec"), names)
+    assert Path("trimmed/model.safetensors").is_file()
+    assert names["trimming"].proof.max_abs_hidden_difference == 0
 
 
 @pytest.fixture
