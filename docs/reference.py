@@ -33,6 +33,7 @@ EXAMPLES: dict[str, object] = {
     "batches": 32,
     "config": {"num_hidden_layers": 4, "hidden_size": 312},
     "coverage": 0.999,
+    "embedding_size": 128,
     "evaluation_steps": 30,
     "example": "Köket är öppet till nio.",
     "format": "jsonl",

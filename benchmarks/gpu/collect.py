@@ -23,7 +23,8 @@ def collect(folder: Path, returned: Path, results: Path, student: Path | None) -
     student whose weights came back; the files of figures.
     """
     lines = (returned / RESULTS).read_text(encoding="utf-8").splitlines()
-    rows: list[Row] = [json.loads(line) for line in lines]
+    # Steps that ran side by side scored the same teacher each.
+    rows: list[Row] = [json.loads(line) for line in dict.fromkeys(lines)]
     machine = next(row for row in rows if row["step"] == "machine")
     about = {key: value for key, value in machine.items() if key not in ("step", "what")}
     written = []

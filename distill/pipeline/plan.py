@@ -238,6 +238,7 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
     from distill.models.task_heads import task_head
     from distill.student.custom import custom_config
     from distill.student.depth import choose_layers
+    from distill.student.factorised import factorised_config
 
     section = recipe.student
     if section.model:
@@ -269,6 +270,8 @@ def _student_config(recipe: Recipe, config: PretrainedConfig, vocabulary: int) -
             section.hidden_size,
             section.hidden_size // head,
         )
+    if section.embedding_size:
+        return factorised_config(student, section.embedding_size)
     return student
 
 

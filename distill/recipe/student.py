@@ -42,6 +42,10 @@ class StudentSection(Section):
     """Width of the feed-forward layers."""
     hidden_size: Count | None = None
     """Hidden size; whole attention heads go with it."""
+    embedding_size: Count | None = None
+    """Width of a factorised embedding table, which one matrix widens to the hidden size (ALBERT,
+    Lan et al. 2020): a stock ELECTRA, for teachers of type bert, roberta or xlm-roberta.
+    """
     pruning: PruningSection = PruningSection()
     """How a narrower student is pruned."""
     config: dict[str, Any] | None = None
@@ -74,7 +78,7 @@ class StudentSection(Section):
             )
         shape = [
             name
-            for name in ("layers", "intermediate_size", "hidden_size")
+            for name in ("layers", "intermediate_size", "hidden_size", "embedding_size")
             if getattr(self, name) is not None
         ]
         given = [

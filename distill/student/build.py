@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,16 @@ from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.student.custom import adopt_model, build_custom, corresponding_layers
 from distill.student.depth import choose_layers, keep_layers
+from distill.student.factorised import factorise_embeddings
 from distill.student.pruning import Recover, prune_in_steps, remove_steps
 from distill.student.width import feed_forward_size
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
+
+_COUNTED_TEXTS = 5000
+"""Enough to know the frequent pieces."""
 
 
 def build_student(
@@ -77,9 +83,21 @@ def build_student(
                 recover=recover,
                 output=output,
             )
+        if section.embedding_size is not None:
+            counts = count_pieces(texts, trimmed)
+            student = factorise_embeddings(student, section.embedding_size, counts)
     save_model(student, trimmed.tokenizer, output / "model")
     remove_steps(output)
     return StudentResult(**asdict(describe_model(student)), teacher_layers=layers, teacher=teacher)
+
+
+def count_pieces(texts: Iterable[str], trimmed: LoadedModel) -> torch.Tensor:
+    """How often each piece stands in the first of the texts, float32 [V]."""
+    import torch
+
+    ids = trimmed.tokenizer(list(islice(texts, _COUNTED_TEXTS)), verbose=False)["input_ids"]
+    pieces = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.int64)
+    return torch.bincount(pieces, minlength=trimmed.model.config.vocab_size).float()
 
 
 def describe_model(model: PreTrainedModel) -> Geometry:

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from distill.models.task_heads import task_head
 from distill.recipe import StudentSection
 from distill.student.custom import custom_config
 from distill.student.depth import check_layers, choose_layers
+from distill.student.factorised import check_embedding_size
 from distill.student.width import check_width
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def check_student_section(section: StudentSection, config: PreTrainedConfig) -> 
                 config, hidden_size=section.hidden_size, intermediate_size=section.intermediate_size
             ),
         ]
+    if (size := section.embedding_size) is not None:
+        checks.append(lambda: check_embedding_size(config, size))
+        checks.append(lambda: _check_head(section, config))
     problems = []
     for check in checks:
         try:
@@ -43,3 +48,10 @@ def check_student_section(section: StudentSection, config: PreTrainedConfig) -> 
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _check_head(section: StudentSection, config: PreTrainedConfig) -> None:
+    if section.head == "keep" and (head := task_head(config)):
+        raise ValueError(
+            f"embedding_size leaves the teacher's head ({head.words}) behind; say head: drop, too"
+        )

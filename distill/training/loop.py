@@ -43,6 +43,8 @@ from distill.training.schedule import learning_rate_at
 
 PROBE_SECONDS = 5.0
 """Seconds for which batches are rehearsed to tell how many tokens fit into a recipe's minutes."""
+_LEAST_PLANS = 10
+"""How often the budget of a loop whose time is limited is planned anew, at least."""
 _MEMORY_STEPS = 10
 """How often the memory in use is asked for: that takes a tenth of a short step on a GPU."""
 SPIKE = 5.0
@@ -171,6 +173,15 @@ class TrainingLoop:
         self.state.allowed_seconds = seconds - (time.monotonic() - started)
         self._plan(rate * (seconds - reserved))
 
+    @property
+    def _checkpoint_seconds(self) -> float:
+        """How often a checkpoint is due: where the time is limited, often enough for the budget to
+        be planned anew.
+        """
+        allowed = self.state.allowed_seconds
+        own = self._section.checkpoint_seconds
+        return own if allowed is None else min(own, allowed / _LEAST_PLANS)
+
     def _plan_anew(self) -> None:
         """Plan the rest of the budget by the pace since the last plan, which validations and
         checkpoints slowed as they will slow the rest.
@@ -199,7 +210,7 @@ class TrainingLoop:
         without that batch; raises DivergedError the second time, and Interrupted after a signal,
         when a checkpoint is written.
         """
-        section, runtime = self._section, self._runtime
+        _section, runtime = self._section, self._runtime
         clock = _Clock(self.state)
         saved_at = time.monotonic()
         budget, done, memory = self.state.budget, self.state.tokens, 0
@@ -211,7 +222,7 @@ class TrainingLoop:
             stream = streams.enter_context(closing(self._stream(add_gradients)))
             while self.state.tokens < self.state.budget and not self._has_stalled():
                 epoch, number, rows, prepared = next(stream)
-                due = time.monotonic() - saved_at >= section.checkpoint_seconds
+                due = time.monotonic() - saved_at >= self._checkpoint_seconds
                 gradients = add_gradients(
                     prepared,
                     stop=runtime.interruption.requested,

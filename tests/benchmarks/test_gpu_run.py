@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from benchmarks.gpu.bundle import Bundle
+from benchmarks.gpu.run import STEPS
+from benchmarks.gpu.steps.distillation import STUDENTS
 from tests.conftest import ROOT, distill_environment, needs_quickstart
 
+REHEARSED = ("sanity", "latency", "throughput", "distillation/tiny", "arms/shape")
 pytestmark = [pytest.mark.long, needs_quickstart]
 
 
@@ -38,7 +41,7 @@ def rehearsed(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("gpu")
     options = ("--teacher", tiny_teacher, "--documents", 12, "--no-wheels")
     gpu("prepare", folder / "bundle", *options)
-    gpu("run", folder / "bundle", folder / "back", "--smoke")
+    gpu("run", folder / "bundle", folder / "back", "--smoke", "--steps", *REHEARSED)
     places = ("--results", folder / "results", "--student", folder / "student")
     printed = gpu("collect", folder / "bundle", folder / "back", *places)
     (folder / "printed").write_text(printed)
@@ -50,8 +53,15 @@ def rows(folder: Path, step: str) -> list[dict]:
 
 
 def test_every_step_of_the_rehearsal_ends_in_time(rehearsed):
-    for step in ("sanity", "latency", "throughput", "distillation"):
-        assert rows(rehearsed, step)[-1]["ending"] == "ended"
+    for step in ("sanity", "latency", "throughput", "arms", "distillation"):
+        endings = [row["ending"] for row in rows(rehearsed, step) if row["what"] == "step"]
+        assert set(endings) == {"ended"}
+
+
+@pytest.mark.slow
+def test_every_other_step_can_be_rehearsed_too(rehearsed, tmp_path):
+    others = [step for step in STEPS if step not in REHEARSED]
+    gpu("run", rehearsed / "bundle", tmp_path, "--smoke", "--steps", *others)
 
 
 def test_the_rehearsal_computes_what_was_prepared(rehearsed):
@@ -67,8 +77,9 @@ def test_the_students_weights_come_back(rehearsed):
     from transformers import AutoModel
 
     bundle = Bundle(rehearsed / "bundle")
-    initial = dict(bundle.student(bundle.teacher()).named_parameters())
-    student = AutoModel.from_pretrained(rehearsed / "student")
+    planned = STUDENTS["tiny"].recipe.student(bundle, bundle.teacher())
+    initial = dict(planned.named_parameters())
+    student = AutoModel.from_pretrained(rehearsed / "student" / "tiny")
     moved = [
         name
         for name, weight in student.named_parameters()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -231,8 +232,19 @@ def test_validations_take_their_share_of_the_minutes(
     )  # whatever lies between two looks at the clock takes five seconds
     monkeypatch.setattr(training_loop.time, "monotonic", lambda: float(next(clock)))
     # The first validation and three on the way leave 40 seconds.
-    limited = train(minutes=1, validations=3, checkpoint_seconds=1e9)
-    assert limited[1].budget == 1333
+    assert train(minutes=1, validations=3)[1].plans[0][2] == 1333
+
+
+def test_a_pace_that_was_misjudged_is_put_right_at_the_next_checkpoint(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "measure_rate", lambda rehearsed, processes: 600.0)
+    clock = itertools.count()
+    monkeypatch.setattr(training_loop.time, "monotonic", lambda: next(clock) / 100)
+    _, state, _ = train(minutes=1 / 60, tokens=10**6, validations=0)
+    assert [state.plans[0][2], state.budget] == [594, state.plans[-1][2]]
+    assert state.tokens > 1200
+    assert state.seconds == pytest.approx(state.allowed_seconds, rel=0.1)
 
 
 def test_the_rate_is_that_of_batches_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:

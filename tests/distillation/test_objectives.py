@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill.distillation.objectives.attention import attention_loss
 from distill.distillation.objectives.embedding import SIMILARITY_TEMPERATURE, embedding_loss
-from distill.distillation.objectives.hidden import hidden_loss
+from distill.distillation.objectives.hidden import SquaredError, hidden_loss
 from distill.distillation.objectives.logits import logit_loss
 from distill.distillation.objectives.mlm import mlm_loss
 from distill.distillation.objectives.projector import Projector
@@ -141,6 +141,21 @@ def test_hidden_loss_takes_the_variances_that_it_is_given() -> None:
     assert hidden_loss(student, teacher, MASK, [2.0, 3.0, 5.0]).item() == pytest.approx(
         expected, **CLOSE
     )
+
+
+def test_the_gradient_of_the_squared_error_is_that_of_its_definition() -> None:
+    own, target, weight = random_states(0)[0], random_states(1)[0], MASK.unsqueeze(-1).float()
+    gradients = []
+    for value in (
+        lambda states: SquaredError.apply(states, target, weight),
+        lambda states: ((states - target).square() * weight).sum(),
+    ):
+        states = own.clone().requires_grad_()
+        (3.0 * value(states)).backward()
+        assert states.grad is not None
+        gradients.append(states.grad)
+    assert torch.allclose(*gradients, rtol=1e-5)
+    assert not gradients[0][MASK == 0].any()
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1e2])

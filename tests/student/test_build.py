@@ -74,6 +74,16 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(
     assert result.teacher == {"name": "tiny"}
 
 
+def test_a_student_with_a_factorised_table_is_a_stock_electra(
+    tiny_teacher: Path, tmp_path: Path
+) -> None:
+    result = run_stage(tiny_teacher, tmp_path, embedding_size=8)
+    model = AutoModel.from_pretrained(tmp_path / "model")
+    assert type(model).__name__ == "ElectraModel"
+    assert result.embedding_parameters == result.vocabulary_size * 8
+    assert (result.layers, result.hidden_size) == (2, 32)
+
+
 def test_an_existing_model_is_the_student(tiny_teacher: Path, tmp_path: Path) -> None:
     result = run_stage(tiny_teacher, tmp_path, model=str(tiny_teacher))
     assert result.teacher_layers == [1, 2, 3, 4]

@@ -36,14 +36,16 @@ class Recipe:
     """Whether the pieces' vectors stay the teacher's."""
 
     def chosen(self, teacher: PreTrainedModel) -> list[int]:
-        """The teacher's layers that it copies, counted from 1."""
-        return choose_layers(self.layers, teacher.config.num_hidden_layers)
+        """The teacher's layers that it copies, counted from 1; as many as a small teacher has."""
+        layers: int = teacher.config.num_hidden_layers
+        return choose_layers(min(self.layers, layers), layers)
 
     def student(self, bundle: Bundle, teacher: PreTrainedModel) -> PreTrainedModel:
         """The initial student."""
         student = keep_layers(teacher, self.chosen(teacher))
         if self.embedding_size is not None:
-            student = factorise_embeddings(student, self.embedding_size, bundle.counts)
+            size = min(self.embedding_size, teacher.config.hidden_size // 2)
+            student = factorise_embeddings(student, size, bundle.counts)
         student.get_input_embeddings().requires_grad_(not self.frozen)
         return student
 

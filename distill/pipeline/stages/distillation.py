@@ -44,7 +44,7 @@ def execute(run: Run, output: Path) -> DistillationResult:
 
 STAGE = Stage(
     name="distillation",
-    revision=2,
+    revision=3,
     reads=("corpus", "vocabulary", "student"),
     depends_on=depends_on,
     result=DistillationResult,
