@@ -9,15 +9,21 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import typer
+import yaml
 
 from distill.cli import app
+from distill.corpus.formats import READERS
+from distill.distillation.objectives import OBJECTIVES
+from distill.evaluation.kinds import KINDS, kind_of
+from distill.recipe import Recipe, objectives as recipe_objectives, tasks as recipe_tasks
+from distill.recipe.formats import FORMATS
 from distill.recipe.reading import list_recipes
 from tests.conftest import ROOT, swedish_sentences
 
@@ -98,6 +104,60 @@ def test_python_in_the_documentation_is_python(page: Path) -> None:
         compile(block, page.name, "exec")
 
 
+EXCERPTS = [
+    (page.name, block)
+    for page in PAGES
+    for block in blocks(page, "yaml")
+    if "name:" not in block.split("\n")[0]
+]
+
+
+@pytest.mark.parametrize(("page", "block"), EXCERPTS, ids=[page for page, _ in EXCERPTS])
+def test_a_part_of_a_recipe_is_one(page: str, block: str) -> None:
+    rest = {
+        "name": "x",
+        "language": "sv",
+        "teacher": {"model": "organisation/teacher"},
+        "corpus": {"sources": [{"path": "texts.txt"}]},
+    }
+    Recipe.model_validate({**rest, **yaml.safe_load(block)})
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """What is registered from outside is forgotten afterwards."""
+    kept = [(table, dict(table)) for table in (OBJECTIVES, READERS, KINDS)]
+    formats = list(FORMATS)
+    yield
+    for table, before in kept:
+        table.clear()
+        table.update(before)  # type: ignore[arg-type]
+    FORMATS[:] = formats
+    recipe_objectives._REGISTERED.clear()
+    recipe_tasks._REGISTERED.clear()
+
+
+def test_what_the_page_on_extending_registers_a_recipe_takes(registries: None) -> None:
+    names: dict[str, Any] = {"__name__": "extending"}
+    for block in blocks(ROOT / "docs" / "extending.md", "python"):
+        exec(compile(block, "docs/extending.md", "exec", dont_inherit=True), names)
+    recipe = Recipe.model_validate(
+        {
+            "name": "x",
+            "language": "sv",
+            "teacher": {"model": "organisation/teacher"},
+            "corpus": {"sources": [{"path": "texts.par"}, {"path": "a", "format": "par"}]},
+            "distillation": {"objectives": {"hidden": 1.0, "last": 0.5}},
+            "evaluation": {
+                "tasks": [{"name": "short", "kind": "length", "source": {"path": "texts.txt"}}]
+            },
+        }
+    )
+    (task,) = recipe.evaluation.tasks
+    assert isinstance(kind_of(task), names["Length"])
+    assert "last" in OBJECTIVES and "par" in READERS
+
+
 def test_the_readmes_snippet_trims(
     tmp_path: Path, tiny_teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +167,7 @@ def test_the_readmes_snippet_trims(
     assert '"intfloat/multilingual-e5-small"' in snippet
     here = snippet.replace("intfloat/multilingual-e5-small", str(tiny_teacher))
     names: dict[str, Any] = {}
-    exec(compile(here, "README.md", "exec"), names)
+    exec(compile(here, "README.md", "exec", dont_inherit=True), names)
     assert Path("trimmed/model.safetensors").is_file()
     assert names["trimming"].proof.max_abs_hidden_difference == 0
 
