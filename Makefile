@@ -4,8 +4,10 @@
 # make test-fast             the tests that need no process, no fine-tune and no real teacher
 # make test-slow             the tests that run for minutes
 # make trust                the week in which everything goes wrong: kills, full disks, damage, hostile input
+# make docs                  the pages of docs/ as a site, in site/; a link that leads nowhere is an error
+# make docs-serve            the same on http://127.0.0.1:8000, anew at every change
 # make revisions            note that changed code was looked at (distill/pipeline/stages)
-# make schema                recipes/schema.json from the schema of a recipe
+# make schema                recipes/schema.json and the reference pages of docs/, from the code
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +18,7 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-fast test-slow trust lint types schema revisions ui clean
+.PHONY: quickstart test test-fast test-slow trust lint types schema docs docs-serve revisions ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
@@ -45,12 +47,20 @@ revisions: $(VENV)/.test
 
 schema: $(VENV)/.quickstart
 	$(BIN)/python -m distill.recipe.schema > recipes/schema.json
+	$(BIN)/python docs/reference.py
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+docs-serve: $(VENV)/.docs
+	$(BIN)/mkdocs serve
 
 ui: $(VENV)/.quickstart
 	$(BIN)/python -m distill ui
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis site
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "distill needs Python 3.11 or newer; name one with make PYTHON=..."; exit 2; }
@@ -63,3 +73,7 @@ $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quickstart,test]"
 	@touch $@ $(VENV)/.quickstart
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@

@@ -5,7 +5,7 @@ r"""Keeps what a teacher carries from one language to others, next to published 
     .venv/bin/python benchmarks/cross_lingual.py sib200
 
 reads sib200/benchmark.json, writes benchmarks/results/cross_lingual.json and prints the table of
-README.md.
+docs/results.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Keeps a finished run's figures: what README.md quotes, with the machine, versions and commit they
-were taken at.
+"""Keeps a finished run's figures: what README.md and docs/results.md quote, with the machine,
+versions and commit they were taken at.
 
     make quickstart && .venv/bin/python benchmarks/finished_run.py quickstart
 
 reads runs/quickstart/, writes benchmarks/results/quickstart.json and prints the tables of
-README.md.
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(name: str) -> None:
 
 
 def curve(kept: dict[str, Any]) -> str:
-    """Sizes of vocabulary and what they leave, as README.md shows them."""
+    """Sizes of vocabulary and what they leave, as docs/results.md shows them."""
     titles = [
         "seen",
         "pieces",
@@ -94,7 +94,7 @@ def curve(kept: dict[str, Any]) -> str:
 
 
 def table(kept: dict[str, Any]) -> str:
-    """The figures as README.md shows them: a row a model, each task by its first metric."""
+    """The figures as docs/results.md shows them: a row a model, each task by its first metric."""
     tasks = dict.fromkeys(row["task"] for row in kept["evaluation"])
     metric = {
         task: next(row["metric"] for row in kept["evaluation"] if row["task"] == task)

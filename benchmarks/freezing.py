@@ -5,8 +5,8 @@
 fine-tunes the teacher of recipes/sib200.yaml, and the models that are named, on English topics of
 SIB-200 with the first k layers (and the embeddings) as they are, for k = 0 to all, by that recipe's
 protocol, and tests them in every language: on two CPU cores about half an hour. Writes
-benchmarks/results/freezing.json and prints the table of README.md. What was measured is kept in
---output, so that the same command goes on.
+benchmarks/results/freezing.json and prints the table of docs/results.md. What was measured is
+kept in --output, so that the same command goes on.
 """
 
 from __future__ import annotations

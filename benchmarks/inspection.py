@@ -5,7 +5,7 @@ encoders hold there.
     .venv/bin/python benchmarks/inspection.py swedish-small
 
 reads runs/swedish-small/inspection/, writes benchmarks/results/inspection.json with the run's
-figures beside it, and prints the tables of README.md.
+figures beside it, and prints the tables of docs/results.md.
 """
 
 from __future__ import annotations

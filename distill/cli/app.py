@@ -7,31 +7,91 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from distill.cli.benchmark import benchmark
 from distill.cli.console import ERR
+from distill.cli.doctor import doctor
 from distill.cli.export import export
 from distill.cli.inspect import inspect
 from distill.cli.new import new
-from distill.cli.recipe import recipe
+from distill.cli.recipe import EXAMPLES, recipe
 from distill.cli.recipes import recipes
 from distill.cli.trim import trim
 from distill.cli.ui import ui
 from distill.runtime.errors import UserError, is_disk_full
 from distill.runtime.secrets import without_password
+from distill.runtime.version import __version__
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="One small monolingual encoder out of a large multilingual one, from one YAML file.",
 )
-for command in (recipe, trim, benchmark, export, inspect, recipes, new, ui):
-    app.command()(command)
+
+DAY: dict[str, dict[Callable[..., None], tuple[str, str]]] = {
+    "From text to a student": {
+        doctor: ("What this machine has, and what of it is used.", "distill doctor"),
+        recipes: ("The recipes that can be run by name.", "distill recipes"),
+        new: ("Write a commented recipe for a language.", "distill new danish"),
+        recipe: (
+            "Run a recipe: text and a teacher in; student, proof, scores and report out.",
+            "distill recipe danish.yaml --dry-run",
+        ),
+        ui: ("Look at runs side by side, in MLflow.", "distill ui"),
+        export: (
+            "Hand a finished run's student over, to a folder or the Hub.",
+            "distill export runs/danish --push my-group/danish --dry-run",
+        ),
+    },
+    "Any models, without a recipe": {
+        trim: (
+            "Trim a vocabulary to the pieces that text files use, with a proof.",
+            "distill trim FacebookAI/xlm-roberta-base texts/*.txt --output trimmed",
+        ),
+        benchmark: (
+            "Size, latency and memory, and with --tasks scores.",
+            "distill benchmark runs/danish KB/bert-base-swedish-cased",
+        ),
+        inspect: (
+            "What each layer knows of language and of meaning.",
+            "distill inspect runs/danish --sentences parallel.jsonl --output inside",
+        ),
+    },
+}
+"""The commands in the order of a user's day, each with its line in --help and an example."""
+for panel, commands in DAY.items():
+    for command, (summary, example) in commands.items():
+        app.command(
+            short_help=f"{summary}\n[dim]{escape(example)}[/dim]",
+            epilog=EXAMPLES if command is recipe else f"Example: {escape(example)}",
+            rich_help_panel=panel,
+        )(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"distill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """One small monolingual encoder out of a large multilingual one, from one YAML file."""
 
 
 def main() -> None:

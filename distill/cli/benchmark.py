@@ -18,19 +18,17 @@ from rich.markup import escape
 
 from distill.cli.console import OUT, report_interrupt
 from distill.cli.options import as_options, counts_of, model_name, section_of, words_of
-from distill.cli.scoring import score_models
-from distill.recipe import BenchmarkSection
-from distill.recipe.reading import TasksFile, load_tasks
 from distill.runtime.errors import UserError
 from distill.runtime.files import write_whole
-from distill.runtime.interruption import Interruption
-from distill.runtime.progress import Progress, silence_libraries
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from distill.recipe.reading import TasksFile
     from distill.report.results.benchmark import BenchmarkResult
     from distill.report.results.evaluation import EvaluationResult
+    from distill.runtime.interruption import Interruption
+    from distill.runtime.progress import Progress
 
 DATA_FILE = "benchmark.json"
 
@@ -42,27 +40,33 @@ def benchmark(
     tasks: Annotated[
         str | None,
         typer.Option(
-            help="Score them, too: a YAML file with a list of tasks, or a recipe.", metavar="FILE"
+            help="Score them, too: a YAML file with a list of tasks, or a recipe.",
+            metavar="FILE",
+            show_default="no scores",
         ),
     ] = None,
     runtimes: Annotated[
         list[str] | None,
         typer.Option(
-            help="torch, torch_bfloat16, onnx, onnx_int8 (these four), openvino, openvino_int8."
+            help="torch, torch_bfloat16, onnx, onnx_int8, openvino, openvino_int8.",
+            show_default="the first four",
         ),
     ] = None,
-    devices: Annotated[list[str] | None, typer.Option(help="cpu, cuda (those there are).")] = None,
+    devices: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda.", show_default="those there are")
+    ] = None,
     threads: Annotated[
-        list[str] | None, typer.Option(help="Numbers of CPU threads, or all (1,all).")
+        list[str] | None, typer.Option(help="Numbers of CPU threads, or all.", show_default="1,all")
     ] = None,
     batch_sizes: Annotated[
-        list[str] | None, typer.Option(help="Sequences at once (1,8,32).")
+        list[str] | None, typer.Option(help="Sequences at once.", show_default="1,8,32")
     ] = None,
     lengths: Annotated[
-        list[str] | None, typer.Option(help="Tokens of a sequence (32,128,512).")
+        list[str] | None, typer.Option(help="Tokens of a sequence.", show_default="32,128,512")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Time for each combination, all models together (4).")
+        float | None,
+        typer.Option(help="Time for each combination, all models together.", show_default="4"),
     ] = None,
     output: Annotated[Path, typer.Option(help="The folder to write the figures to.")] = Path(
         "benchmark"
@@ -75,6 +79,7 @@ def benchmark(
     values with commas: --threads 1,all.
     """
     from distill.runtime.interruption import Interruption
+    from distill.runtime.progress import Progress
 
     interruption = Interruption()
     with interruption.handled(), report_interrupt():
@@ -135,7 +140,11 @@ def benchmark_to_folder(
     from distill.benchmark.measure import measure_models
     from distill.benchmark.settings import RUNTIMES
     from distill.benchmark.subjects import check_subject, open_subject
+    from distill.cli.scoring import score_models
     from distill.openvino.installed import check_openvino
+    from distill.recipe import BenchmarkSection
+    from distill.runtime.interruption import Interruption
+    from distill.runtime.progress import silence_libraries
 
     section = section_of(
         BenchmarkSection,
@@ -265,6 +274,8 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
 
 
 def _tasks(name: str) -> TasksFile:
+    from distill.recipe.reading import load_tasks
+
     try:
         return load_tasks(name)
     except UserError as error:

@@ -9,7 +9,6 @@ import typer
 
 from distill.cli.console import OUT
 from distill.runtime.errors import UserError
-from distill.runtime.progress import Progress
 
 
 def export(
@@ -20,13 +19,17 @@ def export(
         ),
     ],
     push: Annotated[
-        str | None, typer.Option(help="Push it to this Hub repository.", metavar="ORG/NAME")
+        str | None,
+        typer.Option(
+            help="Push it to this Hub repository.", metavar="ORG/NAME", show_default="nowhere"
+        ),
     ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="If the repository is made, only its owner sees it.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option(help="The branch to push to (main).", metavar="BRANCH")
+        str | None,
+        typer.Option(help="The branch to push to.", metavar="BRANCH", show_default="main"),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -42,6 +45,7 @@ def export(
     from distill.pipeline.finished import export_run
     from distill.pipeline.pushing import push_run
     from distill.report.formats import format_bytes
+    from distill.runtime.progress import Progress
 
     if push is None and (private or revision or force):
         raise UserError(

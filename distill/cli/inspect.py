@@ -13,16 +13,13 @@ from rich.markup import escape
 
 from distill.cli.console import OUT
 from distill.cli.options import as_options, model_name, section_of
-from distill.recipe import InspectionSection, TeacherSection
-from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
-from distill.runtime.hashes import FileHashes
-from distill.runtime.progress import Progress, silence_libraries
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from distill.report.results.inspection import InspectionResult
+    from distill.runtime.progress import Progress
 
 _OPTIONS = {
     "teacher.model": "MODEL",
@@ -40,7 +37,7 @@ def inspect(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Hub ids, folders, runs, package:NAME; the others are held to the first.",
+            help="Hub ids, folders, runs, package:NAME; the others are compared with the first.",
         ),
     ],
     sentences: Annotated[
@@ -51,31 +48,50 @@ def inspect(
     ],
     output: Annotated[Path, typer.Option(help="The folder to write figures, tables and page to.")],
     kept: Annotated[
-        str | None, typer.Option(help="The language that the students are for.", metavar="LANGUAGE")
+        str | None,
+        typer.Option(
+            help="The language that the students are for.",
+            metavar="LANGUAGE",
+            show_default="none",
+        ),
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(help="Languages, with commas (all).", metavar="en,sv,...")
+        str | None,
+        typer.Option(help="Languages, with commas.", metavar="en,sv,...", show_default="all"),
     ] = None,
-    max_sentences: Annotated[int | None, typer.Option(help="At most so many, drawn (all).")] = None,
+    max_sentences: Annotated[
+        int | None, typer.Option(help="At most so many, drawn.", show_default="all")
+    ] = None,
     prefix: Annotated[
-        str, typer.Option(help='What the models want in front of a text, such as "query: ".')
+        str,
+        typer.Option(
+            help='What the models want in front of a text, such as "query: ".',
+            show_default="nothing",
+        ),
     ] = "",
-    pooling: Annotated[str | None, typer.Option(help="mean or cls (mean).")] = None,
+    pooling: Annotated[str | None, typer.Option(help="mean or cls.", show_default="mean")] = None,
     id_column: Annotated[
-        str | None, typer.Option("--id", help="The column of the ids that translations share (id).")
+        str | None,
+        typer.Option(
+            "--id", help="The column of the ids that translations share.", show_default="id"
+        ),
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option("--text", help="The column of the sentences (text).")
+        str | None, typer.Option("--text", help="The column of the sentences.", show_default="text")
     ] = None,
     language_column: Annotated[
-        str | None, typer.Option("--language", help="The column of the languages (language).")
+        str | None,
+        typer.Option("--language", help="The column of the languages.", show_default="language"),
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16 (auto).")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, float32 or bfloat16.", show_default="auto")
+    ] = None,
 ) -> None:
     """Show what each layer of any models knows of language and meaning, on sentences that are
     translations of each other.
     """
     from distill.inspection.writing import PAGE
+    from distill.runtime.progress import Progress
 
     result = inspect_to_folder(
         models,
@@ -119,6 +135,10 @@ def inspect_to_folder(
     """
     from distill.inspection.inspect import inspect_models
     from distill.models import load_config, load_with_tokenizer, model_identity
+    from distill.recipe import InspectionSection, TeacherSection
+    from distill.recipe.model_reference import ModelRef
+    from distill.runtime.hashes import FileHashes
+    from distill.runtime.progress import silence_libraries
 
     if output.exists() and not output.is_dir():
         raise UserError(f"--output: {output} is a file; name a folder.")

@@ -18,7 +18,7 @@ def new(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="The file to write; LANGUAGE.yaml by default.")
+        Path | None, typer.Option(help="The file to write.", show_default="LANGUAGE.yaml")
     ] = None,
 ) -> None:
     """Write a commented recipe for a language, to be read, changed and run."""

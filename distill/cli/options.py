@@ -7,21 +7,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
-from distill.recipe import Section
-from distill.recipe.model_reference import check_model_name
 from distill.runtime.errors import UserError
 
-Kind = TypeVar("Kind", bound=Section)
+if TYPE_CHECKING:
+    from distill.recipe import Section
+
+Kind = TypeVar("Kind", bound="Section")
 
 
 def section_of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     """A recipe's section from options; those that were not given are left out. Raises UserError
     with every mistake.
     """
+    from pydantic import ValidationError
+
     try:
         return kind.model_validate(
             {key: value for key, value in values.items() if value is not None}
@@ -77,6 +78,8 @@ def model_name(model: str) -> str:
     """A model's name as sections take it: a folder of one word is a path. Raises UserError for any
     other single word.
     """
+    from distill.recipe.model_reference import check_model_name
+
     if Path(model).is_dir() and "/" not in model:
         return f"./{model}"
     try:

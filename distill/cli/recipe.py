@@ -8,25 +8,69 @@ from typing import Annotated
 import typer
 
 from distill.cli.console import OUT, report_interrupt
-from distill.runtime.progress import Progress
+
+EXAMPLES = """Examples:
+
+distill recipe quickstart.yaml
+    [dim]the recipe of that name, to runs/quickstart[/dim]
+
+distill recipe danish.yaml --dry-run
+    [dim]check everything, print sizes and cost[/dim]
+
+distill recipe danish.yaml --set distillation.tokens=200M --until distillation
+    [dim]with one thing changed, no further than that stage[/dim]
+"""
+
+
+def recipe_names() -> list[str]:
+    """What a shell completes a recipe's name to."""
+    from distill.recipe.reading import list_recipes
+
+    return [path.name for path in list_recipes()]
+
+
+def stage_names() -> list[str]:
+    """What a shell completes a stage's name to."""
+    from distill.pipeline.stages import STAGES
+
+    return [stage.name for stage in STAGES]
 
 
 def recipe(
     name: Annotated[
         str,
         typer.Argument(
-            help="A recipe's file, or the name of one in recipes/.", metavar="NAME_OR_PATH"
+            help="A recipe's file, or the name of one in recipes/.",
+            metavar="NAME_OR_PATH",
+            autocompletion=recipe_names,
         ),
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override a key: section.key=value.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Override a key: section.key=value. May be given several times.",
+            metavar="KEY=VALUE",
+            show_default="as the recipe says",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")
+        str | None,
+        typer.Option(
+            help="Stop after this stage.",
+            metavar="STAGE",
+            show_default="the last one",
+            autocompletion=stage_names,
+        ),
     ] = None,
     force: Annotated[
-        str | None, typer.Option(help="Redo this stage, and those after it.", metavar="STAGE")
+        str | None,
+        typer.Option(
+            help="Redo this stage, and those after it.",
+            metavar="STAGE",
+            show_default="what changed",
+            autocompletion=stage_names,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")
@@ -37,7 +81,10 @@ def recipe(
     ] = False,
     runs: Annotated[Path, typer.Option(help="The folder that runs are kept in.")] = Path("runs"),
 ) -> None:
-    """Run a recipe: from text and a teacher to a student with its proof, scores and report."""
+    """Run a recipe: from text and a teacher to a student with its proof, scores and report.
+
+    What was done before, and has not changed, is not done again.
+    """
     from distill.pipeline.dry_run import dry_run_lines
     from distill.pipeline.run import Run
     from distill.pipeline.running import follow, run_recipe
@@ -45,6 +92,7 @@ def recipe(
     from distill.recipe.reading import load_recipe
     from distill.runtime.interruption import Interruption
     from distill.runtime.processes import Processes
+    from distill.runtime.progress import Progress
 
     file = load_recipe(name, overrides or [])
     check_name("--until", until)

@@ -15,12 +15,12 @@ import typer
 
 from distill.cli.console import OUT
 from distill.cli.options import as_options, section_of
-from distill.recipe import CorpusSection, VocabularySection
 from distill.runtime.errors import UserError
-from distill.runtime.progress import Progress, silence_libraries
 
 if TYPE_CHECKING:
+    from distill.recipe import CorpusSection, VocabularySection
     from distill.report.results.vocabulary import VocabularyResult
+    from distill.runtime.progress import Progress
 
 _OPTIONS = {
     "teacher.model": "MODEL",
@@ -47,14 +47,23 @@ def trim(
         Path, typer.Option(help="The folder to write model, tokenizer, curve and proof to.")
     ],
     identical: Annotated[
-        float | None, typer.Option(help="Keep this share of held-out sentences as they are.")
+        float | None,
+        typer.Option(
+            help="Keep this share of held-out sentences as they are.", show_default="no target"
+        ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Keep this many pieces.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Keep this many pieces.", show_default="no target")
+    ] = None,
     coverage: Annotated[
-        float | None, typer.Option(help="Keep this share of running pieces.")
+        float | None,
+        typer.Option(help="Keep this share of running pieces.", show_default="no target"),
     ] = None,
     min_count: Annotated[
-        int | None, typer.Option(help="Keep pieces seen this often (3 without any target).")
+        int | None,
+        typer.Option(
+            help="Keep pieces seen this often.", show_default="3 where there is no other target"
+        ),
     ] = None,
     floor: Annotated[
         float, typer.Option(help="Fail if fewer held-out sentences stay as they are.")
@@ -65,21 +74,29 @@ def trim(
     proof_seconds: Annotated[
         float, typer.Option(help="Compare hidden states for so many seconds at most.")
     ] = 60.0,
-    lexicon: Annotated[str | None, typer.Option(help="A word list whose pieces stay.")] = None,
+    lexicon: Annotated[
+        str | None, typer.Option(help="A word list whose pieces stay.", show_default="none")
+    ] = None,
     keep: Annotated[
-        list[str] | None, typer.Option(help="A piece that stays.", metavar="PIECE")
+        list[str] | None,
+        typer.Option(help="A piece that stays.", metavar="PIECE", show_default="none"),
     ] = None,
     keep_pattern: Annotated[
-        str | None, typer.Option(help="Pieces that match this stay.", metavar="REGEX")
+        str | None,
+        typer.Option(help="Pieces that match this stay.", metavar="REGEX", show_default="none"),
     ] = None,
     terms: Annotated[
-        str | None, typer.Option(help="A file of domain terms whose pieces stay.")
+        str | None,
+        typer.Option(help="A file of domain terms whose pieces stay.", show_default="none"),
     ] = None,
     alphabet: Annotated[
         bool, typer.Option(help="Keep every character of the language's scripts, and ASCII.")
     ] = True,
     language: Annotated[
-        str | None, typer.Option(help="The text's language (ISO 639-1), to check it.")
+        str | None,
+        typer.Option(
+            help="The text's language (ISO 639-1), to check it.", show_default="not checked"
+        ),
     ] = None,
     language_filter: Annotated[
         bool, typer.Option(help="Leave out documents in another language.")
@@ -90,6 +107,7 @@ def trim(
     revision: Annotated[str, typer.Option(help="The Hub model's branch, tag or commit.")] = "main",
 ) -> None:
     """Trim a model's vocabulary to the pieces that text files use, proven on documents held out."""
+    from distill.runtime.progress import Progress
     from distill.vocabulary.curve import curve_table
 
     result = trim_to_folder(
@@ -144,6 +162,8 @@ def trim_to_folder(
     Besides model and tokenizer it holds curve.json, curve.png, proof.json and changed.jsonl. Raises
     UserError for what a user can put right; the folder is then not there.
     """
+    from distill.recipe import CorpusSection, VocabularySection
+
     with as_options(_OPTIONS):
         text = section_of(CorpusSection, {"sources": sources, **corpus})
         section = section_of(VocabularySection, vocabulary)
@@ -182,6 +202,7 @@ def _trim(
     from distill.models import load_with_tokenizer
     from distill.report.canvas import to_png
     from distill.report.plots import vocabulary_plot
+    from distill.runtime.progress import silence_libraries
     from distill.vocabulary.counting import available_workers
     from distill.vocabulary.select import select_vocabulary
 

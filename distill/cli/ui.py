@@ -14,8 +14,10 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 5000,
 ) -> None:
     """Open MLflow on the project's own runs."""
+    from distill.runtime.extras import check_extra
     from distill.tracking import experiment_views, find_store, repair, serve
 
+    check_extra("mlflow", "ui opens MLflow")
     uri, address = find_store(port), f"http://127.0.0.1:{port}"
     if repair(uri):
         OUT.print("The store was moved here; its artifacts are found again.", soft_wrap=True)

@@ -26,9 +26,13 @@ from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.recipe import InspectionSection, TeacherSection
 from distill.report.results.inspection import InspectedModel, InspectionResult
+from distill.runtime.extras import check_extra
 from distill.runtime.interruption import Interruption
 from distill.runtime.precision import choose_precision
 from distill.runtime.progress import Progress, Task
+
+NEEDS_MAPS = "the look inside draws maps of layers"
+"""Why it needs the extra `inspect`."""
 
 
 def inspect_models(
@@ -49,6 +53,7 @@ def inspect_models(
     `kept` is the language that the students were made for. Takes up the states that `output`
     already holds. Raises UserError for what the user can put right, and Interrupted after a signal.
     """
+    check_extra("inspect", NEEDS_MAPS)
     parallel = read_sentences(section, kept, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = choose_precision(section.precision, device)

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from distill.library.models import Model, by_name, display, load
-from distill.report.results.benchmark import BenchmarkResult
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from distill.benchmark.subjects import Subject
+    from distill.report.results.benchmark import BenchmarkResult
 
 
 def benchmark(

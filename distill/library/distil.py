@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from distill.library.models import Model, display, load
-from distill.report.results.distillation import DistillationResult
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from distill.report.results.distillation import DistillationResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from distill.library.models import Model, by_name, display, load
-from distill.report.results.evaluation import EvaluationResult
 from distill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from distill.report.results.evaluation import EvaluationResult
 
 
 def evaluate(

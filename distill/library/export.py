@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill.library.models import display
-from distill.report.results.export import ExportResult
+
+if TYPE_CHECKING:
+    from distill.report.results.export import ExportResult
 
 
 def export(

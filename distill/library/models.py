@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from distill.runtime.errors import UserError
-from distill.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from distill.models import LoadedModel
+    from distill.runtime.progress import Progress
 
 Pair: TypeAlias = "tuple[PreTrainedModel, PreTrainedTokenizerBase]"
 Model: TypeAlias = "str | Pair | LoadedModel"
@@ -42,6 +42,8 @@ def by_name(models: Mapping[str, Model] | Sequence[str] | str) -> dict[str, Mode
 
 def display(progress: bool | None) -> Progress:
     """Progress on standard error: shown, hidden, or (None) shown to a terminal or a notebook."""
+    from distill.runtime.progress import Progress
+
     shown = Progress()
     if progress is None:
         progress = shown.console.is_terminal or shown.console.is_jupyter

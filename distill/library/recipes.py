@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from distill.library.models import display
-from distill.recipe import reading
-from distill.recipe.reading import RecipeFile
-from distill.report.model import Report
+
+if TYPE_CHECKING:
+    from distill.recipe.reading import RecipeFile
+    from distill.report.model import Report
 
 
 def load_recipe(name: str | Path, overrides: Mapping[str, object] | None = None) -> RecipeFile:
@@ -19,6 +19,8 @@ def load_recipe(name: str | Path, overrides: Mapping[str, object] | None = None)
     `overrides` are values by `section.key`, such as {"distillation.tokens": "60k"}. Raises
     UserError with every mistake.
     """
+    from distill.recipe import reading
+
     settings = [f"{key}={_as_yaml(value)}" for key, value in (overrides or {}).items()]
     return reading.load_recipe(str(name), settings)
 
@@ -39,6 +41,7 @@ def run_recipe(
     from distill.pipeline import running
     from distill.pipeline.run import Run
     from distill.pipeline.stages import check_name
+    from distill.recipe.reading import RecipeFile
     from distill.runtime.interruption import Interruption
 
     file = recipe if isinstance(recipe, RecipeFile) else load_recipe(recipe)
@@ -56,6 +59,8 @@ def run_recipe(
 
 
 def _as_yaml(value: object) -> str:
+    import yaml
+
     if isinstance(value, str):
         return value
     text: str = yaml.safe_dump(value, default_flow_style=True, width=1_000_000)

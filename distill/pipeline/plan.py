@@ -17,6 +17,7 @@ from distill.corpus.sources import column_value, list_files, read_source
 from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
+from distill.runtime.extras import check_extra
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -89,6 +90,7 @@ def check_surroundings(recipe: Recipe) -> None:
         for task in recipe.evaluation.tasks if not problems else ():
             if isinstance(task, OwnHeadTask) and not task.test.hub:
                 collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
+    collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")
     if any(runtime.startswith("openvino") for runtime in recipe.benchmark.runtimes):
@@ -97,6 +99,7 @@ def check_surroundings(recipe: Recipe) -> None:
         if not ModelRef.of(name).is_own:
             collect(check_subject, name)
     if (inspection := recipe.inspection) is not None:
+        collect(check_extra, "inspect", "the look inside draws maps of layers", "inspection")
         collect(read_sentences, inspection, inspection.kept or recipe.language, recipe.seed)
         for name in inspection.models:
             if not ModelRef.of(name).is_own:

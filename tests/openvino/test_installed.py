@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from distill.openvino import installed
 from distill.openvino.installed import check_openvino
+from distill.runtime import extras
 from distill.runtime.errors import UserError
 from tests.conftest import missing_packages
 
@@ -17,7 +17,7 @@ needs_nothing = pytest.mark.skipif(
 
 
 def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "_PACKAGES", ("numpy", "there_is_no_such_package"))
+    monkeypatch.setitem(extras.EXTRAS, "openvino", ("numpy", "there_is_no_such_package"))
     with pytest.raises(UserError) as told:
         check_openvino("export.openvino")
     assert str(told.value) == (

@@ -78,7 +78,23 @@ def meaning(tree: ast.Module) -> str:
                     and isinstance(statement.value.value, str)
                 )
             ]
-    return ast.dump(tree)
+    return repr(structure(tree))
+
+
+def structure(node: object) -> object:
+    """What a module says, alike under every version of Python: `ast.dump` tells empty fields in
+    some.
+    """
+    if isinstance(node, list):
+        return [structure(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = [
+        (name, structure(value))
+        for name, value in ast.iter_fields(node)
+        if name == "value" or value not in (None, [])
+    ]
+    return type(node).__name__, fields
 
 
 @cache

@@ -30,3 +30,15 @@ def test_comments_docstrings_and_formatting_mean_nothing() -> None:
     plain, dressed = "x = f(1)", '"""Doc."""\nx = f(\n    1\n)  # a comment\n'
     assert revisions.meaning(ast.parse(plain)) == revisions.meaning(ast.parse(dressed))
     assert revisions.meaning(ast.parse(plain)) != revisions.meaning(ast.parse("x = f(2)"))
+
+
+def test_what_is_empty_says_nothing_since_versions_of_python_differ_in_it() -> None:
+    plain = ast.parse("def f(): return 1")
+    (function,) = plain.body
+    assert isinstance(function, ast.FunctionDef)
+    before = revisions.meaning(plain)
+    function.returns, function.decorator_list = None, []
+    function._fields = (*function._fields, "of_a_later_python")
+    function.of_a_later_python = []  # type: ignore[attr-defined]
+    assert revisions.meaning(plain) == before
+    assert "value" in before and "None" in revisions.meaning(ast.parse("x = None"))
