@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.evaluation.encoding import encode_rows, renumber, used_pieces
-from distill.evaluation.finetuning import Outputs, Settings, fine_tune, mean_loss, predict
+from distill.evaluation.finetuning import Found, Outputs, Settings, fine_tune, mean_loss, predict
 from distill.evaluation.finished import Entry
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
 from distill.evaluation.int8 import Int8Encoder
@@ -18,7 +18,7 @@ from distill.evaluation.tasks import Row, TaskRows
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.onnx.conversion import ConversionError
-from distill.recipe import EvaluationSection, FineTunedTask, TokensTask
+from distill.recipe import EvaluationSection, FineTunedTask, MultilabelTask, TokensTask
 from distill.runtime.version import commit
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class Bench:
         self.pieces = used_pieces(splits, self.padding)
         self.train, self.dev, self.test = (renumber(split, self.pieces) for split in splits)
         self.outputs = Outputs(
-            classes=len(rows.classes), pooling=None if isinstance(task, TokensTask) else pooling
+            classes=len(rows.classes),
+            pooling=None if isinstance(task, TokensTask) else pooling,
+            several=isinstance(task, MultilabelTask),
         )
 
     def __call__(
@@ -150,7 +152,7 @@ class Bench:
 
 
 def name_predictions(
-    found: Sequence[float | dict[int, int]], rows: Sequence[Row], task: TaskRows
+    found: Sequence[Found], rows: Sequence[Row], task: TaskRows
 ) -> list[Prediction]:
     """Predictions as labels are written: classes by name, numbers on their scale, every word with a
     class.
@@ -159,7 +161,8 @@ def name_predictions(
     """
     if not task.classes:
         low, high = task.scale
-        return [low + float(value) * (high - low) for value in found if not isinstance(value, dict)]
+        numbers = [value for value in found if isinstance(value, float)]
+        return [low + value * (high - low) for value in numbers]
     named: list[Prediction] = []
     for value, row in zip(found, rows, strict=True):
         if isinstance(value, dict):
@@ -169,6 +172,8 @@ def name_predictions(
                     for i in range(len(row.words))
                 )
             )
+        elif isinstance(value, tuple):
+            named.append(tuple(task.classes[i] for i in value))
         else:
             named.append(task.classes[int(value)])
     return named

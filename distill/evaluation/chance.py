@@ -9,7 +9,7 @@ import numpy as np
 from distill.evaluation.metrics import PER_QUERY
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row
-from distill.recipe import FineTunedTask, SimilarityTask
+from distill.recipe import FineTunedTask, MultilabelTask, SimilarityTask
 
 _SHUFFLES = 20
 
@@ -18,15 +18,37 @@ def chance_levels(
     task: FineTunedTask, test: Sequence[Row], majority: str | None, seed: int
 ) -> dict[str, float]:
     """For each metric the better of two guesses: the training rows' most frequent class every time,
-    or the test rows' own labels in random order. A number that is guessed tells nothing: 0.
+    or the test rows' own labels in random order; of texts that can have several classes also every
+    class every time. A number that is guessed tells nothing: 0.
     """
     if isinstance(task, SimilarityTask) or majority is None:
         return dict.fromkeys(task.metrics, 0.0)
+    if isinstance(task, MultilabelTask):
+        return _chance_of_several(task, test, majority, seed)
     constant = measure(task, test, [_like(row, [majority] * len(row.names)) for row in test])
     random = np.random.default_rng([seed, *task.name.encode()])
     shuffled = [measure(task, test, _shuffled(test, random)) for _ in range(_SHUFFLES)]
     return {
         metric: max(0.0, constant[metric], float(np.mean([one[metric] for one in shuffled])))
+        for metric in task.metrics
+    }
+
+
+def _chance_of_several(
+    task: MultilabelTask, test: Sequence[Row], majority: str, seed: int
+) -> dict[str, float]:
+    every = tuple(sorted({name for row in test for name in row.names}))
+    constant = [measure(task, test, [guess] * len(test)) for guess in ((majority,), every)]
+    random = np.random.default_rng([seed, *task.name.encode()])
+    labels = [row.names for row in test]
+    shuffled = [
+        measure(task, test, [labels[i] for i in random.permutation(len(labels))])
+        for _ in range(_SHUFFLES)
+    ]
+    return {
+        metric: max(
+            *(one[metric] for one in constant), float(np.mean([one[metric] for one in shuffled]))
+        )
         for metric in task.metrics
     }
 

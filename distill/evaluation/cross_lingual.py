@@ -289,10 +289,8 @@ def _task_rows(
     train, dev = (
         [row for one in learnt for row in one[split].values()] for split in ("train", "dev")
     )
-    classes = find_classes(
-        task,
-        {"train": train, "dev": dev, **{f"test in {name}": rows for name, rows in tests.items()}},
-    )
+    splits = {"train": train, "dev": dev}
+    splits |= {f"test in {name}": rows for name, rows in tests.items()}
     test: list[Row] = []
     places: dict[str, range] = {}
     for name, rows in tests.items():
@@ -304,7 +302,8 @@ def _task_rows(
         train=train,
         dev=dev,
         test=test,
-        classes=classes,
+        classes=find_classes(task, splits),
+        unlearnt=find_unlearnt(splits),
         left_out={split: count for split, count in left_out.items() if count},
         test_in_train=sum(row.content in seen for row in test),
         tests=places,

@@ -8,7 +8,7 @@ first piece carries its class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Input:
     places: tuple[int, ...] = ()
     """Where each word's first piece stands."""
     targets: tuple[int, ...] = ()
-    """Each word's class."""
+    """Each word's class, or all classes of a text that can have several."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,19 +77,26 @@ def encode_rows(
         for name in encoded:
             encoded[name][i] = fitting[name]
     types = encoded.get("token_type_ids")
-    number = {name: float(i) for i, name in enumerate(task.classes)}
+    number = {name: i for i, name in enumerate(task.classes)}
     low, high = (0.0, 1.0) if task.classes else task.scale
     inputs = [
         Input(
             ids=ids,
             types=types[i] if types is not None and pairs is not None else None,
-            target=number[row.label]
-            if isinstance(row.label, str)
-            else (float(row.label) - low) / (high - low),  # type: ignore[arg-type]
+            **_target(row, number, low, high),
         )
         for i, (row, ids) in enumerate(zip(rows, encoded["input_ids"], strict=True))
     ]
     return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
+
+
+def _target(row: Row, number: Mapping[str, int], low: float, high: float) -> dict[str, Any]:
+    """What a model is to say of a text: a class, several, or a number scaled to between 0 and 1."""
+    if isinstance(row.label, tuple):
+        return {"targets": tuple(number[name] for name in row.label)}
+    if isinstance(row.label, str):
+        return {"target": float(number[row.label])}
+    return {"target": (float(row.label) - low) / (high - low)}
 
 
 def word_pieces(
@@ -132,9 +139,11 @@ def renumber(encoded: Encoded, pieces: np.ndarray) -> Encoded:
     )
 
 
-def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, torch.Tensor]:
+def pad(
+    inputs: Sequence[Input], padding: int, *, of_words: bool = False, several_of: int = 0
+) -> dict[str, torch.Tensor]:
     """A batch: ids, mask and types [B, L]; targets [B], or of words [B, L] with -100 where no word
-    begins.
+    begins, or of texts that can have `several_of` classes [B, N] with 1 for each that they have.
     """
     longest = max(len(one.ids) for one in inputs)
     shape = (len(inputs), longest)
@@ -143,11 +152,11 @@ def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, t
         np.zeros(shape, dtype=np.int64),
         np.zeros(shape, dtype=np.int64),
     )
-    targets: Any = (
-        np.full(shape, IGNORED)
-        if of_words
-        else np.array([one.target for one in inputs], dtype=np.float32)
-    )
+    targets: Any = np.array([one.target for one in inputs], dtype=np.float32)
+    if of_words:
+        targets = np.full(shape, IGNORED)
+    elif several_of:
+        targets = np.zeros((len(inputs), several_of), dtype=np.float32)
     for at, one in enumerate(inputs):
         ids[at, : len(one.ids)] = one.ids
         mask[at, : len(one.ids)] = 1
@@ -155,6 +164,8 @@ def pad(inputs: Sequence[Input], padding: int, *, of_words: bool) -> dict[str, t
             types[at, : len(one.ids)] = one.types
         if of_words:
             targets[at, list(one.places)] = one.targets
+        elif several_of:
+            targets[at, list(one.targets)] = 1.0
     arrays = {"ids": ids, "mask": mask, "types": types, "targets": targets}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from distill.evaluation.finished import MEASURED, Finished
 from distill.evaluation.kinds import UnmeasuredError, kind_of
 from distill.evaluation.scores import Reference
 from distill.evaluation.subject import INT8, EvaluatedModel
+from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
 from distill.recipe.tasks import TaskSection
@@ -46,11 +47,13 @@ def evaluate_models(
     why. Raises UserError for what the user can put right, and Interrupted after a signal.
     """
     rows = {task.name: kind_of(task).read(task, seed) for task in section.tasks}
-    counts = {
-        name: part.counts
+    learnt = {
+        name: part
         for task in section.tasks
         for name, part in kind_of(task).fine_tunes(task, rows[task.name]).items()
     }
+    counts = {name: part.counts for name, part in learnt.items()}
+    progress.warn(warning for name, part in learnt.items() for warning in _unlearnt(name, part))
     finished = Finished(output / MEASURED, interruption or Interruption())
     names = order_models(section, reference)
     of = Reference(name=reference, seed=seed, margin=section.margin, protocol=section.protocol)
@@ -105,6 +108,14 @@ def evaluate_models(
         for name, count in counts.items()
     }
     return EvaluationResult(scores=scores, rows=sizes, counts=counts, margin=section.margin)
+
+
+def _unlearnt(name: str, rows: TaskRows) -> Iterator[str]:
+    for split, classes in rows.unlearnt.items():
+        yield (
+            f"evaluation: task {name}: the training rows lack classes of {split} "
+            f"({', '.join(classes[:5])}); no model can learn them, and they count as missed"
+        )
 
 
 def _scores(

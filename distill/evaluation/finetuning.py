@@ -29,6 +29,9 @@ mixed.
 """
 _PREDICTED_TOKENS = 8192
 
+Found = float | tuple[int, ...] | dict[int, int]
+"""A row's class or number, its classes, or the class of each of its words that has pieces."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -49,13 +52,20 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """What a head answers: one of `classes` for a text or, without `pooling`, for each word; or a
-    number.
+    """What a head answers: one of `classes` for a text, or several, or without `pooling` one for
+    each word; or a number.
     """
 
     classes: int
     """0 for a number."""
     pooling: str | None
+    several: bool = False
+    """Whether a text can have none or several of the classes."""
+
+    def pad(self, inputs: Sequence[Input], padding: int) -> dict[str, torch.Tensor]:
+        """A batch of inputs with the targets of this head."""
+        several_of = self.classes if self.several else 0
+        return pad(inputs, padding, of_words=self.pooling is None, several_of=several_of)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +109,9 @@ def fine_tune(
     best weights are put back.
 
     Head, dropout and order follow from `seed` alone. AdamW (Loshchilov & Hutter 2019) with a linear
-    rise and fall of the learning rate; cross-entropy of classes, squared error of a number. A loss
-    that is no number ends it. `advance` is told shares of the whole, which add up to 1.
+    rise and fall of the learning rate; cross-entropy of classes, of each class by itself where a
+    text can have several, squared error of a number. A loss that is no number ends it. `advance` is
+    told shares of the whole, which add up to 1.
     """
     device = encoder.device
     cuda = [device] if device.type == "cuda" else []
@@ -145,7 +156,7 @@ def _train(
         for rows in row_batches(lengths, settings.batch_size, random):
             model.train()
             model.encoder.train(settings.dropout)
-            batch = pad([train[i] for i in rows], padding, of_words=outputs.pooling is None)
+            batch = outputs.pad([train[i] for i in rows], padding)
             loss = _loss(model, batch, outputs, settings.precision)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = float(torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM))
@@ -183,6 +194,8 @@ def _loss(
         answers = model(batch["ids"], batch["mask"], batch["types"])
     if not outputs.classes:
         return F.mse_loss(answers[:, 0].float(), batch["targets"])
+    if outputs.several:
+        return F.binary_cross_entropy_with_logits(answers.float(), batch["targets"])
     if outputs.pooling is None:
         return F.cross_entropy(
             answers.float().flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED
@@ -203,7 +216,7 @@ def mean_loss(
     model.eval()
     total = 0.0
     for chosen in rows_of_like_length([len(one.ids) for one in rows], _PREDICTED_TOKENS):
-        batch = pad([rows[i] for i in chosen], padding, of_words=outputs.pooling is None)
+        batch = outputs.pad([rows[i] for i in chosen], padding)
         total += len(chosen) * float(_loss(model, batch, outputs, precision))
     return total / len(rows)
 
@@ -211,21 +224,25 @@ def mean_loss(
 @torch.inference_mode()
 def predict(
     model: HeadedEncoder, encoded: Encoded, *, outputs: Outputs, precision: str, padding: int = 0
-) -> list[float | dict[int, int]]:
-    """For each row its class's number, its number (between 0 and 1), or the class's number of each
-    word that has pieces.
+) -> list[Found]:
+    """For each row its class's number, those of all its classes, its number (between 0 and 1), or
+    the class's number of each word that has pieces.
     """
     model.eval()
     device = model.encoder.device
-    found: list[float | dict[int, int]] = [0.0] * encoded.rows
+    found: list[Found] = [0.0] * encoded.rows
     if outputs.pooling is None:
         found = [{} for _ in range(encoded.rows)]
     for chosen in rows_of_like_length([len(one.ids) for one in encoded.inputs], _PREDICTED_TOKENS):
-        batch = pad([encoded.inputs[i] for i in chosen], padding, of_words=False)
+        batch = pad([encoded.inputs[i] for i in chosen], padding)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             answers = model(
                 batch["ids"].to(device), batch["mask"].to(device), batch["types"].to(device)
             )
+        if outputs.several:
+            for i, has in zip(chosen, (answers > 0).cpu().numpy(), strict=True):
+                found[encoded.row_of[i]] = tuple(np.flatnonzero(has).tolist())
+            continue
         numbers = (answers.argmax(-1) if outputs.classes else answers[..., 0].float()).cpu().numpy()
         for at, i in enumerate(chosen):
             row, one = encoded.row_of[i], encoded.inputs[i]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -127,6 +130,23 @@ def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]])
     )
 
 
+def set_f1(gold: Sequence[Set[str]], predicted: Sequence[Set[str]], average: str) -> float:
+    """F1 of classes of which a row has none, one or several: `macro`, the mean over the classes
+    that occur in either, or `micro`, of all labels together.
+    """
+    both = [truth & answer for truth, answer in zip(gold, predicted, strict=True)]
+    right, there, said = (Counter(chain.from_iterable(rows)) for rows in (both, gold, predicted))
+    if average == "micro":
+        return 2 * right.total() / max(1, there.total() + said.total())
+    shares = [2 * right[name] / (there[name] + said[name]) for name in there | said]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+SETS: dict[str, Callable[[Sequence[Set[str]], Sequence[Set[str]]], float]] = {
+    "macro_f1": partial(set_f1, average="macro"),
+    "micro_f1": partial(set_f1, average="micro"),
+}
+"""Metrics of rows that can have several classes."""
 CLASSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "macro_f1": macro_f1,
     "accuracy": accuracy,

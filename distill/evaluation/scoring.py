@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distill.evaluation.metrics import CLASSES, NUMBERS, entity_f1
+from distill.evaluation.metrics import CLASSES, NUMBERS, SETS, entity_f1
 from distill.evaluation.tasks import Row
-from distill.recipe import FineTunedTask, SimilarityTask, TokensTask
+from distill.recipe import FineTunedTask, MultilabelTask, SimilarityTask, TokensTask
 
 Prediction = str | float | tuple[str, ...]
-"""A class, a number, or a class a word, as a row's label."""
+"""A class, several, a number, or a class a word, as a row's label."""
 
 
 def measure(
@@ -24,6 +24,10 @@ def measure(
             for values in ([row.label for row in rows], list(predictions))
         )
         return {metric: NUMBERS[metric](gold, predicted) for metric in task.metrics}
+    if isinstance(task, MultilabelTask):
+        sets = [set(one) if isinstance(one, tuple) else {str(one)} for one in predictions]
+        truth = [set(row.names) for row in rows]
+        return {metric: SETS[metric](truth, sets) for metric in task.metrics}
     named = [(name,) if isinstance(name, str) else name for name in predictions]
     gold = np.array([name for row in rows for name in row.names])
     predicted = np.array(

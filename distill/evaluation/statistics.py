@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 
 from distill.evaluation.scoring import Prediction
 from distill.evaluation.tasks import Row
-from distill.recipe import FineTunedTask, SimilarityTask
+from distill.recipe import FineTunedTask, MultilabelTask, SimilarityTask
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Weights of rows [draws, N] go in; the metric of each draw [draws] comes out."""
@@ -27,6 +27,8 @@ def statistic_of(
         gold = np.array([row.label for row in rows], dtype=np.float64)
         return NUMBERS[metric](gold, np.array(predictions, dtype=np.float64))
     named = [(one,) if isinstance(one, str) else one for one in predictions]
+    if isinstance(task, MultilabelTask):
+        return set_statistic(metric, [row.names for row in rows], named)  # type: ignore[arg-type]
     if metric == "entity_f1":
         return entity_statistic([row.names for row in rows], named)  # type: ignore[arg-type]
     return class_statistic(metric, [row.names for row in rows], named)  # type: ignore[arg-type]
@@ -53,21 +55,42 @@ def class_statistic(
     """A metric of classes, one or several a row. It needs no more of a draw than how often each
     class is right, is there, and is predicted.
     """
+    right = [
+        [truth for truth, answer in zip(*both, strict=True) if truth == answer]
+        for both in zip(gold, predicted, strict=True)
+    ]
+    return _counted_statistic(_CLASSES[metric], right, gold, predicted)
+
+
+def set_statistic(
+    metric: str, gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> Statistic:
+    """A metric of rows that have none, one or several classes each."""
+    right = [sorted({*truth} & {*answer}) for truth, answer in zip(gold, predicted, strict=True)]
+    return _counted_statistic(_SETS[metric], right, gold, predicted)
+
+
+def _counted_statistic(
+    measure: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    right: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+) -> Statistic:
+    """A metric of how often each class is right, is there, and is predicted; those of each row."""
     names = {
         name: i for i, name in enumerate(sorted({n for row in (*gold, *predicted) for n in row}))
     }
-    row = np.repeat(np.arange(len(gold)), [len(one) for one in gold])
-    truth, answer = (
-        np.array([names[name] for one in side for name in one], dtype=np.int64)
-        for side in (gold, predicted)
-    )
-    count, right = len(names), truth == answer
-    columns = np.concatenate([truth[right], count + truth, 2 * count + answer])
-    places = (np.concatenate([row[right], row, row]), columns)
+    count = len(names)
+    entries = [
+        (row, side * count + names[name])
+        for side, lists in enumerate((right, gold, predicted))
+        for row, one in enumerate(lists)
+        for name in one
+    ]
+    rows, columns = np.array(entries, dtype=np.int64).reshape(-1, 2).T
     table = coo_array(
-        (np.ones(len(columns)), places), shape=(len(gold), 3 * count)
+        (np.ones(len(columns)), (rows, columns)), shape=(len(gold), 3 * count)
     ).tocsr()  # equal places are added up
-    measure = _CLASSES[metric]
 
     def value(weights: np.ndarray) -> np.ndarray:
         sums = (table.T @ weights.T).T
@@ -174,6 +197,11 @@ def _nominal_alpha(right: np.ndarray, gold: np.ndarray, predicted: np.ndarray) -
     return _alpha(1 - right.sum(1) / rows, 1 - (counts * (counts - 1)).sum(1) / pairs)
 
 
+def _micro_f1(right: np.ndarray, gold: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return _ratio(2 * right.sum(1), gold.sum(1) + predicted.sum(1))
+
+
+_SETS = {"macro_f1": _macro_f1, "micro_f1": _micro_f1}
 _CLASSES = {
     "accuracy": _accuracy,
     "macro_f1": _macro_f1,

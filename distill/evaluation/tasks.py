@@ -16,7 +16,14 @@ import numpy as np
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import Record, cell, column_value, read_source
-from distill.recipe import ClassificationTask, FineTunedTask, SimilarityTask, Source, TokensTask
+from distill.recipe import (
+    ClassificationTask,
+    FineTunedTask,
+    MultilabelTask,
+    SimilarityTask,
+    Source,
+    TokensTask,
+)
 from distill.runtime.errors import UserError
 
 T = TypeVar("T")
@@ -26,8 +33,8 @@ OUTSIDE = "O"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A text, a pair, or a sentence of words, with its label: a class, a number, or a class a
-    word.
+    """A text, a pair, or a sentence of words, with its label: a class, several, a number, or a
+    class a word.
     """
 
     text: str = ""
@@ -60,11 +67,13 @@ class TaskRows:
     dev: list[Row]
     test: list[Row]
     classes: tuple[str, ...]
-    """The training rows' classes in order; none of a task of numbers."""
+    """The rows' classes in order; none of a task of numbers."""
     left_out: dict[str, int]
     """Rows without a label that counts, by split."""
     test_in_train: int
     """Test rows whose text also stands in the training rows."""
+    unlearnt: dict[str, list[str]] = field(default_factory=dict)
+    """Classes of dev and test that the training rows lack, and that no model can learn."""
     tests: dict[str, range] = field(default_factory=dict)
     """Where there are several test sets, each one's place among the test rows; sets of the same
     rows share theirs.
@@ -90,14 +99,15 @@ class TaskRows:
             "classes": len(self.classes),
             "left_out": self.left_out,
             "test_in_train": self.test_in_train,
+            **({"unlearnt": self.unlearnt} if self.unlearnt else {}),
         }
 
 
 def read_task(task: FineTunedTask, seed: int) -> TaskRows:
     """The task's rows; dev is carved from train where there is none.
 
-    Raises UserError if a column is missing, a split has no rows, classes are fewer than two, or
-    test or dev has one that train lacks.
+    Raises UserError if a column is missing, a split has no rows, or train has fewer than two
+    classes.
     """
     left_out: dict[str, int] = {}
     splits = {"train": task.train, "dev": task.dev, "test": task.test}
@@ -107,6 +117,7 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
         if source is not None
     }
     classes = find_classes(task, rows)
+    unlearnt = find_unlearnt(rows)
     random = np.random.default_rng([seed, *task.name.encode()])
     if "dev" not in rows:
         rows["train"], rows["dev"] = carve_dev(rows["train"], task.dev_share, random)
@@ -126,6 +137,7 @@ def read_task(task: FineTunedTask, seed: int) -> TaskRows:
         classes=classes,
         left_out=left_out,
         test_in_train=sum(row.content in seen for row in rows["test"]),
+        unlearnt=unlearnt,
     )
 
 
@@ -170,16 +182,26 @@ def read_split(
 
 
 def find_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
-    """The classes of the rows of `train`; none of a task of numbers.
+    """The classes of the rows of every split; none of a task of numbers.
 
-    Raises UserError if they are fewer than two, or rows of another split have one that is not among
-    them.
+    A class that train lacks is among them: a model that cannot learn it misses it, and its score
+    says so. Raises UserError if train has fewer than two.
     """
     return (
         _check_numbers(task, rows)
         if isinstance(task, SimilarityTask)
         else _known_classes(task, rows)
     )
+
+
+def find_unlearnt(rows: dict[str, list[Row]]) -> dict[str, list[str]]:
+    """The classes of other splits that train lacks, by split."""
+    learnt = {name for row in rows["train"] for name in row.names}
+    lacking = {
+        split: sorted({name for row in found for name in row.names} - learnt)
+        for split, found in rows.items()
+    }
+    return {split: names for split, names in lacking.items() if names}
 
 
 def check_drawn(task: FineTunedTask, train: list[Row]) -> None:
@@ -236,9 +258,18 @@ def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None
     label = cell(record, task.label, source)
     if isinstance(task, TokensTask):
         return _sentence(task, cell(record, task.words, source), label, record.origin)
-    other = None if isinstance(task, ClassificationTask) else task.text_pair or None
+    alone = isinstance(task, ClassificationTask | MultilabelTask)
+    other = None if alone else task.text_pair or None  # type: ignore[union-attr]
     pair = None if other is None else column_value(record, other, source).strip()
     text = column_value(record, task.text, source).strip()
+    if isinstance(task, MultilabelTask):
+        names = _several(task, label, record.origin)
+        return None if names is None else Row(text=text, label=names)
+    if isinstance(label, list | tuple) and not isinstance(task, SimilarityTask):
+        raise UserError(
+            f"evaluation task {task.name}: {task.label!r} holds {label!r:.40} in {record.origin}; "
+            "a text has one class: name a column with one, or say kind: multilabel."
+        )
     if isinstance(label, list | tuple | dict):
         raise UserError(
             f"evaluation task {task.name}: {task.label!r} holds {label!r:.40} in {record.origin}; "
@@ -251,11 +282,31 @@ def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None
             if name is None
             else Row(text=text, text_pair=pair, label=_number(task, label, record.origin))
         )
-    if isinstance(task.labels, dict):
-        name = None if name is None else task.labels.get(name)
-    elif task.labels is not None and name not in task.labels:
-        name = None
+    name = _counted(task.labels, name)
     return None if name is None else Row(text=text, text_pair=pair, label=name)
+
+
+def _counted(labels: list[str] | dict[str, str | None] | None, name: str | None) -> str | None:
+    """What the recipe calls a class; None of one that does not count."""
+    if name is None or labels is None:
+        return name
+    if isinstance(labels, dict):
+        return labels.get(name)
+    return name if name in labels else None
+
+
+def _several(task: MultilabelTask, value: Any, origin: str) -> tuple[str, ...] | None:
+    """A text's classes in order, each once; None where the label is null."""
+    if class_name(value) is None:
+        return None
+    odd = not isinstance(value, list | tuple)
+    if odd or any(isinstance(one, list | tuple | dict) for one in value):
+        raise UserError(
+            f"evaluation task {task.name}: multilabel needs a list of classes; {task.label!r} "
+            f"holds {str(value)[:40]!r} in {origin}."
+        )
+    named = {_counted(task.labels, class_name(one)) for one in value}
+    return tuple(sorted(name for name in named if name is not None))
 
 
 def _number(task: SimilarityTask, value: Any, origin: str) -> float:
@@ -305,20 +356,15 @@ def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[st
 
 
 def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
-    known = {split: {name for row in found for name in row.names} for split, found in rows.items()}
-    classes = tuple(sorted(known["train"]))
-    if len(classes) < 2:
+    learnt = sorted({name for row in rows["train"] for name in row.names})
+    if len(learnt) < 2:
+        found = f"one class, {learnt[0]}" if learnt else "no class"
         raise UserError(
-            f"evaluation task {task.name}: the training rows have one class, {classes[0]}; two or "
-            "more are needed."
+            f"evaluation task {task.name}: the training rows have {found}; two or more are needed."
         )
-    for split, names in known.items():
-        if lacking := sorted(names - known["train"]):
-            raise UserError(
-                f"evaluation task {task.name}: {split} has classes that the training rows lack "
-                f"({', '.join(lacking[:5])}); "
-                "say in labels which count, or what they are called."
-            )
+    classes = tuple(
+        sorted({name for found in rows.values() for row in found for name in row.names})
+    )
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
         raise UserError(

@@ -26,6 +26,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _KNOWN_ORIGINS = {"package:multilingual-e5-small": "intfloat/multilingual-e5-small"}
 _METRIC_TYPES = {
     "macro_f1": "f1",
+    "micro_f1": "f1",
     "entity_f1": "seqeval",
     "mcc": "matthews_correlation",
     "pearson": "pearsonr",

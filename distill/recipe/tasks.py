@@ -170,6 +170,27 @@ class ClassificationTask(_ClassTask):
     """The column of the texts."""
 
 
+class MultilabelTask(_FineTunedTask):
+    """Which classes a text has: none, one or several; a row whose label is null is left out."""
+
+    kind: Literal["multilabel"]
+    """The kind of task."""
+    text: str = "text"
+    """The column of the texts."""
+    label: str = "labels"
+    """The column of the classes, a list a row; an empty one says that the text has none."""
+    labels: Chosen | Renamed | None = None
+    """The classes that count, as a list, or with other names as a mapping; any other is taken out
+    of its row.
+    """
+    metrics: Annotated[list[Literal["macro_f1", "micro_f1"]], AfterValidator(each_once)] = Field(
+        default=["macro_f1", "micro_f1"], min_length=1
+    )
+    """What is measured; the first chooses on dev. macro_f1 counts each class alike, micro_f1 each
+    label.
+    """
+
+
 class PairClassificationTask(_ClassTask):
     """The class of two texts, which the model reads as one pair."""
 
@@ -328,7 +349,9 @@ class MaskedTask(TaskSection):
         return [self.source]
 
 
-FineTunedTask = ClassificationTask | PairClassificationTask | SimilarityTask | TokensTask
+FineTunedTask = (
+    ClassificationTask | MultilabelTask | PairClassificationTask | SimilarityTask | TokensTask
+)
 """Tasks that models are fine-tuned on."""
 _FINE_TUNED: dict[str, Any] = {
     "classification": ClassificationTask,
@@ -339,6 +362,7 @@ Task = FineTunedTask | OwnHeadTask | RetrievalTask | MaskedTask
 """Any task."""
 TASK_KINDS = (
     "classification",
+    "multilabel",
     "pair_classification",
     "similarity",
     "tokens",
@@ -375,6 +399,7 @@ def _registered(task: Any) -> TaskSection:
 
 TaskByKind = Annotated[
     Annotated[ClassificationTask, Tag("classification")]
+    | Annotated[MultilabelTask, Tag("multilabel")]
     | Annotated[PairClassificationTask, Tag("pair_classification")]
     | Annotated[SimilarityTask, Tag("similarity")]
     | Annotated[TokensTask, Tag("tokens")]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 METRICS = {
     "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
     "mcc": "MCC",
     "entity_f1": "entity F1",
     "pearson": "Pearson",

@@ -211,6 +211,35 @@ def test_fine_tuned_scores_are_paired_with_the_teachers(
     assert counts["cut"]["student"] == {"train": 0, "dev": 0, "test": 0}
 
 
+def test_a_model_learns_which_of_several_classes_a_text_has(
+    fine_tune: Callable[..., EvaluationResult], write_rows: Callable[..., dict[str, str]]
+) -> None:
+    def records(count: int, seed: int) -> Rows:
+        return [
+            {"text": one["text"], "labels": [one["label"], "text"][: 1 + i % 2]}
+            for i, one in enumerate(toy_records(count, seed))
+        ]
+
+    task = {"name": "several", "kind": "multilabel", "max_train": 40, "max_dev": 8}
+    task |= {"train": write_rows(records(80, 0), "train"), "test": write_rows(records(30, 1), "t")}
+    scores = fine_tune(["teacher"], [task]).scores
+    assert [score.metric for score in scores] == ["macro_f1", "micro_f1"]
+    assert all(0 < score.chance < 1 and 0 <= score.mean <= 1 for score in scores)
+
+
+def test_a_class_that_no_model_can_learn_is_told_and_counts_as_missed(
+    fine_tune: Callable[..., EvaluationResult],
+    toy: Any,
+    write_rows: Callable[..., dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    test = write_rows([*toy_records(10, seed=1), {"text": "x", "label": "new"}], "test")
+    (score,) = fine_tune(["teacher"], [{**toy, "test": test}], progress=Progress()).scores[:1]
+    assert score.mean <= 10 / 11
+    said = " ".join(capsys.readouterr().err.split())
+    assert "task toy: the training rows lack classes of test (new)" in said
+
+
 def test_a_baseline_that_cannot_be_loaded_has_a_reason_and_the_others_go_on(
     fine_tune: Callable[..., EvaluationResult], toy: Any, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -289,3 +290,33 @@ def test_a_number_is_learnt(tiny: LoadedModel) -> None:
         if not isinstance(value, dict)
     ]
     assert np.corrcoef(found, shares[128:])[0, 1] > 0.9
+
+
+def test_several_classes_are_learnt_each_by_itself(tiny: LoadedModel) -> None:
+    rows = toy_rows(64, 16)
+    both = replace(
+        rows,
+        **{
+            split: [
+                replace(row, label=("any", str(row.label)) if i % 2 else (str(row.label),))
+                for i, row in enumerate(getattr(rows, split))
+            ]
+            for split in ("train", "dev", "test")
+        },
+        classes=("any", *rows.classes),
+    )
+    train = encode_rows(both.train, both, tiny.tokenizer, 32)
+    outputs = Outputs(classes=3, pooling="mean", several=True)
+    batch = outputs.pad(train.inputs[:2], 0)
+    assert batch["targets"].sum(1).tolist() == [1.0, 2.0]
+    tuned = fine_tune(
+        whole_copy(tiny.model),
+        train.inputs,
+        outputs=outputs,
+        settings=settings(epochs=12, learning_rate=3e-3, dropout=False, patience=20),
+        seed=0,
+        measure_dev=lambda model: 0.0,
+    )
+    found = predict(tuned.model, train, outputs=outputs, precision="float32")
+    assert {len(one) for one in found if isinstance(one, tuple)} <= {0, 1, 2, 3}
+    assert all(isinstance(one, tuple) for one in found)

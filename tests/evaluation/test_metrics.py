@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from distill.evaluation.metrics import (
     CLASSES,
@@ -19,6 +21,7 @@ from distill.evaluation.metrics import (
     pearson,
     ranks_of_answers,
     reciprocal_ranks,
+    set_f1,
     spearman,
 )
 
@@ -180,3 +183,25 @@ def test_entity_f1_counts_whole_entities() -> None:
 
 def test_a_guess_of_no_entity_gets_none_of_them_however_many_words_it_gets_right() -> None:
     assert entity_f1([["O"] * 50 + ["B-PER"]], [["O"] * 51]) == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(*(st.frozensets(st.sampled_from("abcd")) for _ in range(2))),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from(["macro", "micro"]),
+)
+def test_several_classes_a_row_have_scikit_learns_f1_over_the_classes_that_occur(
+    rows: list[tuple[frozenset[str], frozenset[str]]], average: str
+) -> None:
+    gold, predicted = ([row[side] for row in rows] for side in (0, 1))
+    names = sorted(frozenset().union(*gold, *predicted))
+    columns = MultiLabelBinarizer(classes=[*"abcd"])
+    sides = [columns.fit_transform(side) for side in (gold, predicted)]
+    present = ["abcd".index(name) for name in names]
+    expected = (
+        f1_score(*sides, labels=present, average=average, zero_division=0) if present else 0.0
+    )
+    assert set_f1(gold, predicted, average) == pytest.approx(expected)

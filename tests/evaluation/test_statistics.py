@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from distill.evaluation import metrics
-from distill.evaluation.statistics import NUMBERS, class_statistic, entity_statistic, mean_statistic
+from distill.evaluation.statistics import (
+    NUMBERS,
+    class_statistic,
+    entity_statistic,
+    mean_statistic,
+    set_statistic,
+)
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 CLASSES = st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=40)
@@ -36,6 +42,18 @@ def test_classes_have_the_metric_of_the_rows_that_were_drawn(
     statistic = class_statistic(metric, [(g,) for g in gold], [(p,) for p in predicted])
     expected = metrics.CLASSES[metric](gold[rows], predicted[rows])
     assert statistic(weights_of(rows))[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", list(metrics.SETS))
+@given(rows=st.lists(st.tuples(st.frozensets(NAMES), st.frozensets(NAMES)), min_size=1))
+def test_rows_of_several_classes_have_the_metric_of_the_rows_that_were_drawn(
+    metric: str, rows: list[tuple[frozenset[str], frozenset[str]]]
+) -> None:
+    gold, predicted = ([sorted(row[side]) for row in rows] for side in (0, 1))
+    places = drawn(len(rows))
+    found = set_statistic(metric, gold, predicted)(weights_of(places))[0]
+    expected = metrics.SETS[metric](*([set(side[i]) for i in places] for side in (gold, predicted)))
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 @given(SENTENCES)

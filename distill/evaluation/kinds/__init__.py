@@ -16,6 +16,7 @@ __all__ = ["KINDS", "Kind", "Reference", "Subject", "UnmeasuredError", "kind_of"
 
 KINDS: dict[str, Kind[Any, Any, Any]] = {
     "classification": FineTuned("text-classification"),
+    "multilabel": FineTuned("text-classification"),
     "pair_classification": FineTuned("text-classification"),
     "similarity": FineTuned("sentence-similarity"),
     "tokens": FineTuned("token-classification"),

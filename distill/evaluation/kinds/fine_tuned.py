@@ -21,7 +21,9 @@ from distill.report.results.evaluation import Score
 
 
 class FineTuned:
-    """The kinds `classification`, `pair_classification`, `similarity` and `tokens`."""
+    """The kinds `classification`, `multilabel`, `pair_classification`, `similarity` and
+    `tokens`.
+    """
 
     def __init__(self, hub_type: str) -> None:
         self.hub_type = hub_type

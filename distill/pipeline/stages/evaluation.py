@@ -149,7 +149,7 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
 STAGE = Stage(
     name="evaluation",
-    revision=3,
+    revision=4,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=EvaluationResult,
