@@ -18,7 +18,7 @@ from distill.evaluation.protocol import Measured
 from distill.evaluation.resampling import Observed, average
 from distill.evaluation.scores import Reference, no_score, score_models
 from distill.evaluation.task_scores import observe_seeds
-from distill.evaluation.tasks import Row, TaskRows, find_classes, read_split
+from distill.evaluation.tasks import Row, TaskRows, find_classes, find_unlearnt, read_split
 from distill.recipe import CrossLingualSection, FineTunedTask
 from distill.recipe.cross_lingual import ALL, Setting, score_name
 from distill.report.results.evaluation import Score
