@@ -47,11 +47,13 @@ class Plan:
 
 
 def check_surroundings(recipe: Recipe) -> None:
-    """Check what a recipe cannot say by itself: sources, the rows of tasks, the teacher, that the
+    """Check what a recipe cannot say by itself: files, the rows of tasks, the teacher, that the
     student fits it, models to compare with.
 
-    Rows are read where every source is there. Raises UserError with every problem found.
+    Files that are not there are told at once, before anything is loaded. Raises UserError with
+    every problem found.
     """
+    check_files(recipe)
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
     from distill.evaluation.own_head import check_teacher_head
@@ -68,18 +70,9 @@ def check_surroundings(recipe: Recipe) -> None:
             problems.append(str(error))
             return None
 
-    sources = [
-        *recipe.corpus.sources,
-        *recipe.vocabulary.word_lists,
-        *(s for task in recipe.evaluation.tasks for s in task.sources),
-    ]
-    for source in sources:
+    for source in recipe.corpus.sources:
         if not source.hub:
-            collect(list_files, source)
-    if not problems:
-        for source in recipe.corpus.sources:
-            if not source.hub:
-                collect(check_text, source)
+            collect(check_text, source)
     for task in recipe.evaluation.tasks if not problems else ():
         if not any(source.hub for source in task.sources):
             collect(kind_of(task).read, task, recipe.seed)
@@ -104,6 +97,35 @@ def check_surroundings(recipe: Recipe) -> None:
         for name in inspection.models:
             if not ModelRef.of(name).is_own:
                 collect(load_config, name)
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def check_files(recipe: Recipe) -> None:
+    """Check that the files of every source, and the folders of models, are there. Raises
+    UserError.
+    """
+    problems = []
+    sources = [
+        *recipe.corpus.sources,
+        *recipe.vocabulary.word_lists,
+        *(source for task in recipe.evaluation.tasks for source in task.sources),
+    ]
+    for source in sources:
+        if not source.hub:
+            try:
+                list_files(source)
+            except UserError as error:
+                problems.append(str(error))
+    models = {"teacher.model": [recipe.teacher.model], "student.model": [recipe.student.model]}
+    models |= {"evaluation.models": recipe.evaluation.models}
+    models |= {"benchmark.models": recipe.benchmark.models}
+    problems += [
+        f"{key}: there is no folder {name}; a Hub id reads organisation/name."
+        for key, names in models.items()
+        for name in names
+        if name and ModelRef.of(name).kind == "folder" and not Path(name).expanduser().exists()
+    ]
     if problems:
         raise UserError("\n".join(problems))
 

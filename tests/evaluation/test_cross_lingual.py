@@ -233,7 +233,7 @@ def test_a_class_that_one_languages_test_alone_has_is_told(
             splits["test"][0].update(label="båt")
 
     rows = read_cross_lingual(write_task(change), seed=0)
-    assert rows.fine_tunes["en"].unlearnt == {"test in sv": ["båt"]}
+    assert rows.fine_tunes["en"].unlearnt["test in sv"] == ["båt"]
 
 
 def test_the_average_over_languages_is_a_score_with_an_interval_over_seeds(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -323,17 +326,38 @@ def test_everything_missing_in_the_surroundings_is_reported_at_once(
 def test_what_the_vocabulary_names_is_looked_for_beforehand(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    keep = {"pieces": ["kung"], "terms": str(tmp_path / "no-terms.txt")}
+    keep = {"terms": str(tmp_path / "no-terms.txt")}
     path = write_recipe(
         **{"vocabulary.lexicon": str(tmp_path / "no-words.txt"), "vocabulary.keep": keep}
     )
     with pytest.raises(UserError) as error:
         check_surroundings(load_recipe(str(path), []).recipe)
     lines = str(error.value).splitlines()
-    assert len(lines) == 3 and "no-words.txt" in lines[0] and "no-terms.txt" in lines[1]
-    assert (
-        lines[2] == "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+    assert len(lines) == 2 and "no-words.txt" in lines[0] and "no-terms.txt" in lines[1]
+
+
+def test_a_piece_that_the_teacher_lacks_is_told_beforehand_with_the_nearest(
+    write_recipe: Callable[..., Path],
+) -> None:
+    path = write_recipe(**{"vocabulary.keep": {"pieces": ["kung"]}})
+    says = "vocabulary.keep.pieces: the teacher has no piece 'kung'; did you mean '▁kung'?"
+    with pytest.raises(UserError, match=re.escape(says)):
+        check_surroundings(load_recipe(str(path), []).recipe)
+
+
+def test_a_file_that_is_not_there_is_told_before_torch_is_loaded(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_recipe(**{"corpus.sources": [{"path": str(tmp_path / "no-text.txt")}]})
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "distill", "recipe", str(path), "--dry-run"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 2 and "no-text.txt: there is no such file" in done.stderr
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "distill" in loaded and not loaded & {"torch", "transformers", "datasets"}
 
 
 def test_a_source_on_the_hub_is_not_looked_for_beforehand(tiny_teacher: Path) -> None:
