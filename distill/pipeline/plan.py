@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -117,9 +117,12 @@ def check_files(recipe: Recipe) -> None:
                 list_files(source)
             except UserError as error:
                 problems.append(str(error))
-    models = {"teacher.model": [recipe.teacher.model], "student.model": [recipe.student.model]}
-    models |= {"evaluation.models": recipe.evaluation.models}
-    models |= {"benchmark.models": recipe.benchmark.models}
+    models: dict[str, Sequence[str | None]] = {
+        "teacher.model": [recipe.teacher.model],
+        "student.model": [recipe.student.model],
+        "evaluation.models": recipe.evaluation.models,
+        "benchmark.models": recipe.benchmark.models,
+    }
     problems += [
         f"{key}: there is no folder {name}; a Hub id reads organisation/name."
         for key, names in models.items()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from distill.corpus.cleaning import INVISIBLE
 from distill.vocabulary.families import ASCII
 
 _ANY_SCRIPT = frozenset({"Zyyy", "Zinh", "Zzzz"})
@@ -34,12 +35,13 @@ def scripts_of(code_points: np.ndarray) -> set[str]:
 
 def alphabet_of(characters: Iterable[str], code_points: np.ndarray) -> set[str]:
     """Of the (normalised) characters of a text, those of its language's scripts and of no script;
-    and all of ASCII.
+    and all of ASCII, and what cleaning took out of the text: soft hyphens and the like.
     """
     from fontTools import unicodedata
 
     scripts = scripts_of(code_points) | _ANY_SCRIPT
     return {
         *ASCII,
+        *INVISIBLE,
         *(character for character in characters if unicodedata.script(character) in scripts),
     }

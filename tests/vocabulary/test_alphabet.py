@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from distill.corpus.cleaning import clean_text
 from distill.vocabulary.alphabet import alphabet_of, scripts_of
 from distill.vocabulary.families import ASCII
 
@@ -34,3 +35,9 @@ def test_the_alphabet_has_the_languages_letters_signs_of_every_script_and_all_of
     letters = alphabet_of(set(text), code_points(text))
     assert letters >= ASCII | set("åöé🐟–\u0301")
     assert not letters & set("漢я")
+
+
+def test_the_alphabet_has_what_cleaning_takes_out_of_text_and_real_text_has() -> None:
+    text = "sjuk\u00adhus och\u2060 mer"
+    assert clean_text(text) == "sjukhus och mer"
+    assert {"\u00ad", "\u2060"} <= alphabet_of(set(clean_text(text)), code_points(clean_text(text)))

@@ -57,7 +57,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
 
 STAGE = Stage(
     name="vocabulary",
-    revision=3,
+    revision=4,
     reads=("corpus",),
     depends_on=depends_on,
     result=VocabularyResult,
