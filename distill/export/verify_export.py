@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 _ROUNDS, _TIMED = 5, 8
 
 Arrays = Any
+Asked = dict[str, Any]
 """An array of numpy."""
 Run = Callable[[dict[str, Arrays]], dict[str, Arrays]]
 """Runs a file: inputs by name go in; outputs by name come out."""
@@ -68,7 +69,7 @@ def _head_is_the_same(
     folder: Path,
     inputs: list[dict[str, torch.Tensor]],
     expected: dict[str, torch.Tensor],
-    asked: dict[str, Any],
+    asked: Asked,
 ) -> dict[str, bool]:
     import transformers
     from transformers import pipeline
@@ -97,7 +98,7 @@ def _runtimes(
     folder: Path,
     inputs: list[dict[str, torch.Tensor]],
     expected: dict[str, torch.Tensor],
-    asked: dict[str, Any],
+    asked: Asked,
 ) -> dict[str, float | None]:
     """How far the files of each runtime are from torch, and how fast those in int8 are."""
     arrays = [{name: tensor.numpy() for name, tensor in one.items()} for one in inputs]
@@ -117,7 +118,7 @@ def _compared(
     files: list[Path],
     inputs: list[dict[str, Arrays]],
     expected: dict[str, Arrays],
-    asked: dict[str, Any],
+    asked: Asked,
     runtime: str,
     prefix: str,
 ) -> dict[str, float | None]:

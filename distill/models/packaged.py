@@ -17,7 +17,7 @@ import shutil
 import struct
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,14 +85,14 @@ def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
 
     geometry, tensors = read_e5(weights)
     config = BertConfig(
-        hidden_size=geometry["hidden"],
-        num_hidden_layers=geometry["layers"],
-        num_attention_heads=geometry["heads"],
-        intermediate_size=geometry["feed_forward"],
-        vocab_size=geometry["vocabulary"],
-        max_position_embeddings=geometry["positions"],
-        type_vocab_size=geometry["token_types"],
-        layer_norm_eps=geometry["epsilon"],
+        hidden_size=geometry.hidden,
+        num_hidden_layers=geometry.layers,
+        num_attention_heads=geometry.heads,
+        intermediate_size=geometry.feed_forward,
+        vocab_size=geometry.vocabulary,
+        max_position_embeddings=geometry.positions,
+        type_vocab_size=geometry.token_types,
+        layer_norm_eps=geometry.epsilon,
         bos_token_id=0,
         pad_token_id=1,
         eos_token_id=2,
@@ -110,7 +110,7 @@ def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
     # the vocabulary.
     tokenizer_config = {
         "tokenizer_class": "XLMRobertaTokenizer",
-        "model_max_length": geometry["positions"],
+        "model_max_length": geometry.positions,
         "bos_token": "<s>",
         "eos_token": "</s>",
         "sep_token": "</s>",
@@ -124,7 +124,21 @@ def convert_e5(weights: Path, tokenizer: Path, folder: Path) -> None:
     )
 
 
-def read_e5(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+class Geometry(NamedTuple):
+    """What an E5S1 file says of its model, in the file's order."""
+
+    hidden: int
+    layers: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+    positions: int
+    token_types: int
+    epsilon: float
+    block: int
+
+
+def read_e5(path: Path) -> tuple[Geometry, dict[str, np.ndarray]]:
     """Geometry and flat float32 tensors of an E5S1 file (little-endian; layout in the body)."""
     blob = np.memmap(path, dtype=np.uint8, mode="r")
 
@@ -134,11 +148,8 @@ def read_e5(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if bytes(blob[:4]) != b"E5S1":
         raise ValueError(f"{path} is not an E5S1 file")
     at = 8  # magic, version
-    names = ("hidden", "layers", "heads", "feed_forward", "vocabulary", "positions", "token_types")
-    geometry: dict[str, Any] = dict(zip(names, unpack("7i", at), strict=True))
-    at += 28
-    geometry["epsilon"], geometry["block"] = unpack("fi", at)
-    at += 8
+    geometry = Geometry(*unpack("7ifi", at))
+    at += 36
     (pieces,) = unpack("i", at)
     at += 4 + 16  # number of pieces; bos, eos, pad, unk
     (text_bytes,) = unpack("Q", at)
@@ -171,15 +182,13 @@ def dequantise_q4(raw: np.ndarray) -> np.ndarray:
     return (nibbles * scale).reshape(-1)
 
 
-def stock_bert_tensors(
-    tensors: dict[str, np.ndarray], geometry: dict[str, Any]
-) -> dict[str, np.ndarray]:
+def stock_bert_tensors(tensors: dict[str, np.ndarray], geometry: Geometry) -> dict[str, np.ndarray]:
     """The tensors under the names and shapes of transformers' BertModel.
 
     The package has no pooler. An identity stands in for it, so that a stock `AutoModel` finds every
     weight it expects; sentence vectors of this model are mean-pooled and never read it.
     """
-    hidden, width = geometry["hidden"], geometry["feed_forward"]
+    hidden, width = geometry.hidden, geometry.feed_forward
     stock = {
         "embeddings.word_embeddings.weight": tensors["emb.word"].reshape(-1, hidden),
         "embeddings.position_embeddings.weight": tensors["emb.pos"].reshape(-1, hidden),
@@ -199,7 +208,7 @@ def stock_bert_tensors(
         "fo": ("output.dense", hidden, width),
         "oln": ("output.LayerNorm", hidden, None),
     }
-    for layer in range(geometry["layers"]):
+    for layer in range(geometry.layers):
         for short, (stock_name, rows, columns) in parts.items():
             weight = tensors[f"l{layer}.{short}.w"]
             shape = (rows,) if columns is None else (rows, columns)

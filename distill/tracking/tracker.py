@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
@@ -53,6 +54,18 @@ def send_what_was_kept(experiment: str, run_folder: Path, progress: Progress) ->
         Tracker(experiment, run_folder, progress).send_what_was_kept()
 
 
+@dataclass
+class _Memory:
+    """What the next process has to know of a run, kept in its folder."""
+
+    parent: str = ""
+    children: dict[str, str] = field(default_factory=dict)
+    """The handle of each child that did not finish, by its name."""
+    finished: bool = True
+    asked: str = ""
+    """The hash of the parameters."""
+
+
 class Tracker:
     """One recipe run in MLflow, which goes on where an unfinished one stopped."""
 
@@ -62,14 +75,7 @@ class Tracker:
         # Each store has a folder of its own: what one lacks is nothing to another.
         self._outbox = Outbox(run_folder / f"tracking-{sha256(uri.encode()).hexdigest()[:8]}")
         self._memory_file = self._outbox.folder / "run.json"
-        self._memory: dict[str, Any] = {
-            "parent": "",
-            "children": {},
-            "finished": True,
-            "asked": "",
-            **self._recall(),
-        }
-        runs = self._memory.pop("runs", {})
+        self._memory, runs = self._recall()
         self._store = Store(uri, experiment, runs, is_doubtful=self._memory_file.is_file())
         self._children: list[str] = []
         self._done: list[str] = []
@@ -84,25 +90,25 @@ class Tracker:
         parameters; `tags` are its children's too.
         """
         asked = sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
-        of_another = self._memory["asked"] not in ("", asked.hexdigest())
-        if self._memory["finished"] or of_another:
-            self._memory |= {"parent": uuid4().hex, "children": {}, "finished": False}
-        self._memory["asked"] = asked.hexdigest()
+        of_another = self._memory.asked not in ("", asked.hexdigest())
+        if self._memory.finished or of_another:
+            self._memory = _Memory(parent=uuid4().hex, finished=False)
+        self._memory.asked = asked.hexdigest()
         self._tags = dict(tags)
         self._remember()
         if not self._is_away and not self._store.answers():
             self._leave("no answer")
         values = {key: without_password(str(value)) for key, value in flatten(parameters).items()}
         self._begin(
-            self._memory["parent"], without_password(name), {**tags, "stage": "recipe"}, values
+            self._memory.parent, without_password(name), {**tags, "stage": "recipe"}, values
         )
 
     def finish(self, status: str) -> None:
         """Close the run and whatever child is open as FINISHED, FAILED or KILLED."""
-        for handle in [*reversed(self._children), self._memory["parent"]]:
+        for handle in [*reversed(self._children), self._memory.parent]:
             self._end(handle, status)
         self._children.clear()
-        self._memory["finished"] = status == "FINISHED"
+        self._memory.finished = status == "FINISHED"
         self._remember()
         self.send_what_was_kept()
 
@@ -115,7 +121,7 @@ class Tracker:
                 "of this recipe sends it.",
                 "yellow",
             )
-        if self._memory["finished"] and self._outbox.is_empty:
+        if self._memory.finished and self._outbox.is_empty:
             shutil.rmtree(self._outbox.folder, ignore_errors=True)
 
     @contextmanager
@@ -128,7 +134,7 @@ class Tracker:
         `with_system` logs the machine's load beside each metric that the run logs, every ten
         seconds at most.
         """
-        handle = self._memory["children"].setdefault(name, uuid4().hex)
+        handle = self._memory.children.setdefault(name, uuid4().hex)
         self._remember()
         self._begin(handle, name, {**self._tags, **(tags or {})}, {}, parent=self._current)
         self._children.append(handle)
@@ -141,7 +147,7 @@ class Tracker:
             not self._children
         ):  # until then: a stage that is gone on with logs its finished children once more
             for done in self._done:
-                self._memory["children"].pop(done, None)
+                self._memory.children.pop(done, None)
             self._done.clear()
         self._remember()
 
@@ -181,7 +187,7 @@ class Tracker:
 
     @property
     def _current(self) -> str:
-        return self._children[-1] if self._children else str(self._memory["parent"])
+        return self._children[-1] if self._children else str(self._memory.parent)
 
     @property
     def _shown_uri(self) -> str:
@@ -266,16 +272,21 @@ class Tracker:
         self._progress.say(f"MLflow at {self._shown_uri} is back, and has what was kept.")
         return True
 
-    def _recall(self) -> dict[str, Any]:
+    def _recall(self) -> tuple[_Memory, dict[str, str]]:
+        """What an earlier process knew, and the store's runs by handle; nothing where that cannot
+        be read.
+        """
         try:
-            memory: dict[str, Any] = json.loads(self._memory_file.read_text(encoding="utf-8"))
-            return memory if {"parent", "children", "finished", "runs"} <= memory.keys() else {}
-        except (OSError, ValueError):
-            return {}
+            noted = json.loads(self._memory_file.read_text(encoding="utf-8"))
+            runs = noted.pop("runs")
+            return _Memory(**noted), runs
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return _Memory(), {}
 
     def _remember(self) -> None:
         self._outbox.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._memory_file, json.dumps({**self._memory, "runs": self._store.runs}))
+        noted = {**asdict(self._memory), "runs": self._store.runs}
+        write_whole(self._memory_file, json.dumps(noted))
 
 
 def _now() -> int:
