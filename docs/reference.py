@@ -78,7 +78,12 @@ def commands_page() -> str:
     text = html.unescape(get_docs_for_click(obj=command, ctx=context, name="distill"))
     text = re.sub(r"\* `--help`: .+\n", "", text)
     text = re.sub(r"\*\*Options\*\*:\n\n(?=\n|\*\*|##|$)", "", text)
-    text = re.sub(r"<(\w+\[?\w*\]?)>", r"\1", text)
+    text = re.sub(r"<(\w[\w \[\]]*)>", r"\1", text)
+    text = re.sub(r"\[default: \((.+)\)\]", r"[default: \1]", text)
+    text = re.sub(r"\n\[dim\](distill .+)\[/dim\]", r" `\1`", text)  # a command's line and example
+    text = re.sub(r"^(distill .+)\n +\[dim\](.+)\[/dim\]$", r"- `\1`: \2", text, flags=re.M)
+    text = re.sub(r"^Example: (.+)$", r"Example: `\1`", text, flags=re.M)
+    text = re.sub(r"\n{3,}", "\n\n", text)
     head = "# Commands\n\nWhat `--help` says. `distill` is short for `python -m distill`.\n\n"
     return head + text.partition("\n")[2].strip() + "\n"
 

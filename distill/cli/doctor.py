@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from rich.markup import escape
@@ -132,6 +129,9 @@ def _hub() -> Iterator[Finding]:
 
 
 def _answer(address: str) -> str:
+    import urllib.error
+    import urllib.request
+
     try:
         urllib.request.urlopen(address, timeout=HUB_SECONDS).close()
     except urllib.error.HTTPError:
@@ -164,6 +164,8 @@ def _store() -> Finding:
 
 
 def _installed(package: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
