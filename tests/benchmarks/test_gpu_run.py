@@ -17,7 +17,7 @@ from benchmarks.gpu.steps.distillation import STUDENTS
 from tests.conftest import ROOT, distill_environment, needs_quickstart
 
 REHEARSED = ("sanity", "latency", "distillation/tiny")
-pytestmark = [pytest.mark.long, needs_quickstart]
+pytestmark = [pytest.mark.slow, needs_quickstart]
 
 
 def gpu(*arguments: object) -> str:
@@ -58,7 +58,6 @@ def test_every_step_of_the_rehearsal_ends_in_time(rehearsed):
         assert set(endings) == {"ended"}
 
 
-@pytest.mark.slow
 def test_every_other_step_can_be_rehearsed_too(rehearsed, tmp_path):
     others = [step for step in STEPS if step not in REHEARSED]
     gpu("run", rehearsed / "bundle", tmp_path, "--smoke", "--steps", *others)

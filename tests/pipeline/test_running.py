@@ -407,7 +407,7 @@ def _has_checkpoint(run: Path) -> bool:
     [
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         signal.SIGTERM,
-        signal.SIGKILL,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
     ],
     ids=lambda number: number.name,
 )
@@ -460,7 +460,7 @@ def test_a_forced_stage_forgets_what_a_cut_off_try_left(copied):
     assert not (place.run / ".distillation.partial").exists()
 
 
-@pytest.mark.parametrize("stage", ["corpus", "vocabulary"])
+@pytest.mark.parametrize("stage", [pytest.param("corpus", marks=pytest.mark.slow), "vocabulary"])
 def test_a_kill_in_an_early_stage_is_mended_by_the_same_command(finished, fresh, stage):
     cut = _cut_off(
         fresh,

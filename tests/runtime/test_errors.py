@@ -475,10 +475,11 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
     [
         (64, 'cat /dev/zero > "$0/full" 2>/dev/null; "$@"'),
         (8000, '"$@"'),
-        (
+        pytest.param(
             8000,
             '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" '
             '2>/dev/null) & "$@"',
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["full-already", "fills-while-writing-the-corpus", "filled-by-another-after-the-corpus"],

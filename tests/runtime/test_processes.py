@@ -90,7 +90,9 @@ def test_two_processes_have_the_losses_of_one(distilled: Path, setting: str) -> 
     "cuts",
     [
         pytest.param(
-            [(signal.SIGTERM, 2), (signal.SIGKILL, 1)], id="two stopped, one killed, two go on"
+            [(signal.SIGTERM, 2), (signal.SIGKILL, 1)],
+            id="two stopped, one killed, two go on",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [(signal.SIGKILL, 2), (signal.SIGKILL, 2)],
