@@ -55,6 +55,14 @@ def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def dev_scores(content: Mapping[str, Any], model: str) -> dict[str, float]:
+    """What a model's fine-tunes score on dev, by task; none of a task without dev."""
+    scores = [score for score in summary_scores(content) if score["model"] == model]
+    return {
+        score["task"]: score["dev"] for score in scores if score.get("dev") is not None
+    }  # the same under every metric of a task
+
+
 def summary(content: Mapping[str, Any]) -> str:
     """The headline as a sentence; nothing in it comes from a recipe, so that it is fit for
     Markdown.
