@@ -134,6 +134,8 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
     """What a model's scores depend on: its files, or what it is made from."""
     if name not in OWN_MODELS:
         return describe_baselines(run, [name])[0]
+    if name == "tfidf":
+        return {"name": name}
     if name == "teacher":
         from distill.models import model_identity
 
@@ -157,7 +159,7 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
 STAGE = Stage(
     name="evaluation",
-    revision=3,
+    revision=4,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=EvaluationResult,
