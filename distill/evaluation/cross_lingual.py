@@ -149,7 +149,7 @@ def _rates(
     found: Mapping[str, Measured],
     setting: Setting,
     language: str | None,
-) -> set[float]:
+) -> set[float | None]:
     """The learning rates behind a score."""
     section = _section(task)
     languages = section.languages if language is None else [language]

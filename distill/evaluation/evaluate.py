@@ -16,9 +16,11 @@ from typing import Any
 
 from distill.evaluation.finished import MEASURED, Finished
 from distill.evaluation.kinds import UnmeasuredError, kind_of
+from distill.evaluation.protocol import planned
 from distill.evaluation.scores import Reference
 from distill.evaluation.subject import INT8, EvaluatedModel
 from distill.evaluation.tasks import TaskRows
+from distill.evaluation.tfidf import TFIDF
 from distill.models import LoadedModel
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
 from distill.recipe.tasks import TaskSection
@@ -83,6 +85,7 @@ def evaluate_models(
                 seed=seed,
                 finished=finished,
                 load=load_resting,
+                is_reference=name == reference,
             )
             for task in section.tasks:
                 kind = kind_of(task)
@@ -151,7 +154,11 @@ def order_models(section: EvaluationSection, reference: str) -> list[str]:
 
 
 def count_parts(model: str, task: TaskSection, section: EvaluationSection) -> int:
-    """How many parts the work has; those of int8 are the student's."""
+    """How many parts the work has; those of int8 are the student's, and a bag of words learns
+    once.
+    """
     if model == INT8 and isinstance(task, FineTunedTask):
         return 0
-    return kind_of(task).parts(task, section)
+    parts = kind_of(task).parts(task, section)
+    once = model == TFIDF and isinstance(task, FineTunedTask)
+    return parts // planned(section) if once else parts

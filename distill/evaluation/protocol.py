@@ -47,9 +47,9 @@ class Measured:
 
     predictions: list[list[Prediction]]
     """For each seed those of every test row."""
-    learning_rate: float
-    rate_at_edge: bool
-    """Whether dev was best at the last learning rate that was tried."""
+    learning_rate: float | None
+    rate_at_edge: bool | None
+    """Whether dev was best at the last learning rate that was tried; None of what has none."""
     dev: list[float]
     """For each seed the value by which it was chosen."""
     cut: dict[str, int]
@@ -58,6 +58,8 @@ class Measured:
     runtime: str
     threads: int | None
     commit: str | None
+    has_seeds: bool = True
+    """False of what no seed changes, whose predictions stand there once for each."""
 
 
 def draw_rows(
@@ -114,6 +116,11 @@ def rate_beyond(tried: Sequence[float], best: float) -> float | None:
     return beyond if 0 < beyond <= 1 else None
 
 
+def task_entry(task: str, learnt_from: str | None) -> str:
+    """What measurements of a task are kept under, after learning from one of its sets of rows."""
+    return task if learnt_from is None else f"{task} from {learnt_from}"
+
+
 def measure_model(
     task: FineTunedTask,
     rows: TaskRows,
@@ -141,7 +148,7 @@ def measure_model(
     Raises ConversionError if the model cannot be had in int8.
     """
     bench: Bench | None = None
-    own = task.name if learnt_from is None else f"{task.name} from {learnt_from}"
+    own = task_entry(task.name, learnt_from)
     choosing = range(min(_CHOOSING_SEEDS, section.seeds))
 
     def fine_tune(number: int, rate: float) -> Entry:

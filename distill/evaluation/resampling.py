@@ -56,6 +56,7 @@ def average(parts: Sequence[Observed]) -> Observed:
         values=np.mean([part.values for part in parts], axis=0),
         draws=np.mean([part.draws for part in parts], axis=0),
         rows=max(part.rows for part in parts),
+        has_seeds=any(part.has_seeds for part in parts),
     )
 
 

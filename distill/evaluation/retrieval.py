@@ -13,9 +13,10 @@ from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import PER_QUERY, ranks_by_vectors
+from distill.evaluation.prompts import VectorForm
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
-from distill.recipe import Prefixes, RetrievalTask, TeacherSection
+from distill.recipe import RetrievalTask
 from distill.runtime.errors import UserError
 
 
@@ -32,11 +33,10 @@ def retrieval_values(
     model: LoadedModel,
     rows: RetrievalRows,
     task: RetrievalTask,
-    teacher_section: TeacherSection,
+    form: VectorForm,
     advance: Callable[[float], object] = lambda texts: None,
 ) -> dict[str, np.ndarray]:
     """For each metric, what each query contributes."""
-    prefixes: Prefixes = teacher_section.prefixes
     longest = min(model.tokenizer.model_max_length, position_limit(model.model))
 
     def vectors(prefix: str, texts: list[str]) -> np.ndarray:
@@ -45,13 +45,14 @@ def retrieval_values(
             model.model,
             model.tokenizer,
             prefixed,
-            pooling=teacher_section.pooling,
+            pooling=form.pooling,
             longest=longest,
             advance=advance,
         )
 
-    queries = vectors(prefixes.query, rows.queries)
-    ranks = ranks_by_vectors(queries, vectors(prefixes.passage, rows.passages), rows.answers)
+    queries = vectors(form.prefixes.query, rows.queries)
+    passages = vectors(form.prefixes.passage, rows.passages)
+    ranks = ranks_by_vectors(queries, passages, rows.answers)
     return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
 
 

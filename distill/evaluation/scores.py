@@ -59,6 +59,17 @@ class _Seeds:
         """The variance of what a seed does to all models alike."""
         return max(0.0, self.plain - self.paired)
 
+    def of_pair(self, one: Observed, other: Observed, times: float) -> tuple[float, int] | None:
+        """The variance of `one` less so many times `other` on one seed, and its degrees of freedom;
+        None where seeds change neither.
+        """
+        if one.has_seeds and other.has_seeds:
+            variance = (1 + times**2) * self.paired + (1 - times) ** 2 * self.shared
+            return variance, self.paired_freedom
+        if not one.has_seeds and not other.has_seeds:
+            return None
+        return (1.0 if one.has_seeds else times**2) * self.plain, self.plain_freedom
+
 
 def score_models(
     task: str,
@@ -142,14 +153,15 @@ def _pooled(values: Sequence[np.ndarray]) -> _Seeds:
 def _estimate(one: Observed, seeds: _Seeds) -> Estimate:
     """A model's mean over seeds."""
     value = float(one.values.mean())
-    return _with_error(value, one.draws, one, seeds.plain, seeds.plain_freedom)
+    of_a_seed = (seeds.plain, seeds.plain_freedom) if one.has_seeds else None
+    return _with_error(value, one.draws, one, of_a_seed)
 
 
 def _difference(one: Observed, reference: Observed, seeds: _Seeds) -> Estimate:
     """A model's mean difference from the reference, by pairs of rows and seeds."""
     value = float(one.values.mean() - reference.values.mean())
     draws = one.draws - reference.draws
-    return _with_error(value, draws, one, 2 * seeds.paired, seeds.paired_freedom)
+    return _with_error(value, draws, _longer(one, reference), seeds.of_pair(one, reference, 1.0))
 
 
 def _retention(one: Observed, reference: Observed, chance: float, seeds: _Seeds) -> Estimate:
@@ -159,25 +171,32 @@ def _retention(one: Observed, reference: Observed, chance: float, seeds: _Seeds)
     above = float(reference.values.mean()) - chance
     kept = (float(one.values.mean()) - chance) / above
     draws = (one.draws - kept * reference.draws) / above
-    variance = (1 + kept**2) * seeds.paired + (1 - kept) ** 2 * seeds.shared
-    return _with_error(kept, draws, one, variance / above**2, seeds.paired_freedom)
+    found = seeds.of_pair(one, reference, kept)
+    of_a_seed = None if found is None else (found[0] / above**2, found[1])
+    return _with_error(kept, draws, _longer(one, reference), of_a_seed)
+
+
+def _longer(one: Observed, other: Observed) -> Observed:
+    """That of both which says how many seeds there are."""
+    return max(one, other, key=lambda each: len(each.values))
 
 
 def _with_error(
-    value: float, draws: np.ndarray, one: Observed, of_a_seed: float, freedom: int
+    value: float, draws: np.ndarray, one: Observed, of_a_seed: tuple[float, int] | None
 ) -> Estimate:
-    """A figure with the variance of rows and, where there are any, seeds; an error that is no
-    number where seeds matter and nobody has two.
+    """A figure with the variance of rows and, where there are any, seeds, whose variance comes with
+    its degrees of freedom; an error that is no number where seeds matter and nobody has two.
     """
     of_rows = float(draws.var(ddof=1))
-    of_seeds = of_a_seed / len(one.values) if one.has_seeds else 0.0
+    variance, freedom = of_a_seed or (0.0, 0)
+    of_seeds = variance / len(one.values)
     total = of_rows + of_seeds
     parts = of_rows**2 / max(1, one.rows - 1)
-    if one.has_seeds and freedom:
+    if freedom:
         parts += of_seeds**2 / freedom
     return Estimate(
         value=value,
-        error=float("nan") if one.has_seeds and not freedom else total**0.5,
+        error=float("nan") if of_a_seed and not freedom else total**0.5,
         freedom=total**2 / parts if parts else max(1.0, one.rows - 1.0),
     )
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from distill.evaluation import tfidf
 from distill.evaluation.finished import Finished
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.kinds.kind import HOW, Advance, UnmeasuredError
-from distill.evaluation.protocol import Measured, measure_model
+from distill.evaluation.protocol import Measured, measure_model, task_entry
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
 from distill.onnx.conversion import ConversionError
@@ -38,10 +39,12 @@ class EvaluatedModel:
         seed: int,
         finished: Finished,
         load: Callable[[str], LoadedModel],
+        is_reference: bool = False,
     ) -> None:
         """`load` gives a model by its name."""
         self.name, self.section, self.teacher, self.seed = name, section, teacher, seed
         self._finished, self._load_by_name = finished, load
+        self.is_reference = is_reference
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model: LoadedModel | None = None
         self._refused = ""
@@ -66,6 +69,7 @@ class EvaluatedModel:
             "precision": "int8" if self.is_int8 else "float32",
             "runtime": "onnx" if self.is_int8 else "torch",
             "threads": torch.get_num_threads(),
+            **(tfidf.HOW if self.name == tfidf.TFIDF else {}),
             "commit": commit(),
         }
 
@@ -73,6 +77,8 @@ class EvaluatedModel:
         self, task: FineTunedTask, rows: TaskRows, advance: Advance, learnt_from: str | None = None
     ) -> Measured:
         """The model's fine-tunes on the rows, of every seed. Raises UnmeasuredError."""
+        if self.name == tfidf.TFIDF:
+            return self._classify(task, rows, advance, learnt_from)
         precision = self._finished.precision()
         try:
             return measure_model(
@@ -94,10 +100,26 @@ class EvaluatedModel:
         except ConversionError as error:
             raise UnmeasuredError(str(error)) from error
 
+    def _classify(
+        self, task: FineTunedTask, rows: TaskRows, advance: Advance, learnt_from: str | None
+    ) -> Measured:
+        """What the bag of words predicts."""
+        if not tfidf.can_classify(rows):
+            raise UnmeasuredError(tfidf.UNSUITED)
+        own = task_entry(task.name, learnt_from)
+        kept = self._finished.find(self.name, own)
+        if kept is None:
+            found = tfidf.classify(task, rows, self.section, self.seed)
+            kept = self._finished.add({"model": self.name, "task": own, **found})
+            advance(1, f"{self.name} on {own}")
+        return tfidf.measured_of(kept, rows, self.section.seeds)
+
     def load(self) -> LoadedModel:
         """The model. Raises UnmeasuredError for a baseline that cannot be loaded, a scratch that
-        cannot be trained, or a student that cannot be converted.
+        cannot be trained, a student that cannot be converted, or a bag of words.
         """
+        if self.name == tfidf.TFIDF:
+            raise UnmeasuredError(tfidf.UNSUITED)
         if self._refused:
             raise UnmeasuredError(self._refused)
         if self._model is None:

@@ -35,7 +35,10 @@ def score_task(
     statistics = {
         name: seed_statistics(task, metric, rows, one, whole) for name, one in measurements.items()
     }
-    observed = {name: observe(own, len(whole), of.seed) for name, own in statistics.items()}
+    observed = {
+        name: observe(own, len(whole), of.seed, has_seeds=measurements[name].has_seeds)
+        for name, own in statistics.items()
+    }
     provenance = {name: provenance_of(rows, one, whole) for name, one in measurements.items()}
     scores = score_models(task.name, metric, observed, of, chance, provenance)
     if of.protocol == "euroeval":
@@ -61,7 +64,8 @@ def observe_seeds(
     task: FineTunedTask, metric: str, rows: TaskRows, measured: Measured, places: range, seed: int
 ) -> Observed:
     """The same on the whole of those rows and in bootstraps of them."""
-    return observe(seed_statistics(task, metric, rows, measured, places), len(places), seed)
+    statistics = seed_statistics(task, metric, rows, measured, places)
+    return observe(statistics, len(places), seed, has_seeds=measured.has_seeds)
 
 
 def provenance_of(rows: TaskRows, measured: Measured, places: range) -> Provenance:

@@ -14,9 +14,16 @@ from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
 from distill.export.markdown import code_span, escape_markdown, python_literal
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
-from distill.report.content import latency_ratio, summary_scores
+from distill.report.content import is_at_chance, latency_ratio, summary_scores
 from distill.report.formats import format_bytes, format_count
 from distill.report.grid import describe, runtime_of
+from distill.report.measured import (
+    at_edge,
+    chance_in_words,
+    rows_in_words,
+    task_facts,
+    verdict_of,
+)
 from distill.runtime.progress import format_seconds
 from distill.runtime.version import __version__
 
@@ -56,6 +63,8 @@ def render_card(
             least=prose.furthest_below(lines),
             good_as=[escape_markdown(task) for task in prose.equivalent(lines)],
             margin=recipe["evaluation"].get("margin"),
+            task_facts=task_facts(report),
+            edges=at_edge(report),
             speed=prose.speed_grid(rows),
             sizes={(row["model"], runtime_of(row)): row["bytes_on_disk"] for row in rows},
             ratio=latency_ratio(report, of="teacher"),
@@ -114,9 +123,12 @@ def _environment() -> Environment:
         size=format_bytes,
         duration=format_seconds,
         machine=describe,
+        chance_level=is_at_chance,
+        rows=rows_in_words,
+        chance=chance_in_words,
     )
     environment.globals.update(
-        share=_share, figure=_figure, interval=_interval, difference=_difference
+        share=_share, figure=_figure, interval=_interval, difference=_difference, verdict=verdict_of
     )
     return environment
 

@@ -29,6 +29,7 @@ MEANINGS = {
     "initial": "the student before distillation",
     "untrained": "its architecture with random weights",
     "scratch": "its architecture, trained without a teacher on as many tokens",
+    "tfidf": "a bag of words: TF-IDF with a linear SVM, for retrieval its cosine",
 }
 """What a run's own models are, besides teacher and student."""
 

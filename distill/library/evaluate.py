@@ -33,7 +33,8 @@ def evaluate(
     """Score every model on every task; all are compared with the first.
 
     `tasks` are entries as a recipe's `evaluation.tasks` has them, or a YAML file of such.
-    `prefixes` are those of `query` and `passage`. With `output`, a folder, an interrupted call is
+    `prefixes` are those of `query` and `passage` of the first model and of models in memory; others
+    have what their folder says. With `output`, a folder, an interrupted call is
     resumed there. Raises UserError for input that cannot be read.
     """
     from pydantic import ValidationError
@@ -59,13 +60,16 @@ def evaluate(
                 "max_length": max_length,
                 "precision": precision,
             }
-        ).model_copy(update={"models": list(named)})
+        )
         first = next(iter(named), None)
         if first is None:
             raise UserError("evaluate: name at least one model.")
         teacher = TeacherSection.model_validate(
             {"model": first, "pooling": pooling, "prefixes": dict(prefixes or {})}
         )
+        in_memory = [name for name, model in named.items() if not isinstance(model, str)]
+        prompts = dict.fromkeys(in_memory, teacher.prefixes)
+        section = section.model_copy(update={"models": list(named), "prompts": prompts})
     except ValidationError as error:
         raise UserError(f"evaluate: {error}") from error
     with TemporaryDirectory() as temporary:

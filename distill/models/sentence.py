@@ -8,6 +8,7 @@ with its text, would be distilled into another model without a word.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from distill.runtime.errors import UserError
 
 MODULES, SETTINGS = "modules.json", "sentence_bert_config.json"
+PROMPTS = "config_sentence_transformers.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,8 @@ class SentenceFiles:
     """The modules after pooling that change a vector's direction, by name."""
     lower_case: bool
     """Whether text is lower-cased before the tokenizer sees it."""
+    prompts: Mapping[str, str]
+    """What stands in front of texts, by the kind of text; empty if nothing is said."""
 
 
 def read_sentence_files(folder: Path) -> SentenceFiles:
@@ -34,7 +38,7 @@ def read_sentence_files(folder: Path) -> SentenceFiles:
     be read.
     """
     if not (folder / MODULES).is_file():
-        return SentenceFiles(pooling=None, further=(), lower_case=False)
+        return SentenceFiles(pooling=None, further=(), lower_case=False, prompts={})
     modules = _json(folder / MODULES)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise UserError(f"{folder / MODULES} should hold a list of modules.", key="teacher.model")
@@ -52,6 +56,7 @@ def read_sentence_files(folder: Path) -> SentenceFiles:
         pooling=pooling,
         further=tuple(further),
         lower_case=isinstance(settings, dict) and bool(settings.get("do_lower_case")),
+        prompts=_prompts(_json(folder / PROMPTS)) if (folder / PROMPTS).is_file() else {},
     )
 
 
@@ -97,6 +102,15 @@ def _pooling(config: Any) -> str | None:
     modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
     return "+".join(names.get(mode, mode.removeprefix("pooling_mode_")) for mode in modes) or None
+
+
+def _prompts(whole: Any) -> dict[str, str]:
+    """The prompts of a model's whole config; kinds of text without one are left out, and so are all
+    where none has any.
+    """
+    named = whole.get("prompts") if isinstance(whole, dict) else None
+    found = {str(kind): str(prompt or "") for kind, prompt in (named or {}).items()}
+    return found if any(found.values()) else {}
 
 
 def _json(path: Path) -> Any:

@@ -8,9 +8,9 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distill.pipeline.records import now
+from distill.pipeline.records import fingerprint, now
 from distill.pipeline.run import Run
 from distill.recipe.model_reference import PACKAGE
 from distill.report.formats import format_count
@@ -18,6 +18,9 @@ from distill.report.model import Report, plain
 from distill.runtime.errors import UserError
 from distill.runtime.files import RECORD, write_whole
 from distill.runtime.secrets import without_password
+
+if TYPE_CHECKING:
+    from distill.tracking.best import Standing
 
 REPORT, DONE = "report.json", ".done.json"
 
@@ -100,8 +103,8 @@ def run_name(teacher: str, parameters: int | None = None) -> str:
 
 def publish_report(run: Run) -> Report:
     """Write the report and hand it to MLflow."""
-    from distill.report.content import headline, leading_retention, summary
-    from distill.tracking.model import registered_name
+    from distill.report.content import headline, summary
+    from distill.tracking.best import registered_name
 
     report, written = write_report(run)
     content = plain(report)
@@ -124,8 +127,24 @@ def publish_report(run: Run) -> Report:
         run.progress.say("tracking: logging the student as a model", "dim")
         run.tracker.model(run.folder / "export", "student")
         if run.recipe.tracking.registered:
-            run.tracker.register(registered_name(run.recipe.language), leading_retention(content))
+            run.tracker.register(registered_name(run.recipe.language), _standing(run, content))
     return report
+
+
+def _standing(run: Run, content: Mapping[str, Any]) -> Standing:
+    """How good the student is on dev, and what that may be compared with."""
+    from distill.models import model_identity
+    from distill.pipeline.stages.evaluation import measured_how
+    from distill.report.content import dev_scores
+    from distill.tracking.best import Standing
+
+    teacher = run.recipe.teacher
+    identity = model_identity(teacher.model, teacher.revision, run.hashes)
+    return Standing(
+        teacher=fingerprint(identity),
+        tasks=fingerprint(measured_how(run)),
+        dev=dev_scores(content, "student"),
+    )
 
 
 def _write_tables(folder: Path, content: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from distill.recipe.model_reference import check_model_name
 from distill.recipe.section import Count, Section
 from distill.recipe.tasks import TaskByKind
+from distill.recipe.teacher import Prefixes
 
 EUROEVAL: dict[str, object] = {
     "seeds": 10,
@@ -48,9 +49,14 @@ class EvaluationSection(Section):
     """Which models: initial is the student before distillation, untrained its architecture with
     random weights, scratch the same trained by masked-language modelling on as many tokens as the
     student, student_int8 the student after each of its fine-tunes in ONNX Runtime with 8-bit
-    weights; others by Hub id or folder."""
+    weights, tfidf a bag of words (TF-IDF) with a linear SVM, by its cosine for retrieval; others by
+    Hub id or folder."""
     tasks: list[TaskByKind] = []
     """On which tasks."""
+    prompts: dict[str, Prefixes] = {}
+    """What other models want in front of queries and passages, by their names in models, where
+    their files do not say it; the teacher's prefixes go before texts of the run's own models alone.
+    """
     protocol: Literal["distill", "euroeval"] = "distill"
     """Whose defaults the keys below have: this project's, or those of EuroEval's leaderboards."""
     seeds: Annotated[int, Field(ge=1)] = 3
@@ -121,6 +127,9 @@ class EvaluationSection(Section):
         for what, names in named.items():
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {', '.join(twice)} twice")
+        unknown = sorted(self.prompts.keys() - set(self.models))
+        if unknown and "models" in self.model_fields_set:
+            raise ValueError(f"prompts names {', '.join(unknown)}, which models does not")
         if "student_int8" in self.models and "student" not in self.models:
             raise ValueError(
                 "models names student_int8, which is measured in the student's fine-tunes: name "

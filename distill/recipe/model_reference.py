@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-OWN_MODELS = ("teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch")
+OWN_MODELS = (
+    *("teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch"),
+    "tfidf",
+)
 """The models that a run makes."""
 PACKAGE = "package:"
 """In front of the name of a model that an installed package holds."""

@@ -12,5 +12,5 @@ class TrackingSection(Section):
 
     registered: bool = Field(default=False, validation_alias=AliasChoices("register", "registered"))
     """`register: true` makes the student a version of the registered model distill-<language>,
-    whose alias `best` moves to it if it keeps more of its teacher than the best so far: a higher
-    mean retention over the scores that both have."""
+    whose alias `best` moves to it if its fine-tunes score higher on dev than those of the best so
+    far: the mean over tasks, of students of the same teacher on the same tasks."""

@@ -27,10 +27,26 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
     if content["vocabulary"]:
         figures["vocabulary_kept"] = content["vocabulary"]["kept"]
         figures["heldout_identical"] = content["vocabulary"]["heldout_identical"]
-    for score in summary_scores(content):
-        if score["model"] == "student" and score["retention"] is not None:
-            figures[f"retention/{score['task']}/{score['metric']}"] = score["retention"]
+    for score in student_scores(content):
+        name = f"{score['task']}/{score['metric']}"
+        if score["retention"] is not None:
+            figures[f"retention/{name}"] = score["retention"]
+        if score.get("equivalent") is not None:
+            figures[f"equivalent/{name}"] = int(score["equivalent"])
     return figures
+
+
+def student_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The student's scores, those of single languages left out."""
+    return [score for score in summary_scores(content) if score["model"] == "student"]
+
+
+def leading_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The student's score in the first metric of each task."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for score in student_scores(content):
+        first.setdefault(score["task"], score)
+    return list(first.values())
 
 
 def summary_scores(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -44,15 +60,19 @@ def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
     """The student's retention in the first metric of each task, by task and metric; none of a task
     whose first metric has none.
     """
-    first: dict[str, Mapping[str, Any]] = {}
-    for score in summary_scores(content):
-        if score["model"] == "student":
-            first.setdefault(score["task"], score)
     return {
         f"{score['task']}/{score['metric']}": score["retention"]
-        for score in first.values()
+        for score in leading_scores(content)
         if score["retention"] is not None
     }
+
+
+def dev_scores(content: Mapping[str, Any], model: str) -> dict[str, float]:
+    """What a model's fine-tunes score on dev, by task; none of a task without dev."""
+    scores = [score for score in summary_scores(content) if score["model"] == model]
+    return {
+        score["task"]: score["dev"] for score in scores if score.get("dev") is not None
+    }  # the same under every metric of a task
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -73,6 +93,7 @@ def summary(content: Mapping[str, Any]) -> str:
             f"{figures['retention']:.1%} of what the teacher scores above guessing"
             + (f" (mean of {tasks} tasks)" if tasks > 1 else "")
         )
+    parts += [line for line in (_equivalence(content), _guessing(content)) if line]
     if "latency_ratio_to_trimmed" in figures:
         parts.append(
             f"{figures['latency_ratio_to_trimmed']:.2f} times the trimmed teacher's latency"
@@ -82,6 +103,28 @@ def summary(content: Mapping[str, Any]) -> str:
             f"{figures['heldout_identical']:.1%} of held-out sentences segmented as before"
         )
     return "; ".join([*parts, "tables and plots in report.html, under Artifacts"]) + "."
+
+
+def _equivalence(content: Mapping[str, Any]) -> str:
+    """On how many tasks the student passed the test of equivalence with the teacher."""
+    margin = content["recipe"].get("evaluation", {}).get("margin")
+    tested = [one for one in leading_scores(content) if one.get("equivalent") is not None]
+    if not tested or margin is None:
+        return ""
+    passed = sum(one["equivalent"] for one in tested)
+    return f"as good as the teacher within ±{margin:g} on {passed} of {len(tested)} tasks tested"
+
+
+def _guessing(content: Mapping[str, Any]) -> str:
+    """On how many tasks the student may do no better than guessing."""
+    count = sum(is_at_chance(score) for score in leading_scores(content))
+    return f"at chance on {count} task{'s' if count > 1 else ''}" if count else ""
+
+
+def is_at_chance(score: Mapping[str, Any]) -> bool:
+    """Whether a score's interval reaches down to what guessing scores."""
+    chance, low = score.get("chance"), score.get("low")
+    return chance is not None and low is not None and bool(low <= chance)
 
 
 def is_plain(row: Mapping[str, Any]) -> bool:

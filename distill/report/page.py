@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from distill.report.canvas import to_svg
-from distill.report.content import latency_ratio
+from distill.report.content import is_at_chance, latency_ratio
 from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
     format_bytes,
@@ -23,6 +23,17 @@ from distill.report.formats import (
     format_shares,
 )
 from distill.report.grid import MEASURES, build_grid, describe, distinct_files, runtime_of
+from distill.report.measured import (
+    AT_CHANCE,
+    chance_in_words,
+    fine_tuned_tasks,
+    margin_of,
+    model_facts,
+    rate_in_words,
+    rows_in_words,
+    task_facts,
+    verdict_of,
+)
 from distill.report.panels import letter_keys, list_panels, list_unshown
 from distill.report.published import list_protocols
 from distill.report.scoreboard import Row, Scoreboard, build_scoreboard
@@ -53,9 +64,13 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         runtime=runtime_of,
         machine=describe,
         values=cell_values,
-        texts=cell_texts,
+        rows=rows_in_words,
+        chance=chance_in_words,
+        rate=rate_in_words,
         breakable=breakable,
     )
+    margin = margin_of(content)
+    environment.filters["texts"] = lambda cell: cell_texts(cell, margin)
     board = build_scoreboard(content)
     panels = {panel.name: panel for panel in list_panels(board)}
     return environment.get_template("report.html.j2").render(
@@ -79,6 +94,9 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         measures=MEASURES,
         files=distinct_files(content["benchmark"] or []),
         ratio=latency_ratio(content),
+        task_facts=task_facts(content),
+        model_facts=model_facts(content),
+        fine_tuned=fine_tuned_tasks(content),
         settings=list_settings(content["recipe"]),
     )
 
@@ -93,7 +111,13 @@ def kept_of_teacher(board: Scoreboard) -> dict[str, Any] | None:
             named.append((f"{format_metric(column.metric)} on {column.task}", cell))
         for name, cell in named if line.model == "student" else ():
             if cell is not None and cell["mean"] is not None and cell["retention"] is not None:
-                return {"share": cell["retention"], "of": name}
+                low, high = cell.get("retention_low"), cell.get("retention_high")
+                return {
+                    "share": cell["retention"],
+                    "of": name,
+                    "interval": format_shares(low, high),
+                    "verdict": verdict_of(cell, board.margin),
+                }
     return None
 
 
@@ -122,16 +146,21 @@ def cell_values(cell: Row) -> str:
     )
 
 
-def cell_texts(cell: Row) -> list[tuple[str, str]]:
+def cell_texts(cell: Row, margin: float | None = None) -> list[tuple[str, str, str]]:
     """What a cell of the scores shows: score, difference and retention, each with its interval
-    where it has one.
+    where it has one, and what that says.
     """
     difference = format_interval(cell.get("difference_low"), cell.get("difference_high"), sign=True)
     retention = format_shares(cell.get("retention_low"), cell.get("retention_high"))
+    at_chance = AT_CHANCE if is_at_chance(cell) else ""
     return [
-        (format_score(cell["mean"]), format_interval(cell["low"], cell["high"])),
-        (format_score(cell.get("difference"), sign=True), difference),
-        (format_share(cell["retention"]), retention),
+        (format_score(cell["mean"]), format_interval(cell["low"], cell["high"]), at_chance),
+        (
+            format_score(cell.get("difference"), sign=True),
+            difference,
+            verdict_of(cell, margin),
+        ),
+        (format_share(cell["retention"]), retention, ""),
     ]
 
 

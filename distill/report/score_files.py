@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from typing import Any
 
+from distill.report.content import is_at_chance
 from distill.report.formats import (
     format_bytes,
     format_count,
@@ -15,6 +18,14 @@ from distill.report.formats import (
     format_ms,
     format_score,
     markdown_table,
+)
+from distill.report.measured import (
+    AT_CHANCE,
+    at_edge,
+    chance_in_words,
+    model_facts,
+    rows_in_words,
+    task_facts,
 )
 from distill.report.published import TITLE, list_protocols
 from distill.report.scoreboard import Line, Row, Scoreboard
@@ -31,6 +42,18 @@ _FIGURES = (
     "retention",
     "retention_low",
     "retention_high",
+    "learning_rate",
+    "dev",
+)
+_HOW = (
+    "test_rows",
+    "train_rows",
+    "distinct_train_rows",
+    "rate_at_edge",
+    "runtime",
+    "precision",
+    "threads",
+    "commit",
 )
 
 
@@ -58,6 +81,25 @@ def to_markdown(board: Scoreboard) -> str:
         *(f"{TITLE}: {one.name} ({', '.join(one.tasks)}), {one.description}." for one in published),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def facts_markdown(content: Mapping[str, Any]) -> str:
+    """How the scores were come by: the rows of tasks, what guessing scores, and by model runtime,
+    threads and commit; nothing where no score says so.
+    """
+    tasks = [(one.task, rows_in_words(one), chance_in_words(one)) for one in task_facts(content)]
+    models = [(one.model, one.runtime, one.threads, one.commit) for one in model_facts(content)]
+    if not tasks:
+        return ""
+    parts = [
+        markdown_table(["task", "rows", "guessing scores"], tasks, words=3),
+        markdown_table(["model", "runtime", "threads", "commit"], models, words=4),
+        *(
+            f"The learning rate of {model} is at the edge of the grid on {', '.join(edges)}."
+            for model, edges in at_edge(content).items()
+        ),
+    ]
+    return "\n" + "\n\n".join(parts) + "\n"
 
 
 def to_csv(board: Scoreboard) -> str:
@@ -95,7 +137,8 @@ def _text(cell: Row | None, note: int | None) -> str:
     if cell is None or cell["mean"] is None:
         return "–" if note is None else f"– [{note}]"
     interval = format_interval(cell["low"], cell["high"])
-    return format_score(cell["mean"]) + (f" ({interval})" if interval else "")
+    said = f" {AT_CHANCE}" if is_at_chance(cell) else ""
+    return format_score(cell["mean"]) + (f" ({interval})" if interval else "") + said
 
 
 def _record(board: Scoreboard, line: Line) -> dict[str, object]:
@@ -115,6 +158,8 @@ def _record(board: Scoreboard, line: Line) -> dict[str, object]:
         record |= {
             f"{name} {figure}": None if cell is None else cell.get(figure) for figure in _FIGURES
         }
+        how = None if cell is None else cell.get("provenance")
+        record |= {f"{name} {key}": value for key, value in (how or {}).items() if key in _HOW}
         record[f"{name} reason"] = None if cell is None else cell["reason"]
     for score in line.published:
         record[f"{TITLE}: {score['protocol']} {score['task']} {score['metric']}"] = score["mean"]

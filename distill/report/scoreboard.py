@@ -14,6 +14,7 @@ from distill.report.content import summary_scores
 from distill.report.estimates import Estimate, mean_estimate
 from distill.report.formats import format_count
 from distill.report.grid import place_of
+from distill.report.measured import margin_of
 
 Row = Mapping[str, Any]
 _SHAPED_LIKE_STUDENT = ("student", "student_int8", "initial", "untrained", "scratch")
@@ -60,6 +61,8 @@ class Scoreboard:
     """Why models have no score, numbered from 1."""
     remarks: tuple[str, ...]
     """What a reader of the scores must know."""
+    margin: float | None
+    """Differences within it count as none."""
 
     def note_of(self, cell: Row | None) -> int | None:
         """The number of the note that says why a cell has no score."""
@@ -95,7 +98,8 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
         )  # a cell a column
         for name in names
     }
-    means = {name: mean_of(cells[name][:tasks]) for name in names}
+    margin = margin_of(content)
+    means = {name: mean_of(cells[name][:tasks], margin) for name in names}
     return Scoreboard(
         columns=columns,
         tasks=tasks,
@@ -121,6 +125,7 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
             ),
             *([_how_scratch_learnt(content["scratch"])] if content.get("scratch") else []),
         ),
+        margin=margin,
     )
 
 
@@ -136,11 +141,12 @@ def _how_scratch_learnt(scratch: Mapping[str, Any]) -> str:
     )
 
 
-def mean_of(cells: Sequence[Row | None]) -> Row | None:
+def mean_of(cells: Sequence[Row | None], margin: float | None = None) -> Row | None:
     """The unweighted mean of a model's scores, as GLUE averages metrics (Wang et al. 2019), with
     the mean difference from the reference and the mean retention; None where a score is missing.
 
-    Tasks' errors are taken for independent. There is no retention where one task has none.
+    Tasks' errors are taken for independent. There is no retention where one task has none. With a
+    margin it says whether the difference is equivalent to none.
     """
     rows = [row for row in cells if row is not None and row["mean"] is not None]
     if not rows or len(rows) < len(cells):
@@ -154,6 +160,7 @@ def mean_of(cells: Sequence[Row | None]) -> Row | None:
         "high": mean["mean_high"],
         **difference,
         **retention,
+        "equivalent": None if margin is None else _is_equivalent(rows, margin),
         "reason": None,
     }
 
@@ -167,17 +174,30 @@ _ERRORS = {
 
 def _mean_figure(rows: Sequence[Row], figure: str) -> dict[str, float | None]:
     """The mean over tasks of one figure, and its interval where every task has an error of it."""
-    error, freedom = _ERRORS[figure]
     if any(row.get(figure) is None for row in rows):
         return {figure: None, f"{figure}_low": None, f"{figure}_high": None}
-    if any(row.get(error) is None for row in rows):
+    found = _mean_estimate(rows, figure)
+    if found is None:
         mean = sum(row[figure] for row in rows) / len(rows)
         return {figure: mean, f"{figure}_low": None, f"{figure}_high": None}
-    found = mean_estimate(
-        [Estimate(value=row[figure], error=row[error], freedom=row[freedom]) for row in rows]
-    )
     low, high = found.interval()
     return {figure: found.value, f"{figure}_low": low, f"{figure}_high": high}
+
+
+def _is_equivalent(rows: Sequence[Row], margin: float) -> bool | None:
+    """Whether the mean difference's 90% interval lies within the margin."""
+    found = _mean_estimate(rows, "difference")
+    return None if found is None else found.is_within(margin)
+
+
+def _mean_estimate(rows: Sequence[Row], figure: str) -> Estimate | None:
+    """The mean over tasks of one figure; None where a task has no error of it."""
+    error, freedom = _ERRORS[figure]
+    if any(row.get(figure) is None or row.get(error) is None for row in rows):
+        return None
+    return mean_estimate(
+        [Estimate(value=row[figure], error=row[error], freedom=row[freedom]) for row in rows]
+    )
 
 
 def known_parameters(content: Mapping[str, Any]) -> dict[str, int]:

@@ -19,7 +19,7 @@ def table_texts(content: Mapping[str, Any]) -> dict[str, str]:
     if content["evaluation"]:
         board = build_scoreboard(content)
         texts |= {
-            "scores.md": score_files.to_markdown(board),
+            "scores.md": score_files.to_markdown(board) + score_files.facts_markdown(content),
             "scores.csv": score_files.to_csv(board),
         }
     if content["benchmark"]:

@@ -1,35 +1,17 @@
-"""The student in MLflow: a logged model that `mlflow.transformers.load_model` loads, and the best
-one of its language.
-
-The registered model of a language has a version for each student. Its alias `best` is the version
-that keeps most of its teacher: the mean retention over the scores that both versions have, a higher
-one moves it.
-"""
+"""The student in MLflow: a logged model that `mlflow.transformers.load_model` loads."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
-from io import StringIO
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from distill.models.loading import auto_class
 from distill.tracking import served_student
-from distill.tracking.keys import clean_key
 from distill.tracking.served_student import CLASSES, MASKS, NO_PROMPT, VECTORS
-
-BEST = "best"
-_RETENTION = "retention/"
-
-
-def registered_name(language: str) -> str:
-    """What the students of a language go by."""
-    return f"distill-{language}"
 
 
 def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
@@ -160,54 +142,3 @@ def _use(architectures: Sequence[str]) -> tuple[str, str]:
     if architecture.endswith("ForSequenceClassification"):
         return "text-classification", CLASSES
     return "feature-extraction", VECTORS
-
-
-def register_student(client: Any, model_uri: str, name: str, retention: Mapping[str, float]) -> str:
-    """Make a logged student a version of the registered model `name`, the best one if it is; what
-    came of it, in words.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    retention = {clean_key(score): value for score, value in retention.items()}
-    tags = {f"{_RETENTION}{score}": str(value) for score, value in retention.items()}
-    with redirect_stderr(StringIO()):  # MLflow tells it there, without being asked
-        version = mlflow.register_model(model_uri, name, tags=tags).version
-    try:
-        best = client.get_model_version_by_alias(name, BEST)
-    except MlflowException as error:
-        if error.get_http_status_code() >= 500:
-            raise
-        best = None
-    is_better, why = _compare(retention, None if best is None else _retention_of(best.tags))
-    if is_better:
-        client.set_registered_model_alias(name, BEST, version)
-        return f"version {version} of {name} is the best so far: {why}."
-    return f"version {version} of {name} is not made the best: {why}."
-
-
-def _retention_of(tags: Mapping[str, str]) -> dict[str, float]:
-    return {
-        key.removeprefix(_RETENTION): float(value)
-        for key, value in tags.items()
-        if key.startswith(_RETENTION)
-    }
-
-
-def _compare(new: Mapping[str, float], best: Mapping[str, float] | None) -> tuple[bool, str]:
-    """Whether the new student keeps more of its teacher than the best so far, and by which
-    figures.
-    """
-    if not new:
-        return False, "no retention was measured"
-    if best is None:
-        return True, f"retention {fmean(new.values()):.1%}, the first one measured"
-    both = new.keys() & best.keys()
-    if not both:
-        return False, "they have no score in common"
-    ours, theirs = (fmean(found[score] for score in both) for found in (new, best))
-    return (
-        ours > theirs,
-        f"retention {ours:.1%} against {theirs:.1%}, over {len(both)} "
-        f"score{'s' if len(both) > 1 else ''}",
-    )

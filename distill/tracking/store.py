@@ -234,10 +234,12 @@ class Store:
         log_student(run, self.runs[key], Path(event["path"]), event["name"])
 
     def _register(self, event: Event) -> str:
-        from distill.tracking.model import register_student
+        from distill.tracking.best import Standing, register_student
 
         model = self.runs[f"{event['run']}/model"]
-        return register_student(self._client, f"models:/{model}", event["name"], event["retention"])
+        # An earlier distill kept a retention, which tells nothing of dev.
+        student = Standing(**event.get("student", {"teacher": "", "tasks": "", "dev": {}}))
+        return register_student(self._client, f"models:/{model}", event["name"], student)
 
     def _status(self, event: Event) -> None:
         self._client.set_terminated(self.runs[event["run"]], event["status"], event["time"])

@@ -23,6 +23,7 @@ from distill.runtime.files import write_whole
 from distill.runtime.progress import Progress
 from distill.runtime.secrets import without_password
 from distill.tracking.address import tracking_uri
+from distill.tracking.best import Standing
 from distill.tracking.outbox import Event, Outbox
 from distill.tracking.store import AwayError, RefusedError, Store
 from distill.tracking.system import SystemMetrics
@@ -179,11 +180,11 @@ class Tracker:
         """
         self._put("model", path=str(folder.resolve()), name=name)
 
-    def register(self, name: str, retention: Mapping[str, float]) -> None:
+    def register(self, name: str, student: Standing) -> None:
         """Make the logged model a version of the registered model `name`, and its best one if it
-        keeps more of its teacher.
+        scores higher on dev.
         """
-        self._put("register", name=name, retention=dict(retention))
+        self._put("register", name=name, student=asdict(student))
 
     @property
     def _current(self) -> str:

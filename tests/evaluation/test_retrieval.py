@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from distill.evaluation import retrieval
+from distill.evaluation.prompts import VectorForm
 from distill.evaluation.retrieval import read_retrieval_rows, retrieval_values
 from distill.models import LoadedModel, load_with_tokenizer
-from distill.recipe import RetrievalTask, TeacherSection
+from distill.recipe import Prefixes, RetrievalTask
 from distill.runtime.errors import UserError
 from tests.evaluation.conftest import PAIRS
 
@@ -78,10 +79,8 @@ def test_prefixes_stand_in_front_of_queries_and_passages(
 
     monkeypatch.setattr(retrieval, "embed", fake_embed)
     pairs = task([{"q": "a?", "a": "A"}, {"q": "b?", "a": "B"}])
-    section = TeacherSection.model_validate(
-        {"model": "m", "prefixes": {"query": "query: ", "passage": "passage: "}}
-    )
-    retrieval_values(teacher, read_retrieval_rows(pairs), pairs, section)
+    form = VectorForm(prefixes=Prefixes(query="query: ", passage="passage: "), pooling="mean")
+    retrieval_values(teacher, read_retrieval_rows(pairs), pairs, form)
     assert embedded == [["query: a?", "query: b?"], ["passage: A", "passage: B"]]
 
 
@@ -90,11 +89,9 @@ def test_prefixes_change_the_scores(
 ) -> None:
     pairs = task(PAIRS)
     rows = read_retrieval_rows(pairs)
-    plain = TeacherSection(model="m")
-    prefixed = TeacherSection.model_validate(
-        {"model": "m", "prefixes": {"query": "1234 birds " * 3}}
-    )
-    values = [
-        retrieval_values(teacher, rows, pairs, section)["mrr@10"] for section in (plain, prefixed)
+    forms = [
+        VectorForm(prefixes=Prefixes(query=query), pooling="mean")
+        for query in ("", "1234 birds " * 3)
     ]
+    values = [retrieval_values(teacher, rows, pairs, form)["mrr@10"] for form in forms]
     assert not np.array_equal(*values)

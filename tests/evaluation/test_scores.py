@@ -191,3 +191,30 @@ def test_bootstraps_draw_as_many_rows_as_there_are_and_the_same_for_every_model(
 ) -> None:
     first, again = (next(draw_weights(rows, seed)) for _ in range(2))
     assert (first.sum(axis=1) == rows).all() and (first == again).all()
+
+
+def test_a_model_without_seeds_is_compared_with_the_variance_of_its_references_seeds() -> None:
+    random = np.random.default_rng(0)
+    weights = np.concatenate(list(draw_weights(400, 0)))[:500] / 400
+    differences = retentions = 0
+    for _ in range(400):
+        shares = np.clip(0.7 + 0.03 * random.normal(size=3), 0, 1)
+        answers = random.random((400, 3)) < shares
+        alone = (random.random(400) < 0.6).astype(float)
+        teacher = Observed(
+            values=answers.mean(axis=0), draws=weights @ answers.mean(axis=1), rows=400
+        )
+        one = Observed(
+            values=np.full(3, alone.mean()), draws=weights @ alone, rows=400, has_seeds=False
+        )
+        score = scored(chance=0.2, teacher=teacher, tfidf=one)["tfidf"]
+        differences += score.difference_low <= -0.1 <= score.difference_high  # type: ignore[operator]
+        retentions += score.retention_low <= 0.8 <= score.retention_high  # type: ignore[operator]
+    assert 0.92 <= differences / 400 <= 0.98
+    assert 0.92 <= retentions / 400 <= 0.98
+
+
+def test_a_model_without_seeds_has_an_interval_where_others_have_one_seed() -> None:
+    random = np.random.default_rng(0)
+    found = scored(teacher=fine_tunes(right(random, 0.8)), tfidf=queries(right(random, 0.5)))
+    assert found["tfidf"].low is not None and found["tfidf"].difference_low is None

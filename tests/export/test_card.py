@@ -26,7 +26,7 @@ from tests.export.cards import (
     snippets,
     tokens,
 )
-from tests.report.examples import example_report, measurement
+from tests.report.examples import example_report, measured_report, measurement
 
 every_hostile = pytest.mark.parametrize("text", HOSTILE)
 
@@ -257,6 +257,13 @@ def test_as_good_as_the_teacher_is_said_of_tasks_that_passed_the_test_alone() ->
         score["equivalent"] = score["model"] == "student"
     report["recipe"]["evaluation"]["margin"] = 0.02
     assert "with a margin of 0.02 the student does as well as the teacher on faq" in card_of(report)
+
+
+def test_the_card_says_rows_chance_verdicts_and_learning_rates_at_the_edge() -> None:
+    card = card_of(measured_report())
+    assert "| topics | 701 rows of train (321 distinct), 204 of test | macro-F1 0.143 |" in card
+    assert "−0.010 (−0.015 to −0.005): as good within ±0.02" in card
+    assert "The student's learning rate is at the edge of those that were tried on topics" in card
 
 
 def test_a_difference_that_was_not_measured_is_not_mentioned() -> None:

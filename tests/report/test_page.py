@@ -24,6 +24,7 @@ from tests.report.examples import (
     example_recipe,
     example_report,
     example_results,
+    measured_report,
     measurement,
     report_content,
 )
@@ -191,10 +192,14 @@ def test_what_the_student_keeps_is_that_of_the_mean_over_several_tasks() -> None
     assert kept_of_teacher(build_scoreboard(content)) == {
         "share": pytest.approx(0.81),
         "of": "mean score on 2 tasks",
+        "interval": "",
+        "verdict": "",
     }
     assert kept_of_teacher(build_scoreboard(example_report())) == {
         "share": pytest.approx(0.81),
         "of": "MRR@10 on faq",
+        "interval": "",
+        "verdict": "",
     }
 
 
@@ -217,6 +222,8 @@ def test_a_student_without_a_score_keeps_what_it_has_of_the_next_task() -> None:
     assert kept_of_teacher(build_scoreboard(content)) == {
         "share": pytest.approx(0.81),
         "of": "MRR@10 on faq",
+        "interval": "",
+        "verdict": "",
     }
 
 
@@ -241,8 +248,21 @@ def test_the_settings_are_the_recipe_with_its_defaults() -> None:
 def test_a_cell_is_sorted_by_what_it_shows_and_by_nothing_where_that_is_not_known() -> None:
     cell = {"mean": 0.25, "low": None, "high": None, "retention": None, "difference": -0.5}
     assert cell_values(cell) == "0.25 -0.5 "
-    assert cell_texts(cell) == [("0.250", ""), ("-0.500", ""), ("–", "")]
+    assert cell_texts(cell) == [("0.250", "", ""), ("-0.500", "", ""), ("–", "", "")]
     assert cell_values({"mean": 0.5, "retention": 1.0}) == "0.5  1"
+
+
+def test_the_page_shows_chance_verdicts_and_how_scores_were_come_by() -> None:
+    text = Page(render(measured_report())).text
+    assert "at chance" in text and "as good within ±0.02" in text
+    assert "701 rows of train (321 distinct), 204 of test" in text
+    assert "macro-F1 0.143" in text
+    assert "0.0003 (edge of the grid)" in text
+    assert "onnx int8" in text and "abc1234" in text
+
+
+def test_a_page_of_scores_that_say_nothing_of_themselves_has_no_table_of_it(full_page: str) -> None:
+    assert "How they were measured" not in full_page
 
 
 def test_a_long_name_may_break_after_the_organisation_and_is_escaped() -> None:

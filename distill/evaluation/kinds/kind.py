@@ -53,6 +53,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def is_reference(self) -> bool:
+        """Whether the others are compared with it."""
+        ...
+
+    @property
     def is_int8(self) -> bool:
         """Whether it is an encoder in ONNX Runtime, without a language-model head."""
         ...

@@ -9,10 +9,12 @@ import numpy as np
 
 from distill.evaluation.chance import retrieval_chance
 from distill.evaluation.kinds.kind import Advance, Subject, WithoutFineTunes
+from distill.evaluation.prompts import vector_form
 from distill.evaluation.resampling import observe
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
 from distill.evaluation.scores import Reference, score_models
 from distill.evaluation.statistics import mean_statistic
+from distill.evaluation.tfidf import TFIDF, rank_passages
 from distill.recipe import RetrievalTask
 from distill.report.results.evaluation import Score
 
@@ -35,14 +37,7 @@ class Retrieval(WithoutFineTunes):
         """What each query contributes to each metric."""
 
         def measure() -> Values:
-            texts, detail = len(rows.queries) + len(rows.passages), f"{subject.name} on {task.name}"
-            values = retrieval_values(
-                subject.load(),
-                rows,
-                task,
-                subject.teacher,
-                advance=lambda done: advance(done / texts, detail),
-            )
+            values = _values(subject, task, rows, advance)
             return {metric: contributions.tolist() for metric, contributions in values.items()}
 
         return subject.keep(task.name, measure)
@@ -73,3 +68,23 @@ class Retrieval(WithoutFineTunes):
     def size(self, rows: RetrievalRows) -> int:
         """Queries."""
         return len(rows.queries)
+
+
+def _values(
+    subject: Subject, task: RetrievalTask, rows: RetrievalRows, advance: Advance
+) -> dict[str, np.ndarray]:
+    texts, detail = len(rows.queries) + len(rows.passages), f"{subject.name} on {task.name}"
+    if subject.name == TFIDF:
+        advance(1, detail)
+        return rank_passages(rows, task)
+    model = subject.load()
+    form = vector_form(
+        subject.name,
+        model,
+        section=subject.section,
+        teacher=subject.teacher,
+        is_reference=subject.is_reference,
+    )
+    return retrieval_values(
+        model, rows, task, form, advance=lambda done: advance(done / texts, detail)
+    )

@@ -97,6 +97,23 @@ def measurement_keys(run: Run) -> dict[str, str]:
     """
     from distill.evaluation.keeping import SCRATCH, key_of
 
+    section, how = run.recipe.evaluation, measured_how(run)
+    setting = {**how["setting"], "int8": "student_int8" in section.models}
+    models = {name: _describe_model(run, name) for name in section.models}
+    keys = {
+        key_of(name, task): fingerprint({"model": model, "setting": setting, **described})
+        for name, model in models.items()
+        for task, described in how["tasks"].items()
+    }
+    if SCRATCH in models:
+        keys[SCRATCH] = fingerprint({"model": models[SCRATCH], "setting": setting["revision"]})
+    return keys
+
+
+def measured_how(run: Run) -> dict[str, dict[str, Any]]:
+    """What scores depend on besides the model: the setting, and by name the tasks with their
+    rows.
+    """
     section = run.recipe.evaluation
     # Each seed and learning rate is measured by itself, whatever others are tried.
     elsewhere = ("models", "tasks", "seeds", "learning_rates", "scratch_learning_rates", "margin")
@@ -105,27 +122,20 @@ def measurement_keys(run: Run) -> dict[str, str]:
         "seed": run.recipe.seed,
         "teacher": teacher_section(run),
         "protocol": meaning(section, without=elsewhere),
-        "int8": "student_int8" in section.models,
     }
     tasks = {
         task.name: {"task": meaning(task), "sources": describe_sources(run, task.sources)}
         for task in section.tasks
     }
-    models = {name: _describe_model(run, name) for name in section.models}
-    keys = {
-        key_of(name, task): fingerprint({"model": model, "setting": setting, **described})
-        for name, model in models.items()
-        for task, described in tasks.items()
-    }
-    if SCRATCH in models:
-        keys[SCRATCH] = fingerprint({"model": models[SCRATCH], "setting": setting["revision"]})
-    return keys
+    return {"setting": setting, "tasks": tasks}
 
 
 def _describe_model(run: Run, name: str) -> dict[str, object]:
     """What a model's scores depend on: its files, or what it is made from."""
     if name not in OWN_MODELS:
         return describe_baselines(run, [name])[0]
+    if name == "tfidf":
+        return {"name": name}
     if name == "teacher":
         from distill.models import model_identity
 

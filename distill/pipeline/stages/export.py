@@ -39,7 +39,7 @@ def execute(run: Run, output: Path) -> ExportResult:
 
 STAGE = Stage(
     name="export",
-    revision=2,
+    revision=3,
     reads=(
         "corpus",
         "vocabulary",
