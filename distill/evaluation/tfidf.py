@@ -7,6 +7,7 @@ encoder.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,10 @@ def _fit_several(features: csr_matrix, rows: Sequence[Row], penalty: float) -> P
 
     columns = MultiLabelBinarizer()
     svm = OneVsRestClassifier(LinearSVC(C=penalty, random_state=0))
-    svm.fit(features, columns.fit_transform([row.names for row in rows]))
+    with warnings.catch_warnings():
+        # A class that every text has, or none, is no mistake: it is always predicted, or never.
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+        svm.fit(features, columns.fit_transform([row.names for row in rows]))
     return lambda found: columns.inverse_transform(svm.predict(found))
 
 
