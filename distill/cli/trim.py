@@ -200,6 +200,7 @@ def _trim(
     from distill.corpus.collect import collect_corpus
     from distill.corpus.documents import document_batches, read_documents
     from distill.models import load_with_tokenizer
+    from distill.models.loading import own_prompts
     from distill.report.canvas import to_png
     from distill.report.plots import vocabulary_plot
     from distill.runtime.progress import silence_libraries
@@ -222,6 +223,7 @@ def _trim(
             (document.source, sentence) for document in heldout for sentence in document.sentences
         ),
         foreign=document_batches(foreign) if foreign.is_file() else (),
+        prompts=own_prompts(model, revision),
         sources=[(source.label, source.weight) for source in text.sources],
         model_folder=".",
         output=folder,

@@ -44,6 +44,7 @@ def trim(
     (`if __name__ == "__main__":`). Raises UserError if nothing is held out, a target is out of
     reach, or fewer than `floor` of the held-out sentences stay as they are.
     """
+    from distill.models.loading import own_prompts
     from distill.recipe import VocabularySection
     from distill.vocabulary.in_memory import trim_in_memory
 
@@ -68,6 +69,7 @@ def trim(
         texts,
         section,
         heldout=heldout,
+        prompts=own_prompts(model) if isinstance(model, str) else (),
         workers=workers,
         progress=display(progress),
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from distill.models.packaged import packaged_teacher
 from distill.models.pickled import converted, pickled_files
 from distill.models.rehearsal import check_computes, check_labels, check_length
-from distill.models.sentence import MODULES, PROMPTS, SETTINGS
+from distill.models.sentence import MODULES, PROMPTS, SETTINGS, read_sentence_files
 from distill.models.soundness import (
     check_config,
     check_files,
@@ -205,6 +205,13 @@ def model_folder(model: str, revision: str) -> Path:
 
     config = try_to_load_from_cache(model, "config.json", revision=revision)
     return Path(config).parent if isinstance(config, str) else location
+
+
+def own_prompts(model: str, revision: str = "main") -> list[str]:
+    """What a model's own files say stands before its texts; nothing where they say nothing."""
+    with suppress(UserError, OSError, ValueError):
+        return list(read_sentence_files(sentence_folder(model, revision)).prompts.values())
+    return []
 
 
 def sentence_folder(model: str, revision: str) -> Path:

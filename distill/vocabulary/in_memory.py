@@ -82,6 +82,7 @@ def trim_in_memory(
     section: VocabularySection,
     *,
     heldout: float | Iterable[str] = HELDOUT,
+    prompts: Iterable[str] = (),
     workers: int = 1,
     progress: Progress,
 ) -> Trimming:
@@ -89,7 +90,8 @@ def trim_in_memory(
     text.
 
     `heldout` is the share of the texts kept apart for curve and proof, drawn by content, or
-    sentences of your own. Raises UserError if nothing is held out or a target is out of reach.
+    sentences of your own; the pieces of `prompts` stay. Raises UserError if nothing is held out or
+    a target is out of reach.
     """
     held = HeldOutSentences()
     if isinstance(heldout, int | float):
@@ -101,7 +103,13 @@ def trim_in_memory(
     else:
         held = HeldOutSentences((0, sentence) for sentence in heldout)
     trimmed = trim_teacher(
-        teacher, section, batch_texts(texts), held, workers=workers, progress=progress
+        teacher,
+        section,
+        batch_texts(texts),
+        held,
+        prompts=prompts,
+        workers=workers,
+        progress=progress,
     )
     sentences = list(held)
     segmentation = segment(sentences, teacher.tokenizer, trimmed.teacher.tokenizer, trimmed.new_ids)
@@ -132,13 +140,15 @@ def trim_teacher(
     *,
     weights: Sequence[float] = (1.0,),
     foreign: Iterable[Batch] = (),
+    prompts: Iterable[str] = (),
     workers: int = 1,
     progress: Progress,
 ) -> Trimmed:
     """Trim `teacher` to the pieces that the text of `batches` uses, under the recipe's target.
 
     `heldout` is read after the text, and may be filled by it. `weights` are those of the text's
-    sources; `foreign` is text that the language filter left out, counted for comparison alone.
+    sources; `foreign` is text that the language filter left out, counted for comparison alone; the
+    pieces of `prompts`, which stand before the model's texts, stay.
     Raises UserError if there is no text or the target cannot be reached.
     """
     vocabulary = open_vocabulary(teacher.tokenizer)
@@ -157,7 +167,7 @@ def trim_teacher(
         )
     with progress.task("vocabulary: computing the curve", total=1):
         held = read_heldout(list(heldout), vocabulary)
-        pinned = pinned_pieces(teacher, vocabulary, section)
+        pinned = pinned_pieces(teacher, vocabulary, section, prompts)
 
         def curve_of(counted: Counts) -> Curve:
             letters = (
@@ -197,10 +207,13 @@ def trim_teacher(
 
 
 def pinned_pieces(
-    teacher: LoadedModel, vocabulary: Vocabulary, section: VocabularySection
+    teacher: LoadedModel,
+    vocabulary: Vocabulary,
+    section: VocabularySection,
+    prompts: Iterable[str] = (),
 ) -> set[int]:
-    """Ids that stay whatever the target: special pieces, and what the recipe's `keep` and `lexicon`
-    name.
+    """Ids that stay whatever the target: special pieces, those of `prompts`, and what the recipe's
+    `keep` and `lexicon` name.
 
     Raises UserError for a piece that does not exist or a file that cannot be read.
     """
@@ -209,6 +222,9 @@ def pinned_pieces(
         i for i in special_ids(teacher.model.config).values() if i in ids
     }
     pinned |= find_pieces(vocabulary.ids, section.keep.pieces, section.keep.pattern)
+    # Whether a blank ends a prompt or a word follows it, its words are the same pieces.
+    said = [prompt.strip() for prompt in prompts if prompt.strip()]
+    pinned.update(i for encoded in vocabulary.encode(said) for i in encoded)
     for key, path in (("lexicon", section.lexicon), ("keep.terms", section.keep.terms)):
         words = read_words(path, key) if path else []
         spellings = dict.fromkeys(

@@ -38,6 +38,7 @@ def select_vocabulary(
     batches: Iterable[Batch],
     heldout: Iterable[tuple[int, str]],
     foreign: Iterable[Batch] = (),
+    prompts: Iterable[str] = (),
     sources: Sequence[tuple[str, float]] = (("text", 1.0),),
     model_folder: str = "model",
     output: Path,
@@ -47,7 +48,8 @@ def select_vocabulary(
     """Trim the teacher, save it to `output` and prove it on the `heldout` sentences, each with the
     number of its source.
 
-    `sources` are names and weights. Raises UserError if fewer held-out sentences than the recipe's
+    `sources` are names and weights; the pieces of `prompts`, which stand before the model's texts,
+    stay. Raises UserError if fewer held-out sentences than the recipe's
     floor keep their segmentation.
     """
     from transformers import AutoTokenizer
@@ -62,6 +64,7 @@ def select_vocabulary(
         held,
         weights=weights,
         foreign=foreign,
+        prompts=prompts,
         workers=workers,
         progress=progress,
     )

@@ -12,8 +12,10 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 import distill
 from distill import trim
 from distill.models import LoadedModel
+from distill.recipe import VocabularySection
 from distill.runtime.errors import UserError
-from distill.vocabulary.in_memory import Trimming
+from distill.runtime.progress import Progress
+from distill.vocabulary.in_memory import Trimming, trim_in_memory
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
@@ -85,6 +87,27 @@ def test_each_target_is_met(teacher: LoadedModel, target: dict[str, float]) -> N
     assert proof.kept == target.get("size", proof.kept)
     assert proof.heldout_identical >= target.get("identical", 0.0)
     assert proof.max_abs_hidden_difference == 0.0
+
+
+def test_a_prompt_is_segmented_as_before_however_little_text_has_its_words(
+    teacher: LoadedModel,
+) -> None:
+    prompt = "Straße: "
+    with_it, without = (
+        trim_in_memory(
+            teacher,
+            TEXTS,
+            VocabularySection(min_count=50, alphabet=False),
+            heldout=HELDOUT,
+            prompts=prompts,
+            progress=Progress(quiet=True),
+        )
+        for prompts in ([prompt], [])
+    )
+    wanted = teacher.tokenizer.tokenize(prompt + "hej")[:-1]
+    size = len(teacher.tokenizer.tokenize(prompt.strip()))
+    assert with_it.tokenizer.tokenize(prompt + "hej")[:size] == wanted[:size]
+    assert without.tokenizer.tokenize(prompt + "hej")[:size] != wanted[:size]
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -12,12 +12,13 @@ from distill.report.results.vocabulary import VocabularyResult
 
 
 def depends_on(run: Run) -> dict[str, object]:
-    """The teacher's files, and those of the word lists."""
+    """The teacher's files and prefixes, and the files of the word lists."""
     from distill.models import model_identity
 
     teacher = run.recipe.teacher
     return {
         "teacher": model_identity(teacher.model, teacher.revision, run.hashes),
+        "prefixes": teacher.prefixes.distinct,
         "lists": describe_sources(run, run.recipe.vocabulary.word_lists),
     }
 
@@ -39,6 +40,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         batches=batches,
         heldout=run.sentences(),
         foreign=document_batches(foreign) if foreign.is_file() else (),
+        prompts=run.recipe.teacher.prefixes.distinct,
         sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
         output=output,
         workers=available_workers() if len(batches) > 1 else 1,
