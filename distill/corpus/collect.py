@@ -15,6 +15,7 @@ from random import Random
 from distill.corpus.cleaning import clean_text, content_hash
 from distill.corpus.formats import Tally
 from distill.corpus.language import LanguageIdentifier
+from distill.corpus.overlap import Passages
 from distill.corpus.sources import column_value, read_source
 from distill.recipe import CorpusSection, Source
 from distill.report.results.corpus import CorpusResult, SourceFigures
@@ -30,12 +31,19 @@ it for.
 
 
 def collect_corpus(
-    section: CorpusSection, *, language: str | None, seed: int, output: Path, progress: Progress
+    section: CorpusSection,
+    *,
+    language: str | None,
+    seed: int,
+    output: Path,
+    progress: Progress,
+    without: Passages | None = None,
 ) -> CorpusResult:
     """Read, clean, de-duplicate and split the sources' documents into `output`.
 
     The split is by group (a film, a row), by hash: the same on every machine and in any order of
-    files. Raises UserError if a source is wrong or almost nothing survives.
+    files. Documents that share text with `without` are left out. Raises UserError if a source is
+    wrong or almost nothing survives.
     """
     identifier = LanguageIdentifier(language or "")
     if section.language_filter and not identifier.knows:
@@ -72,6 +80,9 @@ def collect_corpus(
                     dropped["duplicate"] += 1
                     continue
                 seen.add(identity)
+                if without is not None and without.share_with(text):
+                    dropped["text of a task"] += 1
+                    continue
                 row = {
                     "id": record.origin,
                     "text": text,

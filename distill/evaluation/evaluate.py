@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from distill.evaluation.finished import MEASURED, Finished
 from distill.evaluation.kinds import UnmeasuredError, kind_of
+from distill.evaluation.overlap import measure_overlap
 from distill.evaluation.protocol import planned
 from distill.evaluation.scores import Reference
 from distill.evaluation.subject import INT8, EvaluatedModel
@@ -40,11 +41,13 @@ def evaluate_models(
     interruption: Interruption | None = None,
     reference: str = "teacher",
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
+    documents: Callable[[], Iterable[str]] | None = None,
 ) -> EvaluationResult:
     """Score every model of the section on every task; `load` gives a model and its tokenizer by
     name.
 
-    All are compared with the model named `reference`, where it is among them. Resumes with what
+    All are compared with the model named `reference`, where it is among them. In what `documents`
+    gives, the text that was distilled on, rows of the tasks are looked for. Resumes with what
     `output` does not hold yet. A baseline that cannot be loaded gets scores without a mean that say
     why. Raises UserError for what the user can put right, and Interrupted after a signal.
     """
@@ -110,7 +113,13 @@ def evaluate_models(
         name: {**count, "cut": cut[name]} if name in cut else count
         for name, count in counts.items()
     }
-    return EvaluationResult(scores=scores, rows=sizes, counts=counts, margin=section.margin)
+    return EvaluationResult(
+        scores=scores,
+        rows=sizes,
+        counts=counts,
+        margin=section.margin,
+        overlap=measure_overlap(rows, documents()) if documents and rows else None,
+    )
 
 
 def _unlearnt(name: str, rows: TaskRows) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill.corpus.words import WORD
 from distill.evaluation.bench import decode_predictions, encode_predictions
 from distill.evaluation.finished import Entry
 from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
@@ -33,11 +34,6 @@ UNSUITED = "a bag of words classifies texts and ranks passages, and does nothing
 HOW = {"precision": "float64", "runtime": "scikit-learn", "threads": 1}
 PENALTIES = (1.0, 0.1, 10.0)
 """Of errors against the margin's width; the best on dev is taken, of equals the first."""
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-"""Thai and Lao, Burmese, Khmer, kana and Han, whose words nothing parts: each sign counts as
-one.
-"""
-_WORD = rf"[{_SPACELESS}]|[^\W{_SPACELESS}](?:[^\W{_SPACELESS}]|[\u0300-\u036f\u0900-\u0dff])*"
 _BLOCK = 512
 """Queries at a time: of 100,000 passages 400 MB."""
 
@@ -149,4 +145,4 @@ def _vectorizer(longest: int) -> Any:
     """Words, and what stands together up to `longest` words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(token_pattern=_WORD, ngram_range=(1, longest), sublinear_tf=True)
+    return TfidfVectorizer(token_pattern=WORD, ngram_range=(1, longest), sublinear_tf=True)

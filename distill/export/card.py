@@ -20,8 +20,10 @@ from distill.report.grid import describe, runtime_of
 from distill.report.measured import (
     at_edge,
     chance_in_words,
+    overlap_in_words,
     rows_in_words,
     task_facts,
+    tasks_seen,
     verdict_of,
 )
 from distill.runtime.progress import format_seconds
@@ -65,6 +67,7 @@ def render_card(
             margin=recipe["evaluation"].get("margin"),
             task_facts=task_facts(report),
             edges=at_edge(report),
+            seen=tasks_seen(report),
             speed=prose.speed_grid(rows),
             sizes={(row["model"], runtime_of(row)): row["bytes_on_disk"] for row in rows},
             ratio=latency_ratio(report, of="teacher"),
@@ -126,6 +129,7 @@ def _environment() -> Environment:
         chance_level=is_at_chance,
         rows=rows_in_words,
         chance=chance_in_words,
+        overlap=overlap_in_words,
     )
     environment.globals.update(
         share=_share, figure=_figure, interval=_interval, difference=_difference, verdict=verdict_of

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -32,6 +34,18 @@ class CorpusSection(Section):
     """Leave out documents that are in another language than the recipe's, by an offline
     identifier.
     """
+    without_tasks: bool = False
+    """Leave out documents that share 12 words in a row with a row of the evaluation's tasks."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not asked for, so that text read by an earlier version is not read
+        again.
+        """
+        plain: dict[str, Any] = serialise(self)
+        if not self.without_tasks:
+            plain.pop("without_tasks", None)
+        return plain
 
 
 class KeepSection(Section):

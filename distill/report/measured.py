@@ -30,6 +30,8 @@ class TaskFacts:
     test: int | None
     chance: tuple[tuple[str, float], ...]
     """By metric, as a person writes it; none where nobody can say."""
+    overlap: Row | None
+    """Rows that also stand in the text of the distillation, as report.json has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,11 @@ def task_facts(content: Mapping[str, Any]) -> list[TaskFacts]:
     by_task: dict[str, list[Row]] = {}
     for score in _told(content):
         by_task.setdefault(score["task"], []).append(score)
-    return [_facts_of_task(task, scores) for task, scores in by_task.items()]
+    overlap = content.get("overlap") or {}
+    return [
+        _facts_of_task(task, scores, overlap.get(scores[0].get("base_task") or task))
+        for task, scores in by_task.items()
+    ]
 
 
 def fine_tuned_tasks(content: Mapping[str, Any]) -> list[str]:
@@ -110,6 +116,27 @@ def chance_in_words(facts: TaskFacts) -> str:
     return ", ".join(f"{metric} {value:.3f}" for metric, value in facts.chance)
 
 
+def tasks_seen(content: Mapping[str, Any]) -> list[str]:
+    """The tasks of which rows also stand in the text of the distillation."""
+    return [
+        task
+        for task, found in (content.get("overlap") or {}).items()
+        if any(split and split["shared"] for split in found.values())
+    ]
+
+
+def overlap_in_words(facts: TaskFacts) -> str:
+    """The rows that share 12 words in a row with the text of the distillation, and those that stand
+    there whole: 60 (2 whole) of 204 of test.
+    """
+    parts = [
+        f"{one['shared']:,} ({one['exact']:,} whole) of {one['rows']:,} of {split}"
+        for split in ("train", "test")
+        if (one := (facts.overlap or {}).get(split))
+    ]
+    return ", ".join(parts)
+
+
 def rate_in_words(rate: tuple[float, bool] | None) -> str:
     """A learning rate, with a word if no rate beyond it was tried."""
     return "–" if rate is None else f"{rate[0]:g}{f' ({AT_EDGE})' if rate[1] else ''}"
@@ -123,7 +150,7 @@ def _told(content: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _facts_of_task(task: str, scores: Sequence[Row]) -> TaskFacts:
+def _facts_of_task(task: str, scores: Sequence[Row], overlap: Row | None) -> TaskFacts:
     how = next(
         (one for one in _hows(scores) if one["train_rows"] is not None), scores[0]["provenance"]
     )
@@ -134,6 +161,7 @@ def _facts_of_task(task: str, scores: Sequence[Row]) -> TaskFacts:
         distinct=how["distinct_train_rows"],
         test=how["test_rows"],
         chance=tuple((metric, value) for metric, value in chance.items() if value is not None),
+        overlap=overlap,
     )
 
 

@@ -14,7 +14,12 @@ from distill.report.published import PublishedScore, published_scores
 from distill.report.results.benchmark import BenchmarkResult, Machine, Measurement
 from distill.report.results.corpus import CorpusResult
 from distill.report.results.distillation import DistillationResult
-from distill.report.results.evaluation import EvaluationResult, Score, ScratchFigures
+from distill.report.results.evaluation import (
+    EvaluationResult,
+    Overlap,
+    Score,
+    ScratchFigures,
+)
 from distill.report.results.export import ExportResult
 from distill.report.results.inspection import InspectionResult
 from distill.report.results.student import StudentFigures, StudentResult, TeacherFigures
@@ -57,6 +62,7 @@ class Report(BaseModel):
     distillation: DistillationResult | None
     evaluation: list[Score] | None
     scratch: ScratchFigures | None
+    overlap: dict[str, Overlap] | None = None
     published: list[PublishedScore]
     benchmark: list[Measurement] | None
     machine: Machine | None
@@ -89,6 +95,7 @@ class Report(BaseModel):
             distillation=results.distillation,
             evaluation=None if evaluation is None else evaluation.scores,
             scratch=None if evaluation is None else evaluation.scratch,
+            overlap=None if evaluation is None else evaluation.overlap,
             published=published_scores(_hub_ids(recipe, evaluation, benchmark)),
             benchmark=None if benchmark is None else benchmark.measurements,
             machine=None if benchmark is None else benchmark.machine,

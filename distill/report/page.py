@@ -29,6 +29,7 @@ from distill.report.measured import (
     fine_tuned_tasks,
     margin_of,
     model_facts,
+    overlap_in_words,
     rate_in_words,
     rows_in_words,
     task_facts,
@@ -66,6 +67,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         values=cell_values,
         rows=rows_in_words,
         chance=chance_in_words,
+        overlap=overlap_in_words,
         rate=rate_in_words,
         breakable=breakable,
     )

@@ -24,6 +24,7 @@ from distill.report.measured import (
     at_edge,
     chance_in_words,
     model_facts,
+    overlap_in_words,
     rows_in_words,
     task_facts,
 )
@@ -45,6 +46,7 @@ _FIGURES = (
     "learning_rate",
     "dev",
 )
+_OF_TASKS = ("task", "rows", "guessing scores", "12 words in a row in the distillation text")
 _HOW = (
     "test_rows",
     "train_rows",
@@ -87,12 +89,15 @@ def facts_markdown(content: Mapping[str, Any]) -> str:
     """How the scores were come by: the rows of tasks, what guessing scores, and by model runtime,
     threads and commit; nothing where no score says so.
     """
-    tasks = [(one.task, rows_in_words(one), chance_in_words(one)) for one in task_facts(content)]
+    tasks = [
+        (one.task, rows_in_words(one), chance_in_words(one), overlap_in_words(one))
+        for one in task_facts(content)
+    ]
     models = [(one.model, one.runtime, one.threads, one.commit) for one in model_facts(content)]
     if not tasks:
         return ""
     parts = [
-        markdown_table(["task", "rows", "guessing scores"], tasks, words=3),
+        markdown_table(_OF_TASKS, tasks, words=4),
         markdown_table(["model", "runtime", "threads", "commit"], models, words=4),
         *(
             f"The learning rate of {model} is at the edge of the grid on {', '.join(edges)}."

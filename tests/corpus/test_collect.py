@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from distill.corpus.collect import collect_corpus, split_documents
 from distill.corpus.documents import read_documents
 from distill.corpus.formats import READERS, Row, Tally, register_format
+from distill.corpus.overlap import Passages
 from distill.recipe import CorpusSection
 from distill.recipe.formats import FORMATS
 from distill.report.results.corpus import CorpusResult
@@ -32,6 +33,7 @@ def make(tmp_path: Path) -> Make:
         name: str = "corpus",
         seed: int = 0,
         language: str | None = None,
+        without: Passages | None = None,
         **section: Any,
     ) -> CorpusResult:
         (tmp_path / name).mkdir()
@@ -46,6 +48,7 @@ def make(tmp_path: Path) -> Make:
             seed=seed,
             output=tmp_path / name,
             progress=Progress(quiet=True),
+            without=without,
         )
 
     return make
@@ -255,6 +258,14 @@ def test_the_language_filter_leaves_documents_in_another_language_out_and_keeps_
     assert [
         document.text for document in read_documents(tmp_path / "corpus" / "foreign.jsonl")
     ] == ENGLISH
+
+
+def test_documents_that_share_text_with_what_is_kept_out_are_dropped(
+    make: Make, tmp_path: Path
+) -> None:
+    write_jsonl(tmp_path / "a.jsonl", SWEDISH)
+    result = make("a.jsonl", language="sv", without=Passages(SWEDISH[:3]))
+    assert result.dropped == {"text of a task": 3}
 
 
 def test_much_text_in_another_language_is_worth_a_warning_with_its_share(

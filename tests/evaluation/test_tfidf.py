@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from distill.corpus.words import WORD
 from distill.evaluation import tfidf
 from distill.evaluation.evaluate import evaluate_models
 from distill.evaluation.protocol import draw_for
@@ -103,7 +104,7 @@ def test_passages_are_ranked_by_the_words_that_they_share_with_the_query() -> No
     ],
 )
 def test_words_are_told_in_every_script(text: str, words: list[str]) -> None:
-    assert re.findall(tfidf._WORD, text) == words
+    assert re.findall(WORD, text) == words
 
 
 def test_an_evaluation_scores_it_with_an_interval_and_loads_no_model(

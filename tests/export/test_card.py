@@ -262,8 +262,17 @@ def test_as_good_as_the_teacher_is_said_of_tasks_that_passed_the_test_alone() ->
 def test_the_card_says_rows_chance_verdicts_and_learning_rates_at_the_edge() -> None:
     card = card_of(measured_report())
     assert "| topics | 701 rows of train (321 distinct), 204 of test | macro-F1 0.143 |" in card
+    assert "topics has rows of which text also stands in what it was distilled on" in card
     assert "−0.010 (−0.015 to −0.005): as good within ±0.02" in card
     assert "The student's learning rate is at the edge of those that were tried on topics" in card
+
+
+def test_the_card_says_of_task_rows_in_the_text_only_what_was_looked_at() -> None:
+    report = measured_report()
+    report["overlap"]["topics"] = {"train": None, "test": {"rows": 9, "exact": 0, "shared": 0}}
+    assert "no row shares 12 words in a row with the text" in card_of(report)
+    report["overlap"] = None
+    assert "is not known" in card_of(report)
 
 
 def test_a_difference_that_was_not_measured_is_not_mentioned() -> None:

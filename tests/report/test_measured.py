@@ -72,6 +72,7 @@ def test_the_tables_say_how_scores_were_come_by() -> None:
     texts = table_texts(measured_report())
     assert "0.150 (0.140 to 0.160) at chance" in texts["scores.md"]
     assert "| topics | 701 rows of train (321 distinct), 204 of test |" in texts["scores.md"]
+    assert "| 55 (40 whole) of 801 of train, 60 (2 whole) of 204 of test |" in texts["scores.md"]
     assert (
         "The learning rate of student is at the edge of the grid on topics." in texts["scores.md"]
     )

@@ -257,6 +257,7 @@ def test_the_page_shows_chance_verdicts_and_how_scores_were_come_by() -> None:
     assert "at chance" in text and "as good within ±0.02" in text
     assert "701 rows of train (321 distinct), 204 of test" in text
     assert "macro-F1 0.143" in text
+    assert "60 (2 whole) of 204 of test" in text
     assert "0.0003 (edge of the grid)" in text
     assert "onnx int8" in text and "abc1234" in text
 

@@ -71,6 +71,7 @@ def execute(run: Run, output: Path) -> EvaluationResult:
         progress=run.progress,
         interruption=run.interruption,
         on_scores=on_scores,
+        documents=lambda: run.texts("train"),
     )
     return replace(result, scratch=read_record(output / SCRATCH))
 

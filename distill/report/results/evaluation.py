@@ -84,6 +84,26 @@ class ScratchFigures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SplitOverlap:
+    """Rows of a split that also stand in the text of the distillation."""
+
+    rows: int
+    exact: int
+    """Those that stand there whole, word for word."""
+    shared: int
+    """Those that share 12 words in a row with it; shorter ones stand there whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlap:
+    """The same of a task."""
+
+    train: SplitOverlap | None = None
+    """Rows of train and dev; None where there are none."""
+    test: SplitOverlap | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationResult:
     """Every score, and how many rows each task had."""
 
@@ -94,5 +114,7 @@ class EvaluationResult:
     """Of each fine-tuned task: rows by split, classes, rows left out, and by model those too long
     for it; of a task in several languages that of each language learnt from, and of all."""
     scratch: ScratchFigures | None = None
+    overlap: dict[str, Overlap] | None = None
+    """By task; None where nothing was distilled."""
     margin: float = 0.02
     """Differences within it count as none."""

@@ -1,0 +1,102 @@
+"""Which texts also stand in documents: whole, or so many words in a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from distill.corpus.words import WORD
+
+IN_A_ROW = 12
+"""Words in a row that two texts hardly share by chance."""
+SHORTEST = 4
+"""Texts of fewer words stand anywhere, and are not looked for."""
+_BATCH_WORDS = 500_000
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_BETWEEN = "\0"
+"""Stands between documents, and in no text."""
+
+
+class Passages:
+    """Texts to be found in documents, as hashes of their words in a row."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._hashes = [_hashes(_words(text)) for text in texts]
+        sizes = np.array([len(one) for one in self._hashes], dtype=np.int64)
+        self._tables = {
+            size: self._table(np.flatnonzero(sizes == size), size)
+            for size in range(SHORTEST, IN_A_ROW)
+        }
+        self._tables[IN_A_ROW] = self._table(np.flatnonzero(sizes >= IN_A_ROW), IN_A_ROW)
+
+    def find(self, documents: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each text whether it stands in a document whole, and whether 12 words in a row do; of
+        one that is shorter, whether it does whole.
+        """
+        whole, shared = (np.zeros(len(self._hashes), dtype=bool) for _ in range(2))
+        for words in _batches(documents):
+            for place, owner, offset, size in self._hits(words):
+                shared[owner] = True
+                if offset == 0 and not whole[owner]:
+                    own = self._hashes[owner]
+                    is_short = size < IN_A_ROW
+                    whole[owner] = is_short or np.array_equal(words[place : place + len(own)], own)
+        return whole, shared
+
+    def share_with(self, document: str) -> bool:
+        """Whether any of the texts shares so much with a document."""
+        return next(self._hits(_hashes(_words(document))), None) is not None
+
+    def _table(self, owners: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hashes of so many words in a row in order, each with its text and its place there."""
+        rows = [_in_a_row(self._hashes[owner], size) for owner in owners]
+        counts = [len(row) for row in rows]
+        hashes = np.concatenate(rows) if rows else np.zeros(0, dtype=np.uint64)
+        of = np.repeat(owners, counts)
+        at = np.concatenate([np.arange(count) for count in counts]) if rows else of
+        order = np.argsort(hashes, kind="stable")
+        return hashes[order], of[order], at[order]
+
+    def _hits(self, words: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+        """Place among the words, text, place in the text, and size of what is the same."""
+        for size, (hashes, of, at) in self._tables.items():
+            if not len(hashes) or len(words) < size:
+                continue
+            rows = _in_a_row(words, size)
+            first = np.searchsorted(hashes, rows)
+            places = np.flatnonzero(hashes[np.minimum(first, len(hashes) - 1)] == rows)
+            for place in places:
+                entry = int(first[place])
+                while entry < len(hashes) and hashes[entry] == rows[place]:
+                    yield int(place), int(of[entry]), int(at[entry]), size
+                    entry += 1
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(WORD, text.casefold())
+
+
+def _hashes(words: Sequence[str]) -> np.ndarray:
+    return np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
+
+
+def _in_a_row(words: np.ndarray, size: int) -> np.ndarray:
+    """A hash of every `size` words in a row."""
+    count = len(words) - size + 1
+    rows = np.zeros(count, dtype=np.uint64)
+    for offset in range(size):
+        rows = rows * _PRIME + words[offset : offset + count]
+    return rows
+
+
+def _batches(documents: Iterable[str]) -> Iterator[np.ndarray]:
+    """The words of many documents at a time, as hashes."""
+    words: list[str] = []
+    for document in documents:
+        words += [*_words(document), _BETWEEN]
+        if len(words) >= _BATCH_WORDS:
+            yield _hashes(words)
+            words = []
+    yield _hashes(words)
