@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from distill.corpus.words import WORD
+from distill.corpus.words import split_words
 
 IN_A_ROW = 12
 """Words in a row that two texts hardly share by chance."""
@@ -15,6 +14,9 @@ SHORTEST = 4
 """Texts of fewer words stand anywhere, and are not looked for."""
 _BATCH_WORDS = 500_000
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
+_BITS = 24
+_LAST = np.uint64((1 << _BITS) - 1)
+"""The last bits of a hash, by which most words in a row are told to be in no text."""
 _BETWEEN = "\0"
 """Stands between documents, and in no text."""
 
@@ -30,6 +32,9 @@ class Passages:
             for size in range(SHORTEST, IN_A_ROW)
         }
         self._tables[IN_A_ROW] = self._table(np.flatnonzero(sizes >= IN_A_ROW), IN_A_ROW)
+        self._ends = np.zeros(1 << _BITS, dtype=bool)
+        for hashes, _, _ in self._tables.values():
+            self._ends[hashes & _LAST] = True
 
     def find(self, documents: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Of each text whether it stands in a document whole, and whether 12 words in a row do; of
@@ -65,17 +70,17 @@ class Passages:
             if not len(hashes) or len(words) < size:
                 continue
             rows = _in_a_row(words, size)
+            places = np.flatnonzero(self._ends[rows & _LAST])  # most rows fail here
+            rows = rows[places]
             first = np.searchsorted(hashes, rows)
-            places = np.flatnonzero(hashes[np.minimum(first, len(hashes) - 1)] == rows)
-            for place in places:
-                entry = int(first[place])
-                while entry < len(hashes) and hashes[entry] == rows[place]:
-                    yield int(place), int(of[entry]), int(at[entry]), size
-                    entry += 1
+            last = np.searchsorted(hashes, rows, side="right")
+            for found in np.flatnonzero(last > first):
+                for entry in range(first[found], last[found]):
+                    yield int(places[found]), int(of[entry]), int(at[entry]), size
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(WORD, text.casefold())
+    return split_words(text.casefold())
 
 
 def _hashes(words: Sequence[str]) -> np.ndarray:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from distill.corpus.words import WORD
 from distill.evaluation import tfidf
 from distill.evaluation.evaluate import evaluate_models
 from distill.evaluation.protocol import draw_for
@@ -93,18 +90,6 @@ def test_passages_are_ranked_by_the_words_that_they_share_with_the_query() -> No
     )
     # The last query shares no word with any: ties count against it.
     assert tfidf.rank_passages(rows, task)["recall@1"].tolist() == [1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("På ön, 3 kr!", ["På", "ön", "3", "kr"]),
-        ("日本の", ["日", "本", "の"]),
-        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
-    ],
-)
-def test_words_are_told_in_every_script(text: str, words: list[str]) -> None:
-    assert re.findall(WORD, text) == words
 
 
 def test_an_evaluation_scores_it_with_an_interval_and_loads_no_model(
