@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from distill.evaluation.resampling import Observed
-from distill.report.estimates import SHARE, Estimate, span_of
+from distill.report.estimates import Estimate, span_of
 from distill.report.results.evaluation import Provenance, Score
 
 TEACHER = "the teacher"
@@ -210,7 +210,7 @@ def _score(
     chance: float | None,
 ) -> Score:
     span = span_of(metric)
-    estimate = _not_certain(estimate, observed.rows) if span == SHARE else estimate
+    estimate = _not_certain(estimate, observed.rows, span) if span else estimate
     known = np.isfinite(estimate.error)
     low, high = estimate.interval(span) if known else (None, None)
     return Score(
@@ -229,13 +229,14 @@ def _score(
     )
 
 
-def _not_certain(share: Estimate, rows: int) -> Estimate:
+def _not_certain(figure: Estimate, rows: int, span: tuple[float, float]) -> Estimate:
     """None or all of the rows, which every bootstrap repeats, is as sure as half a row more or
     less.
     """
-    if share.error != 0 or share.value not in (0.0, 1.0):
-        return share
-    return replace(share, error=float((0.5 * (rows + 0.5)) ** 0.5 / (rows + 1) / rows**0.5))
+    if figure.error != 0 or figure.value not in span:
+        return figure
+    share = (0.5 * (rows + 0.5)) ** 0.5 / (rows + 1) / rows**0.5
+    return replace(figure, error=float((span[1] - span[0]) * share))
 
 
 def _without_retention(score: Score, why: str) -> Score:

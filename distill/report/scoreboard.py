@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill.report.content import summary_scores
-from distill.report.estimates import Estimate, mean_estimate
+from distill.report.estimates import Estimate, mean_estimate, span_of
 from distill.report.formats import format_count
 from distill.report.grid import place_of
 from distill.report.measured import margin_of
@@ -180,8 +180,18 @@ def _mean_figure(rows: Sequence[Row], figure: str) -> dict[str, float | None]:
     if found is None:
         mean = sum(row[figure] for row in rows) / len(rows)
         return {figure: mean, f"{figure}_low": None, f"{figure}_high": None}
-    low, high = found.interval()
+    low, high = found.interval(_span_of_mean(rows) if figure == "mean" else None)
     return {figure: found.value, f"{figure}_low": low, f"{figure}_high": high}
+
+
+def _span_of_mean(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """The values that a mean over these metrics can have; None where one of them is not known."""
+    spans = [span_of(row.get("metric", "")) for row in rows]
+    known = [span for span in spans if span is not None]
+    if len(known) < len(spans):
+        return None
+    low, high = (sum(ends) / len(known) for ends in zip(*known, strict=True))
+    return low, high
 
 
 def _is_equivalent(rows: Sequence[Row], margin: float) -> bool | None:

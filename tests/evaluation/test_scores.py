@@ -120,6 +120,11 @@ def test_all_rows_right_is_not_certain() -> None:
     assert score.low is not None and 0.95 < score.low < 0.99 and score.high == 1.0
 
 
+def test_a_correlation_of_one_is_not_certain_either() -> None:
+    score = scored(metric="mcc", teacher=queries(np.ones(200)))["teacher"]
+    assert score.low is not None and 0.9 < score.low < 0.98 and score.high == 1.0
+
+
 def test_one_seed_tells_no_interval() -> None:
     random = np.random.default_rng(0)
     score = scored(teacher=fine_tunes(right(random, 0.8)), student=fine_tunes(right(random, 0.5)))[

@@ -195,3 +195,11 @@ def test_a_latency_is_that_of_the_model_itself_and_int8_that_of_int8() -> None:
 def test_a_run_without_scores_has_an_empty_table(until: str) -> None:
     board = build_scoreboard(example_report(until))
     assert (board.columns, board.lines) == ((), ())
+
+
+def test_the_interval_of_a_mean_stays_within_the_range_of_its_metrics() -> None:
+    shares = [{**score(0.99, 0.03), "metric": metric} for metric in ("accuracy", "mrr@10")]
+    found = mean_of(shares)
+    assert found is not None and 0.9 < found["low"] < 0.99 < found["high"] < 1
+    mixed = mean_of([shares[0], {**score(-0.99, 0.03), "metric": "mcc"}])
+    assert mixed is not None and -0.5 < mixed["low"] < mixed["mean"] < mixed["high"] < 1
