@@ -46,6 +46,7 @@ def score_models(
     from distill.corpus.sources import describe_source
     from distill.evaluation.evaluate import evaluate_models
     from distill.models import load_with_tokenizer
+    from distill.models.loading import own_prompts
 
     section = tasks.evaluation.model_copy(update={"models": list(models)})
     teacher = tasks.teacher or TeacherSection(model=models[0])
@@ -65,6 +66,10 @@ def score_models(
         output / "scores" / mark
     )  # other tasks have another: none undoes hours of another's work
     folder.mkdir(parents=True, exist_ok=True)
+    # The file's prefixes are for models that say nothing of theirs.
+    silent = [name for name in models if not own_prompts(ModelRef.of(name).location)]
+    prompts = dict.fromkeys(silent, teacher.prefixes) | section.prompts
+    section = section.model_copy(update={"prompts": prompts})
     _forget_changed(folder, {name: describe_subject(name, hashes) for name in models})
     return evaluate_models(
         section,

@@ -60,7 +60,7 @@ def verdict_of(score: Row, margin: float | None) -> str:
 
 def margin_of(content: Mapping[str, Any]) -> float | None:
     """Differences within it count as none."""
-    margin: float | None = content["recipe"].get("evaluation", {}).get("margin")
+    margin: float | None = content.get("recipe", {}).get("evaluation", {}).get("margin")
     return margin
 
 
