@@ -60,7 +60,8 @@ def verdict_of(score: Row, margin: float | None) -> str:
 
 def margin_of(content: Mapping[str, Any]) -> float | None:
     """Differences within it count as none."""
-    margin: float | None = content.get("recipe", {}).get("evaluation", {}).get("margin")
+    recipe = content.get("recipe", {})  # a comparison of models has none
+    margin: float | None = recipe.get("evaluation", {}).get("margin")
     return margin
 
 
