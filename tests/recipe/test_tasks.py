@@ -103,7 +103,7 @@ TASK = (
         (TASK.format(kind="[a]", key=""), "line 9: evaluation.tasks.0.kind: "),
         (
             "  tasks:\n    - name: t\n",
-            "evaluation.tasks.0.kind: is missing; kinds are classification, multilabel, pair_classification",
+            "evaluation.tasks.0.kind: is missing; kinds are classification, multilabel, ",
         ),
         (
             "  tasks: [{name: t, kind: classification, train: {path: a}}]\n",
