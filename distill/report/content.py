@@ -112,7 +112,11 @@ def _equivalence(content: Mapping[str, Any]) -> str:
     if not tested or margin is None:
         return ""
     passed = sum(one["equivalent"] for one in tested)
-    return f"as good as the teacher within ±{margin:g} on {passed} of {len(tested)} tasks tested"
+    as_good, count = f"as good as the teacher within ±{margin:g}", len(tested)
+    if not passed:
+        where = "the task" if count == 1 else f"any of the {count} tasks"
+        return f"not shown to be {as_good} on {where} tested"
+    return f"{as_good} on {passed} of {count} task{'' if count == 1 else 's'} tested"
 
 
 def _guessing(content: Mapping[str, Any]) -> str:
