@@ -71,8 +71,10 @@ def test_a_person_finds_the_run_its_loss_curve_and_its_report(
     client = mlflow.MlflowClient(_uri(tmp_path))
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
+    # By their stage: the name of the whole run tells teacher, size and date.
     runs = {
-        run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])
+        run.data.tags["stage"]: run.info.run_id
+        for run in client.search_runs([experiment.experiment_id])
     }
     state = "viewStateShareKey=distill&workflowType=machine_learning"
     view = f"/#/experiments/{experiment.experiment_id}/runs?{state}"
@@ -85,8 +87,8 @@ def test_a_person_finds_the_run_its_loss_curve_and_its_report(
             seen = await page.wait_for(r"\b1 matching run\b")
             assert {"best first", "Sort: retention", "tiny", "student"} <= set(seen.splitlines())
             await page.picture(tmp_path / "experiment.png")
-            await page.click(f"a[href*='{runs['tiny']}']")
-            await page.wait_for("of the teacher's scores")
+            await page.click(f"a[href*='{runs['recipe']}']")
+            await page.wait_for("segmented as before")
             await page.picture(tmp_path / "run.png")
             await page.click(f"a[href*='{runs['distillation']}']")
             await page.wait_for("Parent run")
@@ -94,7 +96,7 @@ def test_a_person_finds_the_run_its_loss_curve_and_its_report(
             await page.wait_until(CURVE)
             await page.picture(tmp_path / "losses.png")
             await page.click("[role=tab]", "Overview")
-            await page.click(f"a[href*='{runs['tiny']}']")
+            await page.click(f"a[href*='{runs['recipe']}']")
             await page.wait_for("Child runs")
             await page.click("[role=tab]", "Artifacts")
             await page.click("*", "report.html")
