@@ -272,6 +272,17 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path) -> Callable[..., Path]:
     return write
 
 
+def python_output(script: str, *, check: bool = True, **environment: str) -> str:
+    """What a Python process of its own prints that runs `script` with this code."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=check,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    ).stdout
+
+
 @pytest.fixture
 def distill(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The real command line, in a working folder of its own: `distill("recipe", path,

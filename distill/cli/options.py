@@ -78,16 +78,14 @@ def model_name(model: str) -> str:
     """A model's name as sections take it: a folder of one word is a path. Raises UserError for any
     other single word.
     """
-    from distill.recipe.model_reference import check_model_name
+    from distill.recipe.model_reference import check_model_name, no_folder
 
     if Path(model).is_dir() and "/" not in model:
         return f"./{model}"
     try:
         return check_model_name(model, own=())
     except ValueError as error:
-        raise UserError(
-            f"there is no folder {model}; a Hub id reads organisation/name.", key="MODEL"
-        ) from error
+        raise UserError(no_folder(model), key="MODEL") from error
 
 
 @contextmanager

@@ -9,14 +9,13 @@ import unicodedata
 from functools import cache
 from hashlib import blake2b
 
-# Control characters but for tab and newline, soft hyphens, zero-width marks and byte-order marks,
-# private use, and the replacement character that an earlier, wrong decoding left. The zero-width
-# joiners stay: Persian and Hindi need them.
-_UNWANTED = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffd\ue000-\uf8ff\ud800-\udfff]"
-)
 INVISIBLE = "\u00ad\u200b\u2060\ufeff\ufffd"
 """What cleaning takes out of text that real text has all the same, and a teacher may spell."""
+# Besides them control characters but for tab and newline, private use and lone surrogates. The
+# zero-width joiners stay: Persian and Hindi need them.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ud800-\udfff" + INVISIBLE + "]"
+)
 _BLANKS = re.compile(r"[^\S\n]+")
 # The closing quote or bracket belongs to the sentence before; scripts without blanks need none
 # after their full stop.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from distill.corpus.words import split_words
+from distill.corpus.words import find_words
 
 IN_A_ROW = 12
 """Words in a row that two texts hardly share by chance."""
@@ -80,7 +80,7 @@ class Passages:
 
 
 def _words(text: str) -> list[str]:
-    return split_words(text.casefold())
+    return find_words(text.casefold())
 
 
 def _hashes(words: Sequence[str]) -> np.ndarray:

@@ -15,6 +15,6 @@ _PLAIN = r"\w+"
 _OF_THOSE = re.compile(f"[{_SPACELESS}\u0300-\u036f\u0900-\u0dff]")
 
 
-def split_words(text: str) -> list[str]:
+def find_words(text: str) -> list[str]:
     """The words of a text in order."""
     return re.findall(WORD if _OF_THOSE.search(text) else _PLAIN, text)

@@ -42,10 +42,11 @@ class Backward:
     def prepare(self, rows: np.ndarray, epoch: int) -> list[tuple[np.ndarray, Batch]]:
         """The batch of `rows` in parts that go through the models at once."""
         parts = split_rows(rows, self._chunks.lengths, self._criterion.section.micro_batch_tokens)
-        batches = [self._masking.batch(self._chunks, part, self._padding, epoch) for part in parts]
-        if self._device.type == "cuda":
-            batches = [batch.pinned() for batch in batches]
-        return list(zip(parts, batches, strict=True))
+        batches = (self._masking.batch(self._chunks, part, self._padding, epoch) for part in parts)
+        return [
+            (part, batch.ready_for(self._device))
+            for part, batch in zip(parts, batches, strict=True)
+        ]
 
     def __call__(
         self,

@@ -23,34 +23,34 @@ def chance_levels(
     """
     if isinstance(task, SimilarityTask) or majority is None:
         return dict.fromkeys(task.metrics, 0.0)
-    if isinstance(task, MultilabelTask):
-        return _chance_of_several(task, test, majority, seed)
-    constant = measure(task, test, [_like(row, [majority] * len(row.names)) for row in test])
     random = np.random.default_rng([seed, *task.name.encode()])
-    shuffled = [measure(task, test, _shuffled(test, random)) for _ in range(_SHUFFLES)]
-    return {
-        metric: max(0.0, constant[metric], float(np.mean([one[metric] for one in shuffled])))
-        for metric in task.metrics
-    }
-
-
-def _chance_of_several(
-    task: MultilabelTask, test: Sequence[Row], majority: str, seed: int
-) -> dict[str, float]:
-    every = tuple(sorted({name for row in test for name in row.names}))
-    constant = [measure(task, test, [guess] * len(test)) for guess in ((majority,), every)]
-    random = np.random.default_rng([seed, *task.name.encode()])
-    labels = [row.names for row in test]
-    shuffled = [
-        measure(task, test, [labels[i] for i in random.permutation(len(labels))])
-        for _ in range(_SHUFFLES)
-    ]
+    guess = _guesses_of_several if isinstance(task, MultilabelTask) else _guesses
+    constant, shuffled = guess(test, majority, random)
+    scores = [measure(task, test, labels) for labels in constant]
+    drawn = [measure(task, test, labels) for labels in shuffled]
     return {
         metric: max(
-            *(one[metric] for one in constant), float(np.mean([one[metric] for one in shuffled]))
+            0.0, *(one[metric] for one in scores), float(np.mean([one[metric] for one in drawn]))
         )
         for metric in task.metrics
     }
+
+
+Guesses = tuple[list[list[Prediction]], list[list[Prediction]]]
+"""The same classes for every row, in each way; and the rows' own in random orders."""
+
+
+def _guesses(test: Sequence[Row], majority: str, random: np.random.Generator) -> Guesses:
+    constant = [_like(row, [majority] * len(row.names)) for row in test]
+    return [constant], [_shuffled(test, random) for _ in range(_SHUFFLES)]
+
+
+def _guesses_of_several(test: Sequence[Row], majority: str, random: np.random.Generator) -> Guesses:
+    every = tuple(sorted({name for row in test for name in row.names}))
+    labels = [row.names for row in test]
+    orders = [random.permutation(len(labels)) for _ in range(_SHUFFLES)]
+    constant: list[list[Prediction]] = [[guess] * len(test) for guess in ((majority,), every)]
+    return constant, [[labels[i] for i in order] for order in orders]
 
 
 def retrieval_chance(metric: str, passages: int) -> float:

@@ -83,20 +83,19 @@ def encode_rows(
         Input(
             ids=ids,
             types=types[i] if types is not None and pairs is not None else None,
-            **_target(row, number, low, high),
+            target=0.0 if isinstance(row.label, tuple) else _target(row.label, number, low, high),
+            targets=tuple(number[name] for name in row.label)
+            if isinstance(row.label, tuple)
+            else (),
         )
         for i, (row, ids) in enumerate(zip(rows, encoded["input_ids"], strict=True))
     ]
     return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
 
 
-def _target(row: Row, number: Mapping[str, int], low: float, high: float) -> dict[str, Any]:
-    """What a model is to say of a text: a class, several, or a number scaled to between 0 and 1."""
-    if isinstance(row.label, tuple):
-        return {"targets": tuple(number[name] for name in row.label)}
-    if isinstance(row.label, str):
-        return {"target": float(number[row.label])}
-    return {"target": (float(row.label) - low) / (high - low)}
+def _target(label: str | float, number: Mapping[str, int], low: float, high: float) -> float:
+    """What a model is to say of a text: a class, or a number scaled to between 0 and 1."""
+    return float(number[label]) if isinstance(label, str) else (label - low) / (high - low)
 
 
 def word_pieces(

@@ -229,7 +229,7 @@ class _MaskedBackward:
         """The batch of `rows`."""
         padding = self._model.config.pad_token_id or 0
         batch = self._masking.batch(self._chunks, rows, padding, epoch)
-        return batch.pinned() if self._model.device.type == "cuda" else batch
+        return batch.ready_for(self._model.device)
 
     def __call__(self, prepared: Batch, *, stop: bool = False, due: bool = False) -> Gradients:
         """Add the gradients of the batch to the parameters'."""

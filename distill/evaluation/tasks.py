@@ -265,15 +265,12 @@ def _read_row(task: FineTunedTask, record: Record, source: Source) -> Row | None
     if isinstance(task, MultilabelTask):
         names = _several(task, label, record.origin)
         return None if names is None else Row(text=text, label=names)
-    if isinstance(label, list | tuple) and not isinstance(task, SimilarityTask):
-        raise UserError(
-            f"evaluation task {task.name}: {task.label!r} holds {label!r:.40} in {record.origin}; "
-            "a text has one class: name a column with one, or say kind: multilabel."
-        )
     if isinstance(label, list | tuple | dict):
+        is_several = isinstance(task, ClassificationTask) and not isinstance(label, dict)
         raise UserError(
             f"evaluation task {task.name}: {task.label!r} holds {label!r:.40} in {record.origin}; "
-            "a text has one class: name a column with one."
+            f"a text has one {'number' if isinstance(task, SimilarityTask) else 'class'}: "
+            f"name a column with one{', or say kind: multilabel' if is_several else ''}."
         )
     name = class_name(label)
     if isinstance(task, SimilarityTask):

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def _plain(answers: Any) -> Any:
     return json.loads(json.dumps(answers, default=float))
 
 
-def _ask(folder: Path, expected: Path) -> dict[str, Any]:
+def _ask(folder: Path, expected: Path) -> Mapping[str, Any]:
     """What the stranger found. Raises ExportError, with its last words, if it could not load the
     folder.
     """

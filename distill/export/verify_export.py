@@ -22,8 +22,9 @@ from safetensors.torch import load_file
 
 _ROUNDS, _TIMED = 5, 8
 
-Arrays = Any
 Asked = dict[str, Any]
+"""What the caller wrote: which auto class, which outputs, which pooling."""
+Arrays = Any
 """An array of numpy."""
 Run = Callable[[dict[str, Arrays]], dict[str, Arrays]]
 """Runs a file: inputs by name go in; outputs by name come out."""

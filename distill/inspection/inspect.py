@@ -26,13 +26,10 @@ from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.recipe import InspectionSection, TeacherSection
 from distill.report.results.inspection import InspectedModel, InspectionResult
-from distill.runtime.extras import check_extra
+from distill.runtime.extras import NEEDS_MAPS, check_extra
 from distill.runtime.interruption import Interruption
 from distill.runtime.precision import choose_precision
 from distill.runtime.progress import Progress, Task
-
-NEEDS_MAPS = "the look inside draws maps of layers"
-"""Why it needs the extra `inspect`."""
 
 
 def inspect_models(

@@ -25,7 +25,7 @@ from distill.models.soundness import (
     check_tokenizer,
     tied_names,
 )
-from distill.recipe.model_reference import ModelRef
+from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
@@ -58,9 +58,7 @@ def model_identity(model: str, revision: str, hashes: FileHashes) -> dict[str, o
     if folder.is_dir():
         return {"files": hashes.of_folder(folder, folder.iterdir())}
     if reference.kind == "folder":
-        raise UserError(
-            f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
-        )
+        raise UserError(no_folder(model), key="teacher.model")
     return {"hub": model, "revision": revision}
 
 
@@ -255,9 +253,7 @@ def _resolve(model: str) -> str:
         return str(packaged_teacher(reference.package))
     folder = Path(model)
     if reference.kind == "folder" and not folder.is_dir():
-        raise UserError(
-            f"there is no folder {model}; a Hub id reads organisation/name.", key="teacher.model"
-        )
+        raise UserError(no_folder(model), key="teacher.model")
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(
             f"the folder {model} has no config.json; it should hold a transformers model.",

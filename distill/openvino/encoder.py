@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ class OpenvinoEncoder:
         """Load `path`, to run on so many threads, or on as many as the machine has cores."""
         import openvino
 
-        settings: dict[str, Any] = {
+        settings: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             # It would compute in bfloat16 where the processor has it, whatever the file says.
             "INFERENCE_PRECISION_HINT": "f32",

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, list_files, read_source
 from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
-from distill.recipe.model_reference import ModelRef
+from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
-from distill.runtime.extras import check_extra
+from distill.runtime.extras import NEEDS_MAPS, check_extra
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -92,7 +92,7 @@ def check_surroundings(recipe: Recipe) -> None:
         if not ModelRef.of(name).is_own:
             collect(check_subject, name)
     if (inspection := recipe.inspection) is not None:
-        collect(check_extra, "inspect", "the look inside draws maps of layers", "inspection")
+        collect(check_extra, "inspect", NEEDS_MAPS, "inspection")
         collect(read_sentences, inspection, inspection.kept or recipe.language, recipe.seed)
         for name in inspection.models:
             if not ModelRef.of(name).is_own:
@@ -124,10 +124,10 @@ def check_files(recipe: Recipe) -> None:
         "benchmark.models": recipe.benchmark.models,
     }
     problems += [
-        f"{key}: there is no folder {name}; a Hub id reads organisation/name."
+        f"{key}: {no_folder(name)}"
         for key, names in models.items()
         for name in names
-        if name and ModelRef.of(name).kind == "folder" and not Path(name).expanduser().exists()
+        if name and ModelRef.of(name).kind == "folder" and not Path(name).is_dir()
     ]
     if problems:
         raise UserError("\n".join(problems))

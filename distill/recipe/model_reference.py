@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 OWN_MODELS = (
-    *("teacher", "trimmed", "student", "student_int8", "initial", "untrained", "scratch"),
+    "teacher",
+    "trimmed",
+    "student",
+    "student_int8",
+    "initial",
+    "untrained",
+    "scratch",
     "tfidf",
 )
 """The models that a run makes."""
@@ -52,6 +58,11 @@ class ModelRef:
         export = Path(self.name) / "export"
         is_run = not (Path(self.name) / "config.json").is_file()
         return str(export) if is_run and (export / "config.json").is_file() else self.name
+
+
+def no_folder(name: str) -> str:
+    """What is said where a name can only be a folder's, and there is none."""
+    return f"there is no folder {name}; a Hub id reads organisation/name."
 
 
 def check_model_name(name: str, own: Collection[str] = OWN_MODELS) -> str:

@@ -353,7 +353,7 @@ FineTunedTask = (
     ClassificationTask | MultilabelTask | PairClassificationTask | SimilarityTask | TokensTask
 )
 """Tasks that models are fine-tuned on."""
-_FINE_TUNED: dict[str, Any] = {
+_FINE_TUNED: dict[str, type[ClassificationTask | PairClassificationTask | TokensTask]] = {
     "classification": ClassificationTask,
     "pair_classification": PairClassificationTask,
     "tokens": TokensTask,

@@ -105,9 +105,16 @@ def summary(content: Mapping[str, Any]) -> str:
     return "; ".join([*parts, "tables and plots in report.html, under Artifacts"]) + "."
 
 
+def margin_of(content: Mapping[str, Any]) -> float | None:
+    """Differences within it count as none."""
+    recipe = content.get("recipe", {})  # a comparison of models has none
+    margin: float | None = recipe.get("evaluation", {}).get("margin")
+    return margin
+
+
 def _equivalence(content: Mapping[str, Any]) -> str:
     """On how many tasks the student passed the test of equivalence with the teacher."""
-    margin = content["recipe"].get("evaluation", {}).get("margin")
+    margin = margin_of(content)
     tested = [one for one in leading_scores(content) if one.get("equivalent") is not None]
     if not tested or margin is None:
         return ""

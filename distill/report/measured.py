@@ -58,13 +58,6 @@ def verdict_of(score: Row, margin: float | None) -> str:
     return "worse" if high < 0 else "better" if low > 0 else "not decided"
 
 
-def margin_of(content: Mapping[str, Any]) -> float | None:
-    """Differences within it count as none."""
-    recipe = content.get("recipe", {})  # a comparison of models has none
-    margin: float | None = recipe.get("evaluation", {}).get("margin")
-    return margin
-
-
 def task_facts(content: Mapping[str, Any]) -> list[TaskFacts]:
     """Of every task for which a score says how it was come by."""
     by_task: dict[str, list[Row]] = {}

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from distill.report.canvas import to_svg
-from distill.report.content import is_at_chance, latency_ratio
+from distill.report.content import is_at_chance, latency_ratio, margin_of
 from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
     format_bytes,
@@ -27,7 +27,6 @@ from distill.report.measured import (
     AT_CHANCE,
     chance_in_words,
     fine_tuned_tasks,
-    margin_of,
     model_facts,
     overlap_in_words,
     rate_in_words,
@@ -103,7 +102,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     )
 
 
-def kept_of_teacher(board: Scoreboard) -> dict[str, Any] | None:
+def kept_of_teacher(board: Scoreboard) -> Row | None:
     """The share that the student keeps of the teacher's mean, or of its first score where it lacks
     others.
     """

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distill.report.content import summary_scores
+from distill.report.content import margin_of, summary_scores
 from distill.report.estimates import Estimate, mean_estimate, span_of
 from distill.report.formats import format_count
 from distill.report.grid import place_of
-from distill.report.measured import margin_of
 
 Row = Mapping[str, Any]
 _SHAPED_LIKE_STUDENT = ("student", "student_int8", "initial", "untrained", "scratch")

@@ -9,6 +9,8 @@ from distill.runtime.errors import UserError
 
 EXTRAS = {"inspect": ("umap",), "mlflow": ("mlflow",), "openvino": ("openvino", "nncf")}
 """The modules of each extra."""
+NEEDS_MAPS = "the look inside draws maps of layers"
+"""What needs the extra `inspect`."""
 
 
 def check_extra(extra: str, asked: str, key: str | None = None) -> None:

@@ -76,7 +76,7 @@ class _Flavor:
         mlflow_model.save(Path(path, "MLmodel"))
 
 
-def served_config(folder: Path, kind: str) -> dict[str, Any]:
+def served_config(folder: Path, kind: str) -> Mapping[str, Any]:
     """What a served student must know besides its weights: what it answers with, and of vectors how
     they are pooled and which prompts there are.
     """

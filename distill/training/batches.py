@@ -51,9 +51,9 @@ class Batch:
         """The same on a device, where pinned memory gets to without waiting."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> Batch:
-        """The same in memory that a GPU reads by itself."""
-        return self._map(torch.Tensor.pin_memory)
+    def ready_for(self, device: torch.device) -> Batch:
+        """The same; for a GPU in memory that it reads by itself."""
+        return self._map(torch.Tensor.pin_memory) if device.type == "cuda" else self
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
         ids = change(self.ids)

@@ -210,7 +210,7 @@ class TrainingLoop:
         without that batch; raises DivergedError the second time, and Interrupted after a signal,
         when a checkpoint is written.
         """
-        _section, runtime = self._section, self._runtime
+        runtime = self._runtime
         clock = _Clock(self.state)
         saved_at = time.monotonic()
         budget, done, memory = self.state.budget, self.state.tokens, 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +13,7 @@ import typer
 from distill import __version__
 from distill.cli.app import DAY, app
 from distill.cli.recipe import EXAMPLES
-from tests.conftest import ROOT
+from tests.conftest import python_output
 
 Distill = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -73,15 +71,8 @@ def test_the_defaults_that_benchmark_says_are_those_of_a_recipe() -> None:
 
 def test_help_and_version_load_nothing_that_computes() -> None:
     probe = "import sys, distill.cli; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", probe],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
     heavy = {"torch", "numpy", "pydantic", "transformers", "mlflow", "huggingface_hub", "yaml"}
-    assert not heavy & set(done.stdout.split())
+    assert not heavy & set(python_output(probe).split())
 
 
 def test_the_version_is_told(distill: Distill) -> None:
@@ -92,11 +83,4 @@ def test_a_shell_completes_recipes_and_stages(distill: Distill) -> None:
     asked = {"_TYPER_COMPLETE_ARGS": "distill recipe qu", "_DISTILL_COMPLETE": "complete_bash"}
     asked |= {"COMP_WORDS": "distill recipe qu", "COMP_CWORD": "2"}
     script = "from distill.cli.app import app; app(prog_name='distill')"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **asked},
-    )
-    assert done.stdout.split() == ["quickstart.yaml"]
+    assert python_output(script, check=False, **asked).split() == ["quickstart.yaml"]

@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from distill.corpus.words import WORD, split_words
+from distill.corpus.words import WORD, find_words
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from distill.corpus.words import WORD, split_words
     ],
 )
 def test_words_are_told_in_every_script(text: str, words: list[str]) -> None:
-    assert split_words(text) == words
+    assert find_words(text) == words
 
 
 @given(st.text())
 def test_the_shorter_way_gives_the_same_words(text: str) -> None:
-    assert split_words(text) == re.findall(WORD, text)
+    assert find_words(text) == re.findall(WORD, text)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from distill.library.recipes import load_recipe
 from distill.models import load_with_tokenizer
 from distill.report.model import Report
 from distill.runtime.errors import UserError
-from tests.conftest import ROOT, swedish_sentences
+from tests.conftest import ROOT, python_output, swedish_sentences
 
 EXAMPLES = re.findall(
     r"## (.+?)\n\n```python\n(.+?)```", (ROOT / "docs" / "library.md").read_text(), flags=re.S
@@ -69,15 +66,8 @@ def test_the_examples_run_as_they_stand(
 
 def test_importing_the_library_imports_nothing_that_computes() -> None:
     probe = "import sys, distill; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", probe],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
     heavy = {"torch", "transformers", "mlflow", "datasets", "onnxruntime"}
-    assert not heavy & set(done.stdout.split())
+    assert not heavy & set(python_output(probe).split())
 
 
 def test_functions_keep_their_names_when_rooms_of_the_same_name_are_used(
