@@ -139,7 +139,8 @@ def test_stopped_after_any_checkpoint_and_resumed_it_ends_with_the_same_bits(
 ) -> None:
     whole = train("whole", precision=precision)
     steps = whole[1].step
-    for stop in sorted({1, 2, 10, steps // 2, steps - 1, steps}):
+    half = {steps // 2}  # in bfloat16, which takes a core without it five times as long
+    for stop in sorted(half if precision == "bfloat16" else {1, 2, 10, *half, steps - 1, steps}):
         name = f"stopped after {stop}"
         assert train(name, stop_after=stop, precision=precision) is None
         resumed = train(name, initial=stop, precision=precision)
