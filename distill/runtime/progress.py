@@ -69,7 +69,8 @@ class Task:
         elapsed, gained = time.monotonic() - self.started, self.done - self.already
         if self.total is None or gained <= 0:
             return None
-        return elapsed * (self.total - self.done) / gained
+        # A last batch may go beyond the total.
+        return elapsed * max(0.0, self.total - self.done) / gained
 
 
 class Progress:

@@ -135,3 +135,9 @@ def test_time_spent_on_something_else_does_not_slow_the_pace(
     task.rest(90)
     task.advance(5)
     assert task.seconds_left == pytest.approx(10)
+
+
+def test_no_time_is_left_where_more_was_done_than_planned() -> None:
+    task = Task(name="distillation", unit="tokens", total=100)
+    task.done = 103
+    assert task.seconds_left == 0
