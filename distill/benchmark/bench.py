@@ -1,5 +1,5 @@
-"""The bench: the models set up in one place, a device with so many threads, ready to be timed and
-total_loss.
+"""The bench: the models set up in one placement (a device with so many threads), ready to be
+timed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from distill.benchmark.files import Source
 from distill.benchmark.floor import BYTES, copy_bandwidth, count_work, floor_ms, product_rate
 from distill.benchmark.latency import Pass, encoder_pass, torch_pass
 from distill.benchmark.process import Shape, open_encoder
-from distill.benchmark.settings import RUNTIMES, Entrant, Place
+from distill.benchmark.settings import RUNTIMES, Entrant, Placement
 from distill.benchmark.subjects import Subject
 from distill.models.loading import position_limit
 from distill.onnx.encoder import OnnxEncoder
@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """The models in one place; torch's threads are set by whoever holds the bench."""
+    """The models in one placement; torch's threads are set by whoever holds the bench."""
 
     def __init__(
-        self, place: Place, subjects: Mapping[str, Subject], sources: Mapping[Entrant, Source]
+        self,
+        placement: Placement,
+        subjects: Mapping[str, Subject],
+        sources: Mapping[Entrant, Source],
     ) -> None:
-        self.place, self.subjects, self.sources = place, subjects, sources
-        self.absent = place.device == "cuda" and not torch.cuda.is_available()
+        self.placement, self.subjects, self.sources = placement, subjects, sources
+        self.absent = placement.device == "cuda" and not torch.cuda.is_available()
         self._models: dict[tuple[str, str], PreTrainedModel] = {}
         self._encoders: dict[Entrant, OnnxEncoder | OpenvinoEncoder] = {}
         self._rates: dict[tuple[str, str], float] = {}
         self._bandwidths: dict[int, float] = {}
-        self._fastest = cache(lambda: choose_precision("auto", torch.device(place.device)))
+        self._fastest = cache(lambda: choose_precision("auto", torch.device(placement.device)))
 
     def subject(self, entrant: Entrant) -> Subject:
         """The model that the entrant runs."""
@@ -48,7 +51,7 @@ class Bench:
         """Whether the entrant is meant for this device: all but torch is measured on the CPU
         alone.
         """
-        return self.place.device == "cpu" or RUNTIMES[entrant.runtime][0] == "torch"
+        return self.placement.device == "cpu" or RUNTIMES[entrant.runtime][0] == "torch"
 
     def obstacle(self, entrant: Entrant, shape: Shape) -> str | None:
         """Why the entrant cannot be timed here, if it cannot."""
@@ -93,7 +96,7 @@ class Bench:
         path = self.sources[entrant].path
         assert path is not None, "an entrant without a file has an obstacle"
         if entrant not in self._encoders:
-            self._encoders[entrant] = open_encoder(entrant.runtime, path, self.place.threads)
+            self._encoders[entrant] = open_encoder(entrant.runtime, path, self.placement.threads)
         return encoder_pass(
             self._encoders[entrant], self.subject(entrant).model.config.vocab_size, *shape
         )
@@ -110,7 +113,7 @@ class Bench:
         return int(torch.cuda.max_memory_allocated() - others)
 
     def clear(self) -> None:
-        """Let go of what was made for this place, and bring the models back."""
+        """Let go of what was made for this placement, and bring the models back."""
         self._models.clear()
         self._encoders.clear()
         for subject in self.subjects.values():
@@ -120,7 +123,7 @@ class Bench:
         return self._rates.get((runtime, precision)) or self._sample_rate(runtime, precision)
 
     def _sample_rate(self, runtime: str, precision: str) -> float:
-        found = product_rate(runtime, precision, self.place.device, self.place.threads)
+        found = product_rate(runtime, precision, self.placement.device, self.placement.threads)
         self._rates[runtime, precision] = max(found, self._rates.get((runtime, precision), 0.0))
         return self._rates[runtime, precision]
 
@@ -129,7 +132,7 @@ class Bench:
 
     def _sample_bandwidth(self, size: int) -> float:
         self._bandwidths[size] = max(
-            copy_bandwidth(size, self.place.device), self._bandwidths.get(size, 0.0)
+            copy_bandwidth(size, self.placement.device), self._bandwidths.get(size, 0.0)
         )
         return self._bandwidths[size]
 
@@ -139,5 +142,5 @@ class Bench:
             model = self.subject(entrant).model
             if key[1] == "bfloat16":
                 model = copy.deepcopy(model).to(torch.bfloat16)
-            self._models[key] = model.to(self.place.device)
+            self._models[key] = model.to(self.placement.device)
         return self._models[key]

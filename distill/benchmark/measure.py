@@ -17,7 +17,13 @@ from distill.benchmark.files import Source, write_sources
 from distill.benchmark.latency import cpu_threads, measure_latencies
 from distill.benchmark.machine import describe_machine
 from distill.benchmark.process import Footprint, Shape, measure_footprint
-from distill.benchmark.settings import RUNTIMES, Entrant, list_entrants, list_places, list_shapes
+from distill.benchmark.settings import (
+    RUNTIMES,
+    Entrant,
+    list_entrants,
+    list_placements,
+    list_shapes,
+)
 from distill.benchmark.subjects import Subject
 from distill.models.loading import position_limit
 from distill.recipe import BenchmarkSection
@@ -38,12 +44,16 @@ def measure_models(
     that is slower here, a pass longer than the time given) becomes rows without times and with a
     reason.
     """
-    entrants, places, shapes = list_entrants(section), list_places(section), list_shapes(section)
+    entrants, placements, shapes = (
+        list_entrants(section),
+        list_placements(section),
+        list_shapes(section),
+    )
     subjects = {
         name: open_model(name) for name in dict.fromkeys(entrant.subject for entrant in entrants)
     }
     rows: list[Measurement] = []
-    steps = len(subjects) + len(entrants) + len(places) * len(shapes)
+    steps = len(subjects) + len(entrants) + len(placements) * len(shapes)
     with (
         tempfile.TemporaryDirectory(dir=output) as folder,
         progress.task("benchmark", total=steps, unit="steps") as bar,
@@ -63,14 +73,14 @@ def measure_models(
             ]
             footprints[entrant] = _footprint(entrant, sources[entrant], fitting)
             bar.advance(1, f"memory of {entrant.name}, {entrant.runtime}")
-        for place in places:
-            with cpu_threads(place.threads):
-                bench = Bench(place, subjects, sources)
+        for placement in placements:
+            with cpu_threads(placement.threads):
+                bench = Bench(placement, subjects, sources)
                 timed: list[Timed] = []
                 for shape in shapes:
                     timed += _measure(bench, entrants, shape, section.seconds)
                     bench.sample_rates()
-                    bar.advance(1, f"{place.device}, batch {shape[0]}, length {shape[1]}")
+                    bar.advance(1, f"{placement.device}, batch {shape[0]}, length {shape[1]}")
                 rows += [_row(bench, one, footprints[one.entrant]) for one in timed]
                 bench.clear()
     (output / "measurements.json").write_text(
@@ -91,7 +101,7 @@ class Timed:
 
 
 def _measure(bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float) -> list[Timed]:
-    """The times of one place and shape, the models interleaved."""
+    """The times of one placement and shape, the models interleaved."""
     here = [entrant for entrant in entrants if bench.runs(entrant)]
     obstacles = {entrant: bench.obstacle(entrant, shape) for entrant in here}
     possible = [entrant for entrant in here if obstacles[entrant] is None]
@@ -118,12 +128,12 @@ def _measure(bench: Bench, entrants: list[Entrant], shape: Shape, seconds: float
 
 def _row(bench: Bench, timed: Timed, footprint: Footprint | str) -> Measurement:
     entrant, shape, times = timed.entrant, timed.shape, timed.times
-    place, subject, source = bench.place, bench.subject(entrant), bench.sources[entrant]
+    placement, subject, source = bench.placement, bench.subject(entrant), bench.sources[entrant]
     measured, peak = len(times) > 0, None
     reasons = [one for one in (timed.obstacle, subject.reason, source.remark) if one]
-    if place.device == "cuda" and measured:
+    if placement.device == "cuda" and measured:
         peak = bench.cuda_peak(entrant, shape)
-    elif place.device == "cpu" and isinstance(footprint, Footprint):
+    elif placement.device == "cpu" and isinstance(footprint, Footprint):
         peak = footprint.peaks.get(shape)
     elif isinstance(footprint, str) and source.reason is None:
         reasons.append(f"memory and loading: {footprint}")
@@ -131,8 +141,8 @@ def _row(bench: Bench, timed: Timed, footprint: Footprint | str) -> Measurement:
     runtime, precision = RUNTIMES[entrant.runtime]
     return Measurement(
         model=entrant.name,
-        device=place.device,
-        threads=place.threads,
+        device=placement.device,
+        threads=placement.threads,
         runtime=runtime,
         precision=precision,
         batch_size=shape[0],

@@ -36,7 +36,7 @@ class Entrant:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Placement:
     """Where a pass runs."""
 
     device: str
@@ -62,7 +62,7 @@ def list_entrants(section: BenchmarkSection) -> list[Entrant]:
     return entrants
 
 
-def list_places(section: BenchmarkSection) -> list[Place]:
+def list_placements(section: BenchmarkSection) -> list[Placement]:
     """The section's devices, the CPU once for every number of threads, which those that there are
     cap.
     """
@@ -75,7 +75,7 @@ def list_places(section: BenchmarkSection) -> list[Place]:
         device for name in section.devices for device in (found if name == "all" else [name])
     ]
     return [
-        Place(device=device, threads=count)
+        Placement(device=device, threads=count)
         for device in dict.fromkeys(devices)
         for count in (threads if device == "cpu" else [None])
     ]

@@ -260,7 +260,7 @@ def benchmark_tables(result: BenchmarkResult) -> list[Table | str]:
                     if cell.best
                     else f"{cell.texts[0]} ({cell.floor})"
                 )
-        times.add_row(escape(line.model), line.runtime, line.place, *cells)
+        times.add_row(escape(line.model), line.runtime, line.placement, *cells)
     notes = [escape(f"[{number}] {note}.") for number, note in enumerate(grid.notes, 1)]
     return [
         sizes,

@@ -24,7 +24,7 @@ class Finding:
     """One thing that a run depends on."""
 
     what: str
-    found: str
+    value: str
     used: str
     """What of it is used, and by what; or what would change that."""
 
@@ -37,7 +37,7 @@ def doctor() -> None:
 
     table = Table("", "here", "used", box=None, pad_edge=False)
     for finding in examine():
-        table.add_row(escape(finding.what), escape(finding.found), escape(finding.used))
+        table.add_row(escape(finding.what), escape(finding.value), escape(finding.used))
     OUT.print(table)
 
 
@@ -49,18 +49,18 @@ def examine() -> Iterator[Finding]:
     place = f"commit {commit()}" if commit() else "installed"
     yield Finding(
         what="distill",
-        found=f"{__version__}, {place}",
+        value=f"{__version__}, {place}",
         used=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
     )
     yield from _devices()
     yield from _disk()
     yield from _hub()
     yield _store()
-    yield Finding(what="versions", found=", ".join(map(_version, PACKAGES)), used="")
+    yield Finding(what="versions", value=", ".join(map(_version, PACKAGES)), used="")
     for extra, modules in EXTRAS.items():
         there = not missing_modules(modules)
         remedy = "" if there else f"pip install 'distill[{extra}]'"
-        yield Finding(what=f"extra {extra}", found="there" if there else "not there", used=remedy)
+        yield Finding(what=f"extra {extra}", value="there" if there else "not there", used=remedy)
 
 
 def _devices() -> Iterator[Finding]:
@@ -74,19 +74,19 @@ def _devices() -> Iterator[Finding]:
     machine, device = describe_machine(), Processes().device
     yield Finding(
         what="processor",
-        found=f"{machine.processor}, {machine.cores} cores, {format_bytes(machine.memory_bytes)}",
+        value=f"{machine.processor}, {machine.cores} cores, {format_bytes(machine.memory_bytes)}",
         used=f"CPU threads: {torch.get_num_threads()}; OMP_NUM_THREADS changes that",
     )
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     several = "; all of them by accelerate launch" if len(names) > 1 else ""
     yield Finding(
-        what="GPU", found=", ".join(names) or "none", used=f"computes on {device}{several}"
+        what="GPU", value=", ".join(names) or "none", used=f"computes on {device}{several}"
     )
     precision = choose_precision("auto", device)
     speed = "faster" if precision == "bfloat16" else "not faster"
     yield Finding(
         what="bfloat16",
-        found=f"{speed} than float32 on {device.type}",
+        value=f"{speed} than float32 on {device.type}",
         used=f"precision: auto takes {precision}",
     )
 
@@ -106,7 +106,7 @@ def _disk() -> Iterator[Finding]:
     ):
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         free = shutil.disk_usage(nearest).free
-        yield Finding(what=what, found=f"{format_bytes(free)} free", used=used)
+        yield Finding(what=what, value=f"{format_bytes(free)} free", used=used)
 
 
 def _hub() -> Iterator[Finding]:
@@ -117,11 +117,11 @@ def _hub() -> Iterator[Finding]:
     reached = (
         "not asked: HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else _answer(constants.ENDPOINT)
     )
-    yield Finding(what="Hub", found=reached, used=without_password(constants.ENDPOINT))
+    yield Finding(what="Hub", value=reached, used=without_password(constants.ENDPOINT))
     there = get_token() is not None
     yield Finding(
         what="Hub login",
-        found="a token" if there else "none",
+        value="a token" if there else "none",
         used="pushes and gated repositories"
         if there
         else "hf auth login, to push or read gated ones",
@@ -159,7 +159,7 @@ def _store() -> Finding:
         state = state if is_writable(file) else "cannot be written"
     named = "from" if os.environ.get(TRACKING_URI) else "another by"
     return Finding(
-        what="MLflow", found=state, used=f"{without_password(uri)}; {named} {TRACKING_URI}"
+        what="MLflow", value=state, used=f"{without_password(uri)}; {named} {TRACKING_URI}"
     )
 
 

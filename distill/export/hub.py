@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.export.hub_errors import explained
-from distill.export.hub_place import check_place, read_repository, stale_files, version_tag
+from distill.export.hub_target import check_target, read_repository, stale_files, version_tag
 from distill.recipe.section import is_repository
 from distill.runtime.errors import UserError
 from distill.runtime.version import __version__
@@ -74,26 +74,28 @@ def push(
     api = HfApi(token=find_token(), library_name="distill", library_version=__version__)
     with explained(repository, api.endpoint):
         check_right(api.whoami(), repository)
-        place = read_repository(api, repository, revision)
-        if place is not None:
-            check_place(place, repository, report, private=private, revision=revision, force=force)
+        target = read_repository(api, repository, revision)
+        if target is not None:
+            check_target(
+                target, repository, report, private=private, revision=revision, force=force
+            )
         planned = Pushed(
             url=f"{api.endpoint}/{repository}" + (f"/tree/{revision}" if revision else ""),
             commit=None,
-            tag=version_tag(place.tags if place else {}, None),
-            created=place is None,
+            tag=version_tag(target.tags if target else {}, None),
+            created=target is None,
             sizes=sizes,
-            removed=sorted(stale_files(place, report) - sizes.keys()) if place else [],
+            removed=sorted(stale_files(target, report) - sizes.keys()) if target else [],
         )
         if dry_run:
             return planned
-        if place is None:
+        if target is None:
             api.create_repo(repository, private=private or None)
-        if revision and (place is None or revision not in place.branches):
+        if revision and (target is None or revision not in target.branches):
             api.create_branch(repository, branch=revision, exist_ok=True)
         message = f"{report['recipe']['name']}, by distill {__version__}"
         commit = _commit(
-            api, repository, folder, planned, message, revision, place.commit if place else None
+            api, repository, folder, planned, message, revision, target.commit if target else None
         )
         tag = _tag(api, repository, commit)
     return replace(planned, commit=commit, tag=tag)

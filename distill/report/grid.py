@@ -1,5 +1,5 @@
-"""The latency grid: rows of the benchmark go in; a line for each model in each place, with a cell
-for each shape, comes out.
+"""The latency grid: rows of the benchmark go in; a line for each model in each placement comes
+out, with a cell for each shape.
 
 The page, the Markdown file and the terminal show the same grid; the CSV file holds the rows
 themselves.
@@ -24,7 +24,7 @@ RUNTIMES = {"torch": "torch", "onnx": "ONNX", "openvino": "OpenVINO"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One model in one place at one shape."""
+    """One model in one placement at one shape."""
 
     values: tuple[float | None, ...]
     """Its measures, in the order of MEASURES."""
@@ -33,18 +33,18 @@ class Cell:
     note: int | None
     """The number of the note that says why it has no time."""
     best: bool
-    """Whether nothing in the same place is faster at this shape."""
+    """Whether nothing in the same placement is faster at this shape."""
     share: float
     """The time of the fastest there over its own: 1 for the fastest, 0 without a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One model in one runtime and one place."""
+    """One model in one runtime and one placement."""
 
     model: str
     runtime: str
-    place: str
+    placement: str
     cells: tuple[Cell | None, ...]
 
 
@@ -68,9 +68,9 @@ def build_grid(rows: Sequence[Row]) -> Grid:
     lines: dict[tuple[str, str, str], dict[Shape, Row]] = {}
     remarks: dict[str, dict[str, None]] = {}
     for row in rows:
-        lines.setdefault((row["model"], runtime_of(row), place_of(row)), {})[_shape(row)] = row
+        lines.setdefault((row["model"], runtime_of(row), placement_of(row)), {})[_shape(row)] = row
         if row["median_ms"] is not None:
-            key = (place_of(row), _shape(row))
+            key = (placement_of(row), _shape(row))
             fastest[key] = min(fastest.get(key, row["median_ms"]), row["median_ms"])
             if row["reason"]:
                 remarks.setdefault(row["reason"], {})[row["model"]] = None
@@ -80,12 +80,13 @@ def build_grid(rows: Sequence[Row]) -> Grid:
             Line(
                 model=model,
                 runtime=runtime,
-                place=place,
+                placement=placement,
                 cells=tuple(
-                    _cell(found.get(shape), fastest.get((place, shape)), notes) for shape in shapes
+                    _cell(found.get(shape), fastest.get((placement, shape)), notes)
+                    for shape in shapes
                 ),
             )
-            for (model, runtime, place), found in lines.items()
+            for (model, runtime, placement), found in lines.items()
         ),
         notes=notes,
         remarks=tuple(f"{', '.join(models)}: {reason}" for reason, models in remarks.items()),
@@ -108,7 +109,7 @@ def runtime_of(row: Row) -> str:
     return name if row["precision"] == "float32" else f"{name} {row['precision']}"
 
 
-def place_of(row: Row) -> str:
+def placement_of(row: Row) -> str:
     """Where it ran: GPU, or CPU with its threads."""
     if row["threads"] is None:
         return "GPU" if row["device"] == "cuda" else row["device"].upper()
@@ -144,7 +145,7 @@ def to_markdown(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
         [
             line.model,
             line.runtime,
-            line.place,
+            line.placement,
             *(_as_text(cell) for cell in line.cells),
         ]  # a line each
         for line in grid.lines

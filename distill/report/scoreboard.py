@@ -13,7 +13,7 @@ from typing import Any
 from distill.report.content import margin_of, summary_scores
 from distill.report.estimates import Estimate, mean_estimate, span_of
 from distill.report.formats import format_count
-from distill.report.grid import place_of
+from distill.report.grid import placement_of
 
 Row = Mapping[str, Any]
 _SHAPED_LIKE_STUDENT = ("student", "student_int8", "initial", "untrained", "scratch")
@@ -249,7 +249,7 @@ def comparable_latencies(benchmark: Sequence[Row]) -> tuple[str | None, dict[str
     if not settings:
         return None, {}
     rows = settings[max(settings, key=worth)]
-    words = f"{rows[0]['length']} tokens, batch {rows[0]['batch_size']}, {place_of(rows[0])}"
+    words = f"{rows[0]['length']} tokens, batch {rows[0]['batch_size']}, {placement_of(rows[0])}"
     return words, {row["model"]: row["median_ms"] for row in rows}
 
 

@@ -188,7 +188,7 @@ def _label(
     renderer = FigureCanvasAgg(figure).get_renderer()
     points = 72.0 / figure.dpi
 
-    def place_of(mark: Mark, value: float) -> tuple[float, float]:
+    def position_of(mark: Mark, value: float) -> tuple[float, float]:
         x, y = axes.transData.transform((mark.parameters, value))
         return float(x) * points, float(y) * points
 
@@ -213,10 +213,10 @@ def _label(
         for box in (text.get_window_extent(renderer) for text in texts)
     ]
     centres = [
-        (*place_of(mark, mark.mean), _diameter(_area(mark, slowest)) / 2 * _CORNERS)
+        (*position_of(mark, mark.mean), _diameter(_area(mark, slowest)) / 2 * _CORNERS)
         for mark in marks
     ]
-    lines = [(*place_of(mark, mark.low), *place_of(mark, mark.high)) for mark in marks]
+    lines = [(*position_of(mark, mark.low), *position_of(mark, mark.high)) for mark in marks]
     frame = axes.get_window_extent(renderer)
     within = (frame.x0 * points, frame.y0 * points, frame.x1 * points, frame.y1 * points)
     thin = [(left - 1, bottom, right + 1, top) for left, bottom, right, top in lines]

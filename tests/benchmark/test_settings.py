@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill.benchmark.settings import RUNTIMES, list_entrants, list_places, list_shapes
+from distill.benchmark.settings import RUNTIMES, list_entrants, list_placements, list_shapes
 from distill.recipe import BenchmarkSection
 from distill.recipe.benchmark import Runtime
 
@@ -65,8 +65,8 @@ def test_threads_are_capped_by_those_there_are_and_named_once(
     given: list[Any], found: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    places = list_places(BenchmarkSection(threads=given, devices=["cpu"]))
-    assert [place.threads for place in places] == found
+    placements = list_placements(BenchmarkSection(threads=given, devices=["cpu"]))
+    assert [placement.threads for placement in placements] == found
 
 
 @pytest.mark.parametrize(("there", "found"), [(False, ["cpu"]), (True, ["cpu", "cuda"])])
@@ -74,12 +74,14 @@ def test_without_a_word_on_devices_they_are_those_there_are(
     there: bool, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert [place.device for place in list_places(BenchmarkSection(threads=[1]))] == found
+    assert [
+        placement.device for placement in list_placements(BenchmarkSection(threads=[1]))
+    ] == found
 
 
 def test_a_gpu_is_measured_once_whatever_the_threads() -> None:
-    places = list_places(BenchmarkSection(devices=["cuda", "cpu"]))
-    assert [place.threads for place in places if place.device == "cuda"] == [None]
+    placements = list_placements(BenchmarkSection(devices=["cuda", "cpu"]))
+    assert [placement.threads for placement in placements if placement.device == "cuda"] == [None]
 
 
 def test_shapes_are_all_combinations_each_once_small_ones_first() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from distill import __version__
 from distill.export.hub import Pushed, check_branch, push
 from distill.export.hub_errors import explain
-from distill.export.hub_place import version_tag
+from distill.export.hub_target import version_tag
 from distill.runtime.errors import UserError
 from tests.export.hub_server import Hub
 

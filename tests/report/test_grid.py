@@ -7,7 +7,7 @@ from typing import Any
 from distill.report.grid import (
     build_grid,
     distinct_files,
-    place_of,
+    placement_of,
     runtime_of,
     to_csv,
     to_markdown,
@@ -29,7 +29,7 @@ def test_a_model_has_a_line_for_each_runtime_and_place_and_a_cell_for_each_shape
     ]
     grid = build_grid(rows)
     assert grid.shapes == ((1, 32), (1, 128), (8, 32), (8, 128))
-    assert [(line.runtime, line.place) for line in grid.lines] == [
+    assert [(line.runtime, line.placement) for line in grid.lines] == [
         ("torch", "CPU, 1 thread"),
         ("ONNX", "CPU, 1 thread"),
         ("torch", "CPU, 2 threads"),
@@ -99,7 +99,7 @@ def test_a_file_is_listed_once_whatever_it_is_computed_in() -> None:
 
 
 def test_a_gpu_is_a_place_without_threads() -> None:
-    assert place_of(measurement("student", device="cuda", threads=None)) == "GPU"
+    assert placement_of(measurement("student", device="cuda", threads=None)) == "GPU"
 
 
 def test_the_csv_file_holds_every_row_unrounded() -> None:

@@ -21,7 +21,7 @@ _LARGEST_REPORT = 32 * 10**6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class HubTarget:
     """A repository as it is before a push."""
 
     commit: str | None
@@ -35,7 +35,7 @@ class Place:
     """The commits of the tags, by name."""
 
 
-def read_repository(api: HfApi, repository: str, revision: str | None) -> Place | None:
+def read_repository(api: HfApi, repository: str, revision: str | None) -> HubTarget | None:
     """What the repository holds on the branch, or where there is no such branch yet, on main; None
     if it is not there.
     """
@@ -57,7 +57,7 @@ def read_repository(api: HfApi, repository: str, revision: str | None) -> Place 
                 api.hf_hub_download(repository, "report.json", revision=found.sha, local_dir=folder)
             )
             report = _parsed(path.read_bytes())
-    return Place(
+    return HubTarget(
         commit=found.sha,
         private=bool(found.private),
         files=frozenset(sizes),
@@ -67,8 +67,8 @@ def read_repository(api: HfApi, repository: str, revision: str | None) -> Place 
     )
 
 
-def check_place(
-    place: Place,
+def check_target(
+    target: HubTarget,
     repository: str,
     report: Mapping[str, Any],
     *,
@@ -79,15 +79,15 @@ def check_place(
     """Check that the repository is free, or holds an earlier push of the same model. Raises
     UserError.
     """
-    if private and not place.private:
+    if private and not target.private:
         raise UserError(
             f"--private: {repository} is there already, and public; make it private in its "
             "settings first."
         )
-    if revision in place.tags:
+    if revision in target.tags:
         raise UserError(f"--revision {revision}: is a tag of {repository}; name a branch.")
-    theirs, ours = model_of(place.report), model_of(report)
-    if force or theirs == ours or place.files <= _NO_MODEL:
+    theirs, ours = model_of(target.report), model_of(report)
+    if force or theirs == ours or target.files <= _NO_MODEL:
         return
     held = f"{theirs!r}, where this is {ours!r}" if theirs else "one that distill did not push"
     raise UserError(
@@ -97,13 +97,13 @@ def check_place(
     )
 
 
-def stale_files(place: Place, report: Mapping[str, Any]) -> set[str]:
+def stale_files(target: HubTarget, report: Mapping[str, Any]) -> set[str]:
     """What the model that is replaced left: of an earlier push its own files, of another model all
     of them.
     """
-    if place.report is not None and model_of(place.report) == model_of(report):
-        return set(place.files) & set(place.report["export"]["files"])
-    return set(place.files) - _NO_MODEL
+    if target.report is not None and model_of(target.report) == model_of(report):
+        return set(target.files) & set(target.report["export"]["files"])
+    return set(target.files) - _NO_MODEL
 
 
 def model_of(report: Any) -> tuple[str, str, str] | None:
