@@ -1,7 +1,7 @@
 """How often each piece of a vocabulary occurs in text: batches of text go in, counts and characters
 come out.
 
-Each distinct unit (a word, where the tokenizer allows it) is segmented once and total_loss by its
+Each distinct unit (a word, where the tokenizer allows it) is segmented once and weighted by its
 frequency. Reading, parsing and cutting into units run in other processes; what they send back is
 added up and segmented here. Whenever the table of units is full it is segmented and emptied, so
 that memory is bounded however much text there is; counts are whole numbers, so that neither the

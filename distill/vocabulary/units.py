@@ -1,6 +1,6 @@
 """How text falls apart into strings that a tokenizer segments on their own, wherever they stand.
 
-Where words are such units, each distinct one is segmented once and total_loss by its frequency,
+Where words are such units, each distinct one is segmented once and weighted by its frequency,
 which is what makes counting fast. Whether they are is read off the tokenizer's definition; what
 cannot be read off is segmented line by line.
 """
