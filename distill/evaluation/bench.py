@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill.evaluation.draws import Draw
 from distill.evaluation.encoding import encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import Found, Outputs, Settings, fine_tune, mean_loss, predict
 from distill.evaluation.finished import Entry
@@ -24,7 +25,6 @@ from distill.runtime.version import commit
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.evaluation.protocol import Draw
 
 Coded = float | int | list[int]
 """A prediction as it is kept: a class's number, a number on the labels' scale, or a class's number

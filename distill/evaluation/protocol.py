@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-import numpy as np
 import torch
 
 from distill.evaluation.bench import Bench, decode_predictions
+from distill.evaluation.draws import draw_for
 from distill.evaluation.finished import Entry, Finished
 from distill.evaluation.scoring import Prediction
 from distill.evaluation.tasks import TaskRows
@@ -29,16 +29,6 @@ _CHOOSING_SEEDS = 2
 """Seeds whose mean on dev chooses the learning rate."""
 _GROWTH = 2
 """Learning rates beyond the grid's edge that are tried at most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draw:
-    """What one seed draws: rows by number, and the seed of head, order and dropout."""
-
-    train: np.ndarray
-    dev: np.ndarray
-    test: np.ndarray
-    torch_seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,35 +50,6 @@ class Measured:
     commit: str | None
     has_seeds: bool = True
     """False of what no seed changes, whose predictions stand there once for each."""
-
-
-def draw_rows(
-    seed: int, task: str, number: int, *, train: int, dev: int, test: int, anew: bool
-) -> Draw:
-    """The draws of the seed of that number: all rows, or `anew` as many as there are, some twice
-    (EuroEval's bootstraps, Nielsen 2023).
-    """
-    random = np.random.default_rng([seed, number, *task.encode()])
-
-    def rows(count: int) -> np.ndarray:
-        return random.integers(count, size=count) if anew else np.arange(count)
-
-    return Draw(
-        train=rows(train), dev=rows(dev), test=rows(test), torch_seed=int(random.integers(2**31))
-    )
-
-
-def draw_for(rows: TaskRows, seed: int, task: str, number: int, protocol: str = "distill") -> Draw:
-    """The seed's draw of a task's rows."""
-    return draw_rows(
-        seed,
-        task,
-        number,
-        train=len(rows.train),
-        dev=len(rows.dev),
-        test=len(rows.test),
-        anew=protocol == "euroeval",
-    )
 
 
 def planned(section: EvaluationSection) -> int:

@@ -10,7 +10,8 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from distill.evaluation.protocol import Measured, draw_for
+from distill.evaluation.draws import draw_for
+from distill.evaluation.protocol import Measured
 from distill.evaluation.resampling import Observed, observe
 from distill.evaluation.scores import Reference, score_models
 from distill.evaluation.statistics import Statistic, statistic_of

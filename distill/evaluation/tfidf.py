@@ -15,9 +15,10 @@ import numpy as np
 
 from distill.corpus.words import WORD
 from distill.evaluation.bench import decode_predictions, encode_predictions
+from distill.evaluation.draws import Draw, draw_for
 from distill.evaluation.finished import Entry
 from distill.evaluation.metrics import PER_QUERY, ranks_of_answers
-from distill.evaluation.protocol import Draw, Measured, draw_for
+from distill.evaluation.protocol import Measured
 from distill.evaluation.retrieval import RetrievalRows
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row, TaskRows

@@ -12,11 +12,11 @@ from hypothesis import given, strategies as st
 
 from distill.evaluation import protocol
 from distill.evaluation.bench import decode_predictions, encode_predictions, name_predictions
+from distill.evaluation.draws import draw_rows
 from distill.evaluation.finished import Finished
 from distill.evaluation.protocol import (
     Measured,
     choose_learning_rate,
-    draw_rows,
     measure_model,
     planned,
     rate_beyond,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from distill.evaluation import tfidf
+from distill.evaluation.draws import draw_for
 from distill.evaluation.evaluate import evaluate_models
-from distill.evaluation.protocol import draw_for
 from distill.evaluation.retrieval import RetrievalRows
 from distill.recipe import ClassificationTask, RetrievalTask, TeacherSection
 from distill.report.results.evaluation import Score
