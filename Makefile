@@ -3,6 +3,7 @@
 # make test                  formatting, lint, types and tests
 # make test-fast             the tests that need no process, no fine-tune and no real teacher
 # make test-slow             the tests that run for minutes
+# make test-clients          the programs that people load a student with, each on an exported one
 # make trust                the week in which everything goes wrong: kills, full disks, damage, hostile input
 # make docs                  the pages of docs/ as a site, in site/; a link that leads nowhere is an error
 # make docs-serve            the same on http://127.0.0.1:8000, anew at every change
@@ -18,19 +19,22 @@ $(if $(filter full small,$(BUDGET)),,$(error BUDGET is full or small, not $(BUDG
 SETTINGS_full :=
 SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75 --set distillation.validations=2 --set benchmark.batch_sizes=[1] --set benchmark.seconds=1
 
-.PHONY: quickstart test test-fast test-slow trust lint types schema docs docs-serve revisions ui clean
+.PHONY: quickstart test test-fast test-slow test-clients trust lint types schema docs docs-serve revisions ui clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow and not trust" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not trust and not clients" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow and not trust and not long" -n 2 -q
+	$(BIN)/python -m pytest -m "not slow and not trust and not clients and not long" -n 2 -q
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+test-clients: $(VENV)/.clients
+	$(BIN)/python -m pytest -m clients tests/clients
 
 trust: $(VENV)/.test
 	$(BIN)/python -m pytest tests/trust -n 2 --dist loadfile
@@ -73,6 +77,12 @@ $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quickstart,test]"
 	@touch $@ $(VENV)/.quickstart
+
+$(VENV)/.clients: pyproject.toml constraints.txt $(wildcard tests/clients/*.txt) examples/browser/package-lock.json | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quickstart,test,openvino,clients]"
+	$(BIN)/python -m tests.clients.environments
+	cd examples/browser && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@ $(VENV)/.quickstart $(VENV)/.test
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

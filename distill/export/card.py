@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
-from distill.export.markdown import code_span, escape_markdown, python_literal
+from distill.export.markdown import code_span, escape_markdown, python_literal, shell_word
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
 from distill.report.content import is_at_chance, latency_ratio, summary_scores
 from distill.report.formats import format_bytes, format_count
@@ -122,6 +122,7 @@ def _environment() -> Environment:
         escaped=escape_markdown,
         code=code_span,
         literal=python_literal,
+        shell=shell_word,
         short=format_count,
         size=format_bytes,
         duration=format_seconds,

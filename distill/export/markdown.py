@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 # Bars, because a table sees them before it sees escapes; the others, because the Hub finds formulas
 # between $$ and \\( first.
@@ -38,6 +39,11 @@ def python_literal(text: str) -> str:
         lambda found: "".join(f"\\u{ord(letter):04x}" for letter in found[0]),
         json.dumps(text, ensure_ascii=False),
     )
+
+
+def shell_word(text: object) -> str:
+    """Text as one word of a shell's command, on one line."""
+    return shlex.quote(one_line(text))
 
 
 def one_line(text: object) -> str:

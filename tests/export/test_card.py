@@ -28,6 +28,8 @@ from tests.export.cards import (
 )
 from tests.report.examples import example_report, measured_report, measurement
 
+SENTENCES = ("sentence_transformers", "langchain_huggingface", "llama_index", "txtai")
+"""The programs that take a folder as sentence-transformers does."""
 every_hostile = pytest.mark.parametrize("text", HOSTILE)
 
 
@@ -156,9 +158,13 @@ def test_the_card_says_which_prefixes_to_use(
     [
         (Contents(), {"torch"}),
         (Contents(files=frozenset({"onnx/model.onnx"})), {"torch", "onnxruntime"}),
-        (Contents(files=frozenset({"modules.json"})), {"torch", "sentence_transformers"}),
+        (Contents(files=frozenset({"modules.json"})), {"torch", *SENTENCES}),
+        (
+            Contents(files=frozenset({"modules.json", "onnx/model.onnx"})),
+            {"torch", "onnxruntime", "fastembed", *SENTENCES},
+        ),
         (Contents(head=True), {"torch", "transformers"}),
-        (WHOLE, {"torch", "transformers", "sentence_transformers", "onnxruntime"}),
+        (WHOLE, {"torch", "transformers", "onnxruntime", "fastembed", *SENTENCES}),
     ],
 )
 def test_the_card_shows_the_ways_in_which_the_folder_loads_and_no_other(

@@ -11,15 +11,18 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from distill.export.metadata import Contents
+from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.pooling import pool
 from distill.models.saving import save_model
 from distill.onnx.conversion import write_onnx
 from distill.onnx.layout import FLOAT32
+from distill.recipe import TeacherSection
 from distill.student.depth import keep_layers
 from tests.export.cards import card_of, snippets
 from tests.report.examples import example_report
 
+PREFIXES = {"query": "fråga: ", "passage": "svar: "}
 TEXTS = ["fråga: A first text.", "svar: A second text."]
 
 
@@ -34,6 +37,8 @@ def folder(student: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Pa
     output = tmp_path_factory.mktemp("export")
     save_model(student.model, student.tokenizer, output)
     write_onnx(student.model, output / FLOAT32)
+    teacher = TeacherSection(model="organisation/teacher", prefixes=PREFIXES)  # type: ignore[arg-type]
+    write_sentence_files(teacher, output, width=student.model.config.hidden_size, length=64)
     return output
 
 
@@ -44,7 +49,7 @@ def run_code(
     teacher = {
         "model": "organisation/teacher",
         "pooling": pooling,
-        "prefixes": {"query": "fråga: ", "passage": "svar: "},
+        "prefixes": PREFIXES,
     }
     contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head)
     code = snippets(card_of(example_report(teacher=teacher), contents=contents, name=str(folder)))[
@@ -102,5 +107,6 @@ def test_the_code_for_sentence_transformers_gives_the_students_vectors(
     pytest.importorskip(
         "sentence_transformers", reason="sentence-transformers is not installed here"
     )
-    vectors = torch.as_tensor(run_code("sentence_transformers", folder)["vectors"])
+    found = run_code("sentence_transformers", folder)
+    vectors = torch.cat([torch.as_tensor(found[name]) for name in ("queries", "passages")])
     torch.testing.assert_close(vectors, vectors_of(student), atol=1e-5, rtol=0)

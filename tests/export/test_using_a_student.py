@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,46 +18,16 @@ from transformers import (
     AutoTokenizer,
 )
 
-from distill.export.handover import export_student
 from distill.models import LoadedModel, load_with_tokenizer
-from distill.recipe import ExportSection, TeacherSection
-from tests.conftest import ROOT, swedish_sentences
-from tests.report.examples import example_report
+from tests.conftest import swedish_sentences
+from tests.export.guide import export_for_guide, guide_snippets
 
-BLOCKS = re.findall(
-    r"## (.+?)\n|```python\n(.*?)```",
-    (ROOT / "docs" / "using-a-student.md").read_text(encoding="utf-8"),
-    re.S,
-)
+OURS = ("transformers", "sentence-transformers", "ONNX Runtime in Python")
+"""The headings whose code runs here; that of other programs is run by tests/clients."""
 
 
 def snippets() -> list[tuple[str, str]]:
-    """The guide's Python, each piece with the heading it stands under."""
-    found, heading = [], ""
-    for title, code in BLOCKS:
-        heading = title or heading
-        if code:
-            found.append((heading, code))
-    return found
-
-
-def export(student: LoadedModel, folder: Path) -> Path:
-    """An exported student where the guide looks for it; the folder above."""
-    output = folder / "runs" / "swedish" / "export"
-    output.mkdir(parents=True)
-    export_student(
-        ExportSection(),
-        student=student,
-        teacher_section=TeacherSection(
-            model="a/b", prefixes={"query": "query: ", "passage": "passage: "}
-        ),  # type: ignore[arg-type]
-        report=example_report(),
-        recipe_text="name: tiny\n",
-        sentences=swedish_sentences(3),
-        path=Path("runs/swedish/export"),
-        output=output,
-    )
-    return folder
+    return [(heading, code) for heading, code in guide_snippets() if heading in OURS]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +44,7 @@ def places(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
                 if head
                 else teacher.model
             )
-            made[head] = export(
+            made[head] = export_for_guide(
                 LoadedModel(model=model, tokenizer=teacher.tokenizer),
                 tmp_path_factory.mktemp("place"),
             )
