@@ -46,7 +46,7 @@ def run_code(
         "pooling": pooling,
         "prefixes": {"query": "fråga: ", "passage": "svar: "},
     }
-    contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head)
+    contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head, pooling=pooling)
     code = snippets(card_of(example_report(teacher=teacher), contents=contents, name=str(folder)))[
         module
     ]
