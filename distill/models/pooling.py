@@ -17,7 +17,8 @@ def pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor, pooling: str) -> torch
             at_B = places_BL.argmax(1)
         else:
             at_B = mask_BL.shape[1] - 1 - places_BL.flip(1).argmax(1)
-        return hidden_BLD[torch.arange(len(hidden_BLD), device=hidden_BLD.device), at_B]
+        at_B1D = at_B[:, None, None].expand(-1, 1, hidden_BLD.shape[-1])
+        return hidden_BLD.gather(1, at_B1D).squeeze(1)
     weight_BL1 = mask_BL.unsqueeze(-1).to(hidden_BLD.dtype)
     if pooling == "max":
         return hidden_BLD.masked_fill(weight_BL1 == 0, -torch.inf).amax(1)
