@@ -35,7 +35,7 @@ from distill.models.sentence_writing import write_form_of
 from distill.models.task_heads import head_of
 from distill.new.teachers import KNOWN_TEACHERS, KnownTeacher
 from distill.recipe import VocabularySection
-from distill.runtime.progress import Progress
+from distill.runtime.progress import Progress, silence_libraries
 from distill.vocabulary.in_memory import trim_in_memory
 from tests.conftest import swedish_sentences
 from tests.vocabulary.tokenizers_of_each_family import tokenizer_of
@@ -54,6 +54,7 @@ TOKENIZERS = {
 
 def main() -> None:
     """Count, trim and compare every teacher; print the table, keep the figures."""
+    silence_libraries()
     rows = [{**counted(teacher), **tested(teacher)} for teacher in KNOWN_TEACHERS]
     settings = {"pieces": PIECES, "shrunk": SMALL, "sentences": SENTENCES}
     content = {"provenance": provenance(settings), "rows": rows}
@@ -130,9 +131,10 @@ def shrunk(teacher: KnownTeacher) -> LoadedModel:
         tokenizer = load_tokenizer("package:multilingual-e5-small")
     else:
         tokenizer = tokenizer_of(TOKENIZERS[teacher.pieces])
-    special = {
-        f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos")
-    }
+    roles = [f"{role}_token_id" for role in ("pad", "bos", "eos")]
+    special = {role: getattr(tokenizer, role) for role in roles}
+    if teacher.family == "eurobert":
+        special["mask_token_id"] = tokenizer.mask_token_id
     config = config_of(
         teacher,
         **SMALL,
@@ -142,12 +144,6 @@ def shrunk(teacher: KnownTeacher) -> LoadedModel:
     auto = transformers.AutoModel
     if teacher.head == "masked pieces":
         auto = transformers.AutoModelForMaskedLM
-        if teacher.family == "xlm":
-            auto = (
-                transformers.AutoModelWithLMHead
-                if hasattr(transformers, "AutoModelWithLMHead")
-                else auto
-            )
     elif teacher.head == "pair score":
         auto, config.num_labels = transformers.AutoModelForSequenceClassification, 1
     return LoadedModel(model=auto.from_config(config).eval(), tokenizer=tokenizer)
@@ -165,6 +161,7 @@ def tested(teacher: KnownTeacher) -> dict[str, Any]:
         texts,
         section,
         heldout=swedish_sentences(100, seed=12),
+        prompts=[teacher.query, teacher.passage],
         progress=Progress(quiet=True),
     )
     proof = trimming.proof
@@ -191,7 +188,7 @@ def encoded_apart(
 
     draw = torch.Generator().manual_seed(1)
     width = SMALL["width"]
-    layers = [
+    layers: list[Dense | Normalize] = [
         Dense(torch.randn(width, width, generator=draw), None, "Tanh")
         if "Dense" in kind
         else Normalize()
@@ -203,12 +200,12 @@ def encoded_apart(
         prompts={"query": teacher.query, "document": teacher.passage},
         length=teacher.length,
     )
-    same = [
-        text
-        for text in texts
-        if whole.tokenizer.tokenize(teacher.query + text)
-        == small.tokenizer.tokenize(teacher.query + text)
-    ][:100]
+
+    def pieces(pair: LoadedModel, text: str) -> list[str]:
+        found: list[str] = pair.tokenizer.tokenize(teacher.query + text)
+        return found
+
+    same = [text for text in texts if pieces(whole, text) == pieces(small, text)][:100]
     with tempfile.TemporaryDirectory() as place:
         vectors = []
         for name, pair in (("whole", whole), ("small", small)):
@@ -224,7 +221,7 @@ def encoded_apart(
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows as docs/teacher.md shows them."""
     lines = [
-        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 pieces |",
+        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 |",
         "|---|---|---|---|---|---:|---:|---:|",
     ]
     for row in rows:
@@ -235,8 +232,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             else f"{row['parameters'] / 1e6:.0f}M | {row['trimmed_parameters'] / 1e6:.0f}M"
         )
         lines.append(
-            f"| `{row['model']}` | {row['family']} | {row['head']} | {vectors} | {row['licence']} | "
-            f"{row['vocabulary']:,} | {sizes} |"
+            f"| `{row['model']}` | {row['family']} | {row['head']} | {vectors} | "
+            f"{row['licence']} | {row['vocabulary']:,} | {sizes} |"
         )
     return lines
 
