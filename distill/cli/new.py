@@ -20,10 +20,17 @@ def new(
     output: Annotated[
         Path | None, typer.Option(help="The file to write.", show_default="LANGUAGE.yaml")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="A teacher known by name, such as multilingual-e5-base.",
+            show_default="one that knows the language",
+        ),
+    ] = None,
 ) -> None:
     """Write a commented recipe for a language, to be read, changed and run."""
     from distill.new.command import write_recipe
 
-    path = write_recipe(language, output)
+    path = write_recipe(language, output, teacher)
     OUT.print(f"recipe: {path}", markup=False, soft_wrap=True)
     OUT.print(f"next: python -m distill recipe {path} --dry-run", markup=False, soft_wrap=True)

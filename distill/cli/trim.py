@@ -201,6 +201,7 @@ def _trim(
     from distill.corpus.documents import document_batches, read_documents
     from distill.models import load_with_tokenizer
     from distill.models.loading import own_prompts
+    from distill.models.sentence_form import declared_form
     from distill.report.canvas import to_png
     from distill.report.plots import vocabulary_plot
     from distill.runtime.progress import silence_libraries
@@ -208,6 +209,7 @@ def _trim(
     from distill.vocabulary.select import select_vocabulary
 
     silence_libraries()
+    form = declared_form(model, revision)
     teacher = load_with_tokenizer(model, revision)
     documents = folder / "corpus"
     documents.mkdir()
@@ -224,6 +226,7 @@ def _trim(
         ),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=own_prompts(model, revision),
+        form=form,
         sources=[(source.label, source.weight) for source in text.sources],
         model_folder=".",
         output=folder,

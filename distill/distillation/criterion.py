@@ -19,6 +19,7 @@ import torch
 from distill.distillation.objectives import Models, weighted
 from distill.distillation.objectives.projector import Projector
 from distill.distillation.states import StateReader, States
+from distill.models.after_pooling import AfterPooling
 from distill.models.heads import language_head
 from distill.models.pooling import pool
 from distill.models.task_heads import TaskHead, head_of
@@ -43,6 +44,7 @@ class Criterion:
         *,
         layers: Sequence[int],
         pooling: str,
+        after: AfterPooling | None = None,
         seed: int,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
@@ -55,6 +57,12 @@ class Criterion:
         check_objectives(section, student, teacher)
         self.objectives = weighted(section.objectives.weights)
         self.section, self.layers, self.pooling = section, layers, pooling
+        self.after = after or AfterPooling()
+        if self.after.reads not in (None, student.config.hidden_size):
+            raise ValueError(
+                f"a student of hidden size {student.config.hidden_size} does not go with the "
+                f"teacher's Dense layer, which reads pooled vectors of {self.after.reads}"
+            )
         self.student, self.teacher, self._autocast = student, teacher, autocast
         # As many relation heads as both models' heads divide into; with equal widths, the models'
         # own.
@@ -143,6 +151,11 @@ class Criterion:
         if self.section.objectives.embedding:
             return self.projector.map_pooled(states.last)
         return self.projector(states.hidden[1:])[-1]  # type: ignore[no-any-return]
+
+    def vectors(self, last: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sentence vectors [B, W] of last hidden states in the teacher's width."""
+        vectors: torch.Tensor = self.after(pool(last.float(), batch.mask, self.pooling))
+        return vectors
 
     def predict(self, states: States, batch: Batch) -> torch.Tensor:
         """The student's logits at the masked positions."""
@@ -237,10 +250,14 @@ class _Pair:
         last = self.criterion.project_to_teacher(self.student)
         assert last is not None
         student, teacher = (
-            self.gather(pool(states.float(), self.batch.mask, self.criterion.pooling))
+            self.gather(self.criterion.vectors(states, self.batch))
             for states in (last, self.teacher.last)
         )
         return student, teacher
+
+    @property
+    def after(self) -> AfterPooling:
+        return self.criterion.after
 
 
 def check_objectives(

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
+from distill.models.after_pooling import compare
 from distill.models.pooling import pool
 from distill.models.task_heads import TaskHead, predictions
 from distill.training.batches import Batch, Masking
@@ -28,6 +29,7 @@ class Reference:
 
     batches: list[tuple[Batch, States]]
     pooled: torch.Tensor
+    """Its sentence vectors, a row each."""
     piece_bytes: torch.Tensor
     """How many bytes of text each piece stands for."""
 
@@ -50,12 +52,9 @@ def make_reference(
         batch = masking.batch(heldout, rows[start : start + size], padding, epoch=0).to(device)
         batches.append((batch, criterion.read_teacher(batch)))
         start += size
-    pooled = torch.cat(
-        [pool(states.last.float(), batch.mask, criterion.pooling) for batch, states in batches]
-    )
     return Reference(
         batches=batches,
-        pooled=F.normalize(pooled, dim=-1),
+        pooled=torch.cat([criterion.vectors(states.last, batch) for batch, states in batches]),
         piece_bytes=torch.from_numpy(piece_bytes).to(device),
     )
 
@@ -66,7 +65,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
 
     `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where
     a student of another width is mapped to the teacher's (absent if nothing maps it);
-    `neighbour_agreement` is the share of chunks whose nearest other chunk is the same for both;
+    `neighbour_agreement` is the share of chunks whose nearest other chunk is the same for both, by
+    the teacher's own similarity; `pooled_cosine_64` and the like are those of vectors that are cut
+    where the teacher's may be;
     `bits_per_byte`, where pieces are masked, what those cost a byte of their text;
     `answer_agreement`, where a fine-tuned head's answers are compared, the share of texts (of tags,
     tokens) that the student answers as the teacher does.
@@ -93,29 +94,32 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
         if criterion.head is not None and criterion.head.labels:
             same = _same_answers(criterion.head, student, target)[_answered(criterion.head, batch)]
             answers, answered = answers + float(same.sum()), answered + same.numel()
-        pooled.append(
-            pool(
-                (student.last if mapped is None else mapped).float(), batch.mask, criterion.pooling
-            )
-        )
+        last = student.last if mapped is None else mapped
+        if mapped is None:
+            pooled.append(pool(last.float(), batch.mask, criterion.pooling))
+        else:
+            pooled.append(criterion.vectors(last, batch))
         if bool(batch.chosen.any()):
             labels = batch.labels[batch.chosen]
             nats += float(
                 F.cross_entropy(criterion.predict(student, batch).float(), labels, reduction="sum")
             )
             size += float(reference.piece_bytes[labels].sum())
-    student_pooled = F.normalize(torch.cat(pooled), dim=-1)
-    agreement = (_nearest(student_pooled) == _nearest(reference.pooled)).float().mean()
+    vectors, wanted, after = torch.cat(pooled), reference.pooled, criterion.after
     weights = criterion.section.objectives.weights
     measured = {
         "objective": sum(
             weights[name] * total / max(1.0, counts[name]) for name, total in sums.items()
         ),
-        "neighbour_agreement": float(agreement),
+        "neighbour_agreement": _same_neighbours(vectors, wanted, after.similarity),
     }
     if mapped is not None:
         measured["hidden_cosine"] = cosine / tokens
-        measured["pooled_cosine"] = float((student_pooled * reference.pooled).sum(-1).mean())
+        measured["pooled_cosine"] = float(F.cosine_similarity(vectors, wanted, dim=-1).mean())
+        for cut in after.cuts(wanted.shape[1]):
+            one, other = vectors[:, :cut], wanted[:, :cut]
+            measured[f"pooled_cosine_{cut}"] = float(F.cosine_similarity(one, other, dim=-1).mean())
+            measured[f"neighbour_agreement_{cut}"] = _same_neighbours(one, other, after.similarity)
     if answered:
         measured["answer_agreement"] = answers / answered
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
@@ -133,7 +137,15 @@ def _answered(head: TaskHead, batch: Batch) -> torch.Tensor:
     return batch.mask.bool() if head.task == "tags" else torch.ones_like(batch.mask[:, 0]).bool()
 
 
-def _nearest(vectors: torch.Tensor) -> torch.Tensor:
-    similarity = vectors @ vectors.T
-    similarity.fill_diagonal_(-torch.inf)
-    return similarity.argmax(1)
+def _same_neighbours(one: torch.Tensor, other: torch.Tensor, similarity: str) -> float:
+    """The share of rows whose nearest other row is the same in both."""
+    same = _nearest(one, similarity) == _nearest(other, similarity)
+    return float(same.float().mean())
+
+
+def _nearest(vectors: torch.Tensor, similarity: str) -> torch.Tensor:
+    if similarity == "cosine":
+        vectors = F.normalize(vectors, dim=-1)
+    likeness = compare(vectors, vectors, similarity)
+    likeness.fill_diagonal_(-torch.inf)
+    return likeness.argmax(1)

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from distill.distillation.cache import TeacherCache
 from distill.distillation.criterion import Criterion
 from distill.distillation.fidelity import make_reference, measure_fidelity
 from distill.distillation.step import Backward
+from distill.models.after_pooling import AfterPooling
 from distill.models.heads import piece_bytes
 from distill.models.operations import training_operations
 from distill.recipe import DistillationSection
@@ -52,7 +53,9 @@ class Pair:
     layers: Sequence[int]
     """The teacher's layers, counted from 1, that the student's stand for."""
     pooling: str
-    """How a text's vector is made of its tokens': `mean` or `cls`."""
+    """How a text's vector is made of its tokens': one of `POOLINGS`."""
+    after: AfterPooling = field(default_factory=AfterPooling)
+    """What becomes of that vector."""
 
     @property
     def padding(self) -> int:
@@ -89,6 +92,7 @@ def distil(
             section,
             layers=pair.layers,
             pooling=pair.pooling,
+            after=pair.after.to(device),
             seed=runtime.seed,
             autocast=lambda: autocast(device, precision),
         )

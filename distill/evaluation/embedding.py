@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distill.models.after_pooling import AfterPooling
 from distill.models.pooling import pool
 from distill.runtime.batching import rows_of_like_length
 
@@ -25,17 +26,20 @@ def embed(
     *,
     pooling: str,
     longest: int,
+    after: AfterPooling | None = None,
     advance: Callable[[float], object] = lambda texts: None,
 ) -> np.ndarray:
-    """Unit sentence vectors, float32 [texts, hidden], in the order of the texts; a text is cut off
-    at `longest` tokens.
+    """Sentence vectors, float32 [texts, width], in the order of the texts, of length 1 where
+    `after` compares them by cosine; a text is cut off at `longest` tokens.
 
     Texts of like length run together, so that hardly any padding is computed.
     """
     encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)[
         "input_ids"
     ]
-    vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
+    after = (after or AfterPooling()).to(model.device)
+    width = after.output_width(model.config.hidden_size)
+    vectors = np.empty((len(texts), width), dtype=np.float32)
     for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(
             model.device
@@ -43,7 +47,7 @@ def embed(
         hidden = model.base_model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
         ).last_hidden_state
-        pooled = pool(hidden.float(), batch["attention_mask"], pooling)
-        vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
+        pooled = after(pool(hidden.float(), batch["attention_mask"], pooling))
+        vectors[rows] = after.comparable(pooled).cpu().numpy()
         advance(len(rows))
     return vectors

@@ -23,6 +23,7 @@ from distill.evaluation.subject import INT8, EvaluatedModel
 from distill.evaluation.tasks import TaskRows
 from distill.evaluation.tfidf import TFIDF
 from distill.models import LoadedModel
+from distill.models.sentence_form import SentenceForm
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
 from distill.recipe.tasks import TaskSection
 from distill.report.results.evaluation import EvaluationResult, Score
@@ -42,11 +43,13 @@ def evaluate_models(
     reference: str = "teacher",
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
     documents: Callable[[], Iterable[str]] | None = None,
+    sentence_form: SentenceForm | None = None,
 ) -> EvaluationResult:
     """Score every model of the section on every task; `load` gives a model and its tokenizer by
     name.
 
-    All are compared with the model named `reference`, where it is among them. In what `documents`
+    All are compared with the model named `reference`, where it is among them. `sentence_form` is
+    how the teacher, and what is made from it, make sentence vectors. In what `documents`
     gives, the text that was distilled on, rows of the tasks are looked for. Resumes with what
     `output` does not hold yet. A baseline that cannot be loaded gets scores without a mean that say
     why. Raises UserError for what the user can put right, and Interrupted after a signal.
@@ -89,6 +92,7 @@ def evaluate_models(
                 finished=finished,
                 load=load_resting,
                 is_reference=name == reference,
+                sentence_form=sentence_form,
             )
             for task in section.tasks:
                 kind = kind_of(task)

@@ -28,14 +28,19 @@ def ranks_of_answers(similarity: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def ranks_by_vectors(
-    queries: np.ndarray, passages: np.ndarray, answers: np.ndarray, block: int = 512
+    queries: np.ndarray,
+    passages: np.ndarray,
+    answers: np.ndarray,
+    block: int = 512,
+    compare: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda one, other: one @ other.T,
 ) -> np.ndarray:
-    """What `ranks_of_answers` gives of the vectors' products, [queries, width] and [passages,
-    width], computed for a block of queries at a time: of 100,000 passages 200 MB each.
+    """What `ranks_of_answers` gives of the vectors' similarities, [queries, width] and [passages,
+    width], by `compare` (their products by default), for a block of queries at a time: of 100,000
+    passages 200 MB each.
     """
     return np.concatenate(
         [
-            ranks_of_answers(queries[at : at + block] @ passages.T, answers[at : at + block])
+            ranks_of_answers(compare(queries[at : at + block], passages), answers[at : at + block])
             for at in range(0, len(queries), block)
         ]
     )

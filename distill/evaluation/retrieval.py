@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
@@ -15,6 +16,7 @@ from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import PER_QUERY, ranks_by_vectors
 from distill.evaluation.prompts import VectorForm
 from distill.models import LoadedModel
+from distill.models.after_pooling import compare
 from distill.models.loading import position_limit
 from distill.recipe import RetrievalTask
 from distill.runtime.errors import UserError
@@ -38,6 +40,7 @@ def retrieval_values(
 ) -> dict[str, np.ndarray]:
     """For each metric, what each query contributes."""
     longest = min(model.tokenizer.model_max_length, position_limit(model.model))
+    longest = min(longest, form.length or longest)
 
     def vectors(prefix: str, texts: list[str]) -> np.ndarray:
         prefixed = [prefix + text for text in texts]
@@ -47,12 +50,22 @@ def retrieval_values(
             prefixed,
             pooling=form.pooling,
             longest=longest,
+            after=form.after,
             advance=advance,
         )
 
     queries = vectors(form.prefixes.query, rows.queries)
     passages = vectors(form.prefixes.passage, rows.passages)
-    ranks = ranks_by_vectors(queries, passages, rows.answers)
+
+    def likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        by = form.after.similarity
+        return compare(torch.from_numpy(one), torch.from_numpy(other), by).numpy()
+
+    ranks = (
+        ranks_by_vectors(queries, passages, rows.answers)
+        if form.after.similarity in ("cosine", "dot")
+        else ranks_by_vectors(queries, passages, rows.answers, compare=likeness)
+    )
     return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
 
 

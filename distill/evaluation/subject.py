@@ -14,6 +14,7 @@ from distill.evaluation.kinds.kind import HOW, Advance, UnmeasuredError
 from distill.evaluation.protocol import Measured, measure_model, task_entry
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
+from distill.models.sentence_form import SentenceForm
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
 from distill.recipe.model_reference import OWN_MODELS
@@ -40,9 +41,11 @@ class EvaluatedModel:
         finished: Finished,
         load: Callable[[str], LoadedModel],
         is_reference: bool = False,
+        sentence_form: SentenceForm | None = None,
     ) -> None:
-        """`load` gives a model by its name."""
+        """`load` gives a model by its name; `sentence_form` is the teacher's."""
         self.name, self.section, self.teacher, self.seed = name, section, teacher, seed
+        self.sentence_form = sentence_form or SentenceForm()
         self._finished, self._load_by_name = finished, load
         self.is_reference = is_reference
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

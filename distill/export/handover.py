@@ -19,10 +19,11 @@ from distill.export.proof import prove
 from distill.export.prose import example_text
 from distill.export.publishing import public_recipe, without_folders
 from distill.export.runtimes import has_head, predicts_pieces, write_runtimes
-from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
+from distill.models.sentence_form import SentenceForm, form_of_section
+from distill.models.sentence_writing import described_layers, write_form_of
 from distill.models.task_heads import head_of
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
 from distill.openvino.layout import INT8 as OPENVINO_INT8
@@ -36,6 +37,7 @@ def export_student(
     *,
     student: LoadedModel,
     teacher_section: TeacherSection,
+    form: SentenceForm | None = None,
     report: Mapping[str, Any],
     recipe_text: str,
     sentences: Sequence[str],
@@ -45,19 +47,22 @@ def export_student(
     """Write the student to `output`, which will be renamed to `path`, and prove on `sentences` that
     it works as it is.
 
-    `report` is report.json as far as it is known; its `export` part is filled in here. Raises
+    `form` is how the teacher makes sentence vectors; without one, as its section says. `report` is
+    report.json as far as it is known; its `export` part is filled in here. Raises
     ExportError if what was written does not give what the student gives.
     """
     sentences, pooling = list(sentences) or [""], teacher_section.pooling
+    form = form or form_of_section(teacher_section)
     save_model(student.model, student.tokenizer, output)
-    if not has_head(student):  # its use is to give vectors
-        length = min(student.tokenizer.model_max_length, position_limit(student.model))
-        write_sentence_files(
-            teacher_section, output, width=student.model.config.hidden_size, length=length
-        )
+    if form.is_declared or not has_head(student):  # its use is to give vectors
+        write_form_of(student, form, output)
     batches = [_batch(student, sentence) for sentence in sentences]
-    runtimes = write_runtimes(section, student, batches, pooling=pooling, folder=output)
-    reason = write_openvino_files(section, student, batches, pooling=pooling, folder=output)
+    runtimes = write_runtimes(
+        section, student, batches, pooling=pooling, after=form.after, folder=output
+    )
+    reason = write_openvino_files(
+        section, student, batches, pooling=pooling, after=form.after, folder=output
+    )
     runtimes = replace(runtimes, openvino_int8_reason=reason)
     write_outside_weights(output)
     proof = prove(output, student, sentences, pooling=pooling)
@@ -71,6 +76,9 @@ def export_student(
         task=head_of(student.model),
         example=section.example or example_text(str(report["recipe"]["language"])),
         positions=position_limit(student.model),
+        pooling=pooling,
+        after=described_layers(form.after),
+        width=form.after.width,
     )
     (output / "README.md").write_text(render_card(report, licence, contents), encoding="utf-8")
     if (text := render_licence(report, licence)) is not None:

@@ -51,11 +51,23 @@ class Contents:
     """A text in its language, for the Hub's widget and the code on the card."""
     positions: int | None = None
     """How many tokens it reads at most."""
+    pooling: str = "mean"
+    """How its vectors are made of hidden states."""
+    after: tuple[tuple[str, str | None], ...] = ()
+    """What becomes of them: for each layer its folder, and of a Dense one its activation."""
+    width: int | None = None
+    """To how many numbers they are cut, if they are."""
 
     @property
     def onnx(self) -> bool:
         """Whether there is an ONNX file in float32."""
         return FLOAT32 in self.files
+
+    @property
+    def is_elaborate(self) -> bool:
+        """Whether the ONNX file gives sentence vectors itself."""
+        dense = any(activation for _, activation in self.after)
+        return self.pooling not in ("mean", "cls") or dense
 
     @property
     def int8(self) -> bool:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from distill.export.runtimes import LEAST_COSINE, has_head, has_types, mean_cosine, pooled_vectors
 from distill.models import LoadedModel
+from distill.models.after_pooling import AfterPooling, SentenceVectors
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.layout import FLOAT32 as ONNX
 from distill.onnx.sensitivity import Batch
@@ -25,6 +26,7 @@ def write_openvino_files(
     batches: Sequence[Batch],
     *,
     pooling: str,
+    after: AfterPooling | None = None,
     folder: Path,
 ) -> str | None:
     """Write the student's files for OpenVINO, where the recipe asks for them, the one in int8
@@ -36,12 +38,19 @@ def write_openvino_files(
     if not section.openvino:
         return "openvino was not asked for"
     whole, small = folder / FLOAT32, folder / INT8
+    vectors = SentenceVectors(pooling, after)
     with TemporaryDirectory() as temporary:
         source = folder / ONNX
         try:
             if not source.is_file():
                 source = Path(temporary) / "model.onnx"
-                write_onnx(student.model, source, types=has_types(student), head=has_head(student))
+                write_onnx(
+                    student.model,
+                    source,
+                    types=has_types(student),
+                    head=has_head(student),
+                    vectors=vectors if vectors.is_elaborate else None,
+                )
         except ConversionError as error:
             return str(error)
         write_openvino(source, whole)
@@ -49,8 +58,8 @@ def write_openvino_files(
         return "int8 was not asked for"
     write_openvino_int8(whole, small, batches)
     cosine = mean_cosine(
-        pooled_vectors(OpenvinoEncoder(small), batches, pooling),
-        pooled_vectors(OpenvinoEncoder(whole), batches, pooling),
+        pooled_vectors(OpenvinoEncoder(small), batches, vectors),
+        pooled_vectors(OpenvinoEncoder(whole), batches, vectors),
     )
     if cosine >= LEAST_COSINE:
         return None

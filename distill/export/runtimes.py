@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from distill.models import LoadedModel
+from distill.models.after_pooling import AfterPooling, SentenceVectors
 from distill.models.task_heads import head_of
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
@@ -53,10 +55,13 @@ def write_runtimes(
     batches: Sequence[Batch],
     *,
     pooling: str,
+    after: AfterPooling | None = None,
     folder: Path,
 ) -> Runtimes:
     """Write the student's ONNX files that the recipe asks for; `batches` are what the int8 file is
-    judged by.
+    judged by, by the vectors that `pooling` and what is `after` it make.
+
+    Where that is more than a mean or the first token's state, the files give the vectors, too.
 
     An architecture that ONNX cannot say, and an int8 file that is not faithful, cost the files, not
     the export.
@@ -66,19 +71,26 @@ def write_runtimes(
             float32_reason="onnx was not asked for", int8_reason="onnx was not asked for"
         )
     whole, small = folder / FLOAT32, folder / INT8
+    vectors = SentenceVectors(pooling, after)
     try:
-        write_onnx(student.model, whole, types=has_types(student), head=has_head(student))
+        write_onnx(
+            student.model,
+            whole,
+            types=has_types(student),
+            head=has_head(student),
+            vectors=vectors if vectors.is_elaborate else None,
+        )
     except ConversionError as error:
         return Runtimes(float32_reason=str(error), int8_reason=str(error))
     if not section.int8:
         return Runtimes(int8_reason="int8 was not asked for")
-    wanted = pooled_vectors(OnnxEncoder(whole), batches, pooling)
+    wanted = pooled_vectors(OnnxEncoder(whole), batches, vectors)
     write_int8(whole, small)
-    cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, pooling), wanted)
+    cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted)
     worst = worst_products(whole, batches[:_PROBED]) if cosine < LEAST_COSINE else []
     for count in _doubling(len(worst)):
         write_int8(whole, small, whole=worst[:count])
-        cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, pooling), wanted)
+        cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted)
         if cosine >= LEAST_COSINE:
             return Runtimes(left_whole=count)
     if cosine >= LEAST_COSINE:
@@ -93,16 +105,14 @@ def write_runtimes(
 
 
 def pooled_vectors(
-    encoder: OnnxEncoder | OpenvinoEncoder, batches: Sequence[Batch], pooling: str
+    encoder: OnnxEncoder | OpenvinoEncoder, batches: Sequence[Batch], vectors: SentenceVectors
 ) -> npt.NDArray[np.float32]:
     """The sentence vectors of an encoder's file, a row for each sentence of the batches."""
-    vectors = []
-    for ids, mask in batches:
-        hidden, weight = encoder(ids, mask), mask[..., None].astype(np.float32)
-        vectors.append(
-            hidden[:, 0] if pooling == "cls" else (hidden * weight).sum(1) / weight.sum(1)
-        )
-    return np.concatenate(vectors)
+    found = [
+        vectors(torch.from_numpy(encoder(ids, mask)), torch.from_numpy(mask)).numpy()
+        for ids, mask in batches
+    ]
+    return np.concatenate(found)
 
 
 def mean_cosine(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

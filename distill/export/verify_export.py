@@ -30,6 +30,19 @@ Run = Callable[[dict[str, Arrays]], dict[str, Arrays]]
 """Runs a file: inputs by name go in; outputs by name come out."""
 
 
+_POOLED: dict[str, Callable[[Arrays], Arrays]] = {
+    "mean": lambda states: states.mean(0),
+    "cls": lambda states: states[0],
+    "max": lambda states: states.max(0),
+    "lasttoken": lambda states: states[-1],
+    "weightedmean": lambda states: np.average(
+        states, axis=0, weights=np.arange(1, len(states) + 1)
+    ),
+    "mean_sqrt_len_tokens": lambda states: states.sum(0) / len(states) ** 0.5,
+}
+"""A sentence's vector of its tokens' states, before what layers make of it."""
+
+
 def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.getaddrinfo"):
         raise OSError("an exported folder must load without network")
@@ -160,8 +173,7 @@ def _compared(
 
 def _vectors(states: list[Arrays], pooling: str) -> Arrays:
     """Sentence vectors of length 1, a row each."""
-    pooled = [hidden[0, 0] if pooling == "cls" else hidden[0].mean(0) for hidden in states]
-    rows = np.stack(pooled)
+    rows = np.stack([_POOLED[pooling](hidden[0]) for hidden in states])
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from distill.library.models import Model, display, load
+from distill.library.models import Model, display, form_of, load
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def distil(
     batch_tokens: int = 4096,
     learning_rate: float = 5e-4,
     chunk_words: tuple[int, int] | None = None,
-    pooling: Literal["mean", "cls"] = "mean",
-    prefixes: Sequence[str] = ("",),
+    pooling: str | None = None,
+    prefixes: Sequence[str] | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     validations: int = 8,
     heldout: float = 0.01,
@@ -61,8 +61,9 @@ def distil(
     """Train a student of `teacher` on `texts` (documents).
 
     The student is `student`, changed in place, or a copy of some of the teacher's `layers` (a
-    count, half of them by default, or a list counted from 1). `heldout` is the share of the texts
-    that it is validated on. With `output`, a folder, an interrupted call is resumed there, and the
+    count, half of them by default, or a list counted from 1). `pooling` and `prefixes` are by
+    default as the teacher's own files say. `heldout` is the share of the texts that it is
+    validated on. With `output`, a folder, an interrupted call is resumed there, and the
     student stands in `output`/model in the end. Raises UserError for input that does not fit.
     """
     from pydantic import ValidationError
@@ -76,6 +77,8 @@ def distil(
     from distill.student.depth import choose_layers, keep_layers
 
     loaded = load(teacher, tokenizer)
+    form = form_of(teacher, pooling)
+    asked = [form.prompts.get("query", ""), form.prompts.get("document", "")]
     depth = loaded.model.config.num_hidden_layers
     try:
         section = DistillationSection.model_validate(
@@ -103,7 +106,8 @@ def distil(
             teacher=loaded.model,
             tokenizer=loaded.tokenizer,
             layers=chosen,
-            pooling=pooling,
+            pooling=form.pooling,
+            after=form.after,
         )
         with TemporaryDirectory() as temporary:
             folder = Path(output or temporary)
@@ -111,7 +115,7 @@ def distil(
             result = distil_student(
                 section,
                 pair=pair,
-                prefixes=list(prefixes),
+                prefixes=list(prefixes or dict.fromkeys(asked) or ("",)),
                 texts=training,
                 heldout=unseen,
                 output=folder,

@@ -23,7 +23,7 @@ def evaluate(
     epochs: int = 10,
     batch_size: int = 32,
     max_length: int = 256,
-    pooling: Literal["mean", "cls"] = "mean",
+    pooling: str | None = None,
     prefixes: Mapping[str, str] | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     seed: int = 0,
@@ -33,9 +33,9 @@ def evaluate(
     """Score every model on every task; all are compared with the first.
 
     `tasks` are entries as a recipe's `evaluation.tasks` has them, or a YAML file of such.
-    `prefixes` are those of `query` and `passage` of the first model and of models in memory; others
-    have what their folder says. With `output`, a folder, an interrupted call is
-    resumed there. Raises UserError for input that cannot be read.
+    `pooling` and `prefixes`, those of `query` and `passage`, are of the first model and of models
+    in memory; others, and by default the first, have what their folder says. With `output`, a
+    folder, an interrupted call is resumed there. Raises UserError for input that cannot be read.
     """
     from pydantic import ValidationError
 
@@ -65,7 +65,11 @@ def evaluate(
         if first is None:
             raise UserError("evaluate: name at least one model.")
         teacher = TeacherSection.model_validate(
-            {"model": first, "pooling": pooling, "prefixes": dict(prefixes or {})}
+            {
+                "model": first,
+                **({"pooling": pooling} if pooling else {}),
+                "prefixes": dict(prefixes or {}),
+            }
         )
         in_memory = [name for name, model in named.items() if not isinstance(model, str)]
         prompts = dict.fromkeys(in_memory, teacher.prefixes)

@@ -21,7 +21,7 @@ def inspect(
     kept: str | None = None,
     languages: Sequence[str] | None = None,
     max_sentences: int | None = None,
-    pooling: Literal["mean", "cls"] = "mean",
+    pooling: str = "mean",
     prefix: str = "",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     seed: int = 0,

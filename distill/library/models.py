@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from distill.models import LoadedModel
+    from distill.models.sentence_form import SentenceForm
     from distill.runtime.progress import Progress
 
 Pair: TypeAlias = "tuple[PreTrainedModel, PreTrainedTokenizerBase]"
@@ -31,6 +32,25 @@ def load(model: Model | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | No
     if tokenizer is None:
         raise UserError("a model in memory needs its tokenizer: give both.")
     return LoadedModel(model=model, tokenizer=tokenizer)
+
+
+def form_of(model: Model | PreTrainedModel, pooling: str | None) -> SentenceForm:
+    """How a model makes sentence vectors: as the files of one that is named say, and by `pooling`.
+    Raises UserError if the two contradict each other.
+    """
+    from distill.models.loading import sentence_folder
+    from distill.models.pooling import POOLINGS
+    from distill.models.sentence import check_sentence_files
+    from distill.models.sentence_form import SentenceForm, teacher_form
+    from distill.recipe import TeacherSection
+
+    if pooling is not None and pooling not in POOLINGS:
+        raise UserError(f"pooling: expected one of {', '.join(POOLINGS)}; found {pooling!r}.")
+    if not isinstance(model, str):
+        return SentenceForm(pooling=pooling or "mean")
+    check_sentence_files(model, sentence_folder(model, "main"), pooling)
+    given = {} if pooling is None else {"pooling": pooling}
+    return teacher_form(TeacherSection.model_validate({"model": model, **given}))
 
 
 def by_name(models: Mapping[str, Model] | Sequence[str] | str) -> dict[str, Model]:

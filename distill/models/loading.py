@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from distill.models.packaged import packaged_teacher
 from distill.models.pickled import converted, pickled_files
 from distill.models.rehearsal import check_computes, check_labels, check_length
-from distill.models.sentence import MODULES, PROMPTS, SETTINGS, read_sentence_files
+from distill.models.sentence import CARD, MODULES, PROMPTS, SETTINGS, read_sentence_files
 from distill.models.soundness import (
     check_config,
     check_files,
@@ -220,7 +220,7 @@ def sentence_folder(model: str, revision: str) -> Path:
     if reference.package is None and not Path(_resolve(model)).is_dir():
         from huggingface_hub import snapshot_download
 
-        patterns = [MODULES, SETTINGS, PROMPTS, "*/config.json"]
+        patterns = [MODULES, SETTINGS, PROMPTS, CARD, "config.json", "*/config.json", "*Dense*/*"]
         # A model that cannot be reached is told of where its config is read.
         with suppress(Exception):
             return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))

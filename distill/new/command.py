@@ -12,19 +12,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from distill.corpus.language import LanguageIdentifier
 from distill.new.languages import Language, find_language
 from distill.new.tasks import known_tasks
+from distill.new.teachers import KnownTeacher, find_teacher
 from distill.recipe.reading import recipe_folders
 from distill.runtime.errors import UserError
 
 XLM_R, MMBERT = "FacebookAI/xlm-roberta-base", "jhu-clsp/mmBERT-base"
 
 
-def write_recipe(language: str, path: Path | None = None) -> Path:
+def write_recipe(language: str, path: Path | None = None, teacher: str | None = None) -> Path:
     """Write a recipe for `language`, a code or an English name, to `path` or <language>.yaml, and
-    say where it is.
+    say where it is; with a `teacher` that is known by name.
 
-    Raises UserError if there is no such language, or if the file is there already.
+    Raises UserError if there is no such language or teacher, or if the file is there already.
     """
     found = find_language(language)
+    known = find_teacher(teacher) if teacher else None
     path = path or Path(f"{recipe_name(found)}.yaml")
     if path.suffix not in (".yaml", ".yml") or not re.fullmatch(
         r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem
@@ -43,7 +45,10 @@ def write_recipe(language: str, path: Path | None = None) -> Path:
         None,
     )
     text = recipe_text(
-        found, path.stem, os.path.relpath(schema, path.parent) if schema else "schema.json"
+        found,
+        path.stem,
+        os.path.relpath(schema, path.parent) if schema else "schema.json",
+        known,
     )
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -61,8 +66,13 @@ def recipe_name(language: Language) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", plain)) or language.code
 
 
-def recipe_text(language: Language, name: str, schema: str) -> str:
-    """A commented recipe, in YAML; `schema` is where editors find its schema."""
+def recipe_text(
+    language: Language, name: str, schema: str, known: KnownTeacher | None = None
+) -> str:
+    """A commented recipe, in YAML; `schema` is where editors find its schema, `known` its teacher,
+    which by default is one that knows the language.
+    """
+    usual = XLM_R if language.in_xlm_r else MMBERT
     environment = Environment(
         loader=PackageLoader("distill.new"),
         undefined=StrictUndefined,
@@ -73,7 +83,9 @@ def recipe_text(language: Language, name: str, schema: str) -> str:
         language=language,
         name=name,
         schema=schema,
-        teacher=XLM_R if language.in_xlm_r else MMBERT,
+        teacher=known.model if known else usual,
+        known=known,
+        layers=(known or find_teacher(usual)).student_layers,
         filtered=LanguageIdentifier(language.code).knows
         and not language.in_other_script,  # it goes by letters
         tasks=known_tasks(language),

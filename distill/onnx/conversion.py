@@ -16,10 +16,21 @@ import torch
 
 from distill.models.loading import position_limit
 from distill.models.task_heads import head_of
-from distill.onnx.layout import BESIDE, INPUTS, LOGITS, ONE_FILE_BYTES, OUTPUT, SPAN, TYPES
+from distill.onnx.layout import (
+    BESIDE,
+    INPUTS,
+    LOGITS,
+    ONE_FILE_BYTES,
+    OUTPUT,
+    SPAN,
+    TYPES,
+    VECTORS,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from distill.models.after_pooling import SentenceVectors
 
 
 class ConversionError(Exception):
@@ -27,25 +38,29 @@ class ConversionError(Exception):
 
 
 class _Encoder(torch.nn.Module):
-    """The encoder with the inputs and the one output that the file has."""
+    """The encoder with the inputs and the outputs that the file has: hidden states, and vectors
+    where these are asked for.
+    """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, vectors: SentenceVectors | None) -> None:
         super().__init__()
-        self.encoder = model.base_model
+        self.encoder, self.vectors = model.base_model, vectors
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         hidden: torch.Tensor = self.encoder(
             **dict(zip((*INPUTS, TYPES), inputs, strict=False))
         ).last_hidden_state
-        return hidden
+        return hidden if self.vectors is None else (hidden, self.vectors(hidden, inputs[1]))
 
 
 class _HeadedModel(torch.nn.Module):
-    """The encoder with its head: logits, and the hidden states that they were made from."""
+    """The encoder with its head: logits, the hidden states that they were made from, and vectors
+    where these are asked for.
+    """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, vectors: SentenceVectors | None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.vectors = model, vectors
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         states: list[torch.Tensor] = []
@@ -58,7 +73,9 @@ class _HeadedModel(torch.nn.Module):
             output = self.model(**dict(zip((*INPUTS, TYPES), inputs, strict=False)))
         finally:
             hook.remove()
-        return (*(output[name] for name in head_outputs(self.model)), states[0])
+        named = [output[name] for name in head_outputs(self.model)]
+        vectors = [] if self.vectors is None else [self.vectors(states[0], inputs[1])]
+        return (*named, states[0], *vectors)
 
 
 def head_outputs(model: PreTrainedModel) -> tuple[str, ...]:
@@ -73,14 +90,16 @@ def write_onnx(
     *,
     types: bool = False,
     head: bool = False,
+    vectors: SentenceVectors | None = None,
     attention: str = "eager",
 ) -> None:
     """Write the model to `path`: input_ids and attention_mask (batch x length, int64) to
     last_hidden_state.
 
     With `types`, token_type_ids go in as well. A head over the encoder is left out; with `head` its
-    logits (of a span, those of start and end) come out first. Weights of more than ONE_FILE_BYTES
-    go into a file beside.
+    logits (of a span, those of start and end) come out first; `vectors` are what a text's
+    vector, sentence_embedding, is made by, which then comes out last. Weights of more than
+    ONE_FILE_BYTES go into a file beside.
 
     `attention` is how the model attends while it is converted: as plain products. What torch's
     fused attention ("sdpa") becomes looks for NaN in each layer, which takes time and keeps
@@ -88,7 +107,9 @@ def write_onnx(
     converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoder = (_HeadedModel if head else _Encoder)(model).eval()
+    encoder = (_HeadedModel if head else _Encoder)(model, vectors).eval()
+    logits = head_outputs(model) if head else ()
+    outputs = [*logits, OUTPUT, *([VECTORS] if vectors else [])]
     # More than one sequence, with padding: what is traced from one alone, or without, is fixed to
     # that.
     ids = torch.full((2, 8), min(5, model.config.vocab_size - 1), dtype=torch.long)
@@ -103,7 +124,7 @@ def write_onnx(
                 encoder,
                 inputs,
                 input_names=[*INPUTS, TYPES][: len(inputs)],
-                output_names=[*head_outputs(model), OUTPUT] if head else [OUTPUT],
+                output_names=outputs,
                 dynamic_shapes=(tuple(axes for _ in inputs),),
                 dynamo=True,
                 verbose=False,

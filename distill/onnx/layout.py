@@ -5,6 +5,8 @@ community has it. The one in int8 has the name that Optimum gives it and transfo
 FLOAT32, INT8 = "onnx/model.onnx", "onnx/model_quantized.onnx"
 INPUTS, TYPES = ("input_ids", "attention_mask"), "token_type_ids"
 OUTPUT, LOGITS = "last_hidden_state", "logits"
+VECTORS = "sentence_embedding"
+"""What sentence-transformers and Optimum call a text's vector."""
 SPAN = ("start_logits", "end_logits")
 """What a question-answering head has instead of logits."""
 BESIDE = "_data"

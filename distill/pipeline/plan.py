@@ -22,6 +22,8 @@ from distill.runtime.extras import NEEDS_MAPS, check_extra
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from distill.models.sentence_form import SentenceForm
+
 _TRAINING_SHARE_OF_PEAK = 0.35
 """About how much of the measured matrix product a distillation step reaches."""
 _CHECKPOINT_COPIES = 3
@@ -78,7 +80,8 @@ def check_surroundings(recipe: Recipe) -> None:
             collect(kind_of(task).read, task, recipe.seed)
     config = collect(_teacher_config, recipe)
     if config is not None:
-        collect(check_student, recipe, config)
+        form = collect(_teacher_form, recipe)
+        collect(check_student, recipe, config, form.after.reads if form else None)
         collect(_check_tokenizer, recipe)
         for task in recipe.evaluation.tasks if not problems else ():
             if isinstance(task, OwnHeadTask) and not task.test.hub:
@@ -139,7 +142,7 @@ def check_text(source: Source) -> None:
         column_value(record, source.column, source)
 
 
-def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
+def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | None = None) -> None:
     """Check that a student of the recipe's shape can be cut from the teacher and taught as it says.
     Raises UserError.
     """
@@ -148,7 +151,7 @@ def check_student(recipe: Recipe, config: PretrainedConfig) -> None:
 
     problems = []
     try:
-        check_student_section(recipe.student, config)
+        check_student_section(recipe.student, config, dense_width)
     except ValueError as error:
         problems += [f"student: {line}." for line in str(error).splitlines()]
     if not problems:
@@ -238,8 +241,16 @@ def _teacher_config(recipe: Recipe) -> PretrainedConfig:
     config = load_config(recipe.teacher.model, recipe.teacher.revision)
     check_weights(recipe.teacher.model, config, recipe.teacher.revision)
     folder = sentence_folder(recipe.teacher.model, recipe.teacher.revision)
-    check_sentence_files(recipe.teacher.model, folder, recipe.teacher.pooling)
+    said = "pooling" in recipe.teacher.model_fields_set
+    check_sentence_files(recipe.teacher.model, folder, recipe.teacher.pooling if said else None)
     return config
+
+
+def _teacher_form(recipe: Recipe) -> SentenceForm:
+    """How the teacher makes vectors. Raises UserError if its Dense layers' weights do not fit."""
+    from distill.models.sentence_form import teacher_form
+
+    return teacher_form(recipe.teacher)
 
 
 def _check_tokenizer(recipe: Recipe) -> None:

@@ -25,6 +25,7 @@ from distill.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from distill.models import LoadedModel
+    from distill.models.sentence_form import SentenceForm
     from distill.tracking import Tracker
 
 
@@ -57,10 +58,19 @@ class Run:
             seed=self.recipe.seed,
         )
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """The recipe."""
-        return self.file.recipe
+        """The recipe, with what its teacher's own files say where it says nothing."""
+        from distill.models.sentence import as_teacher_says
+
+        return as_teacher_says(self.file.recipe)
+
+    @cached_property
+    def sentence_form(self) -> SentenceForm:
+        """How the teacher's states become vectors, and those of what is made from it."""
+        from distill.models.sentence_form import teacher_form
+
+        return teacher_form(self.recipe.teacher)
 
     @cached_property
     def tracker(self) -> Tracker:

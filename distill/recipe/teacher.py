@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AliasChoices,
@@ -11,6 +11,10 @@ from pydantic import (
 )
 
 from distill.recipe.section import Section
+
+Pooling = Literal["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"]
+POOLINGS: tuple[str, ...] = get_args(Pooling)
+"""What sentence-transformers calls the ways; of a weighted mean a token weighs its place."""
 
 
 class Prefixes(Section):
@@ -37,9 +41,17 @@ class TeacherSection(Section):
     """A Hub id, a local folder, package:multilingual-e5-small or package:all-MiniLM-L6-v2."""
     revision: str = "main"
     """The Hub model's branch, tag or commit."""
-    pooling: Literal["mean", "cls"] = "mean"
-    """How token states become one sentence vector."""
+    pooling: Pooling = "mean"
+    """How token states become one sentence vector; where it is left out, as the model's own files
+    say.
+    """
     prefixes: Prefixes = Prefixes()
-    """What the model wants in front of queries and passages."""
+    """What the model wants in front of queries and passages; where it is left out, as the model's
+    own files say.
+    """
+    dimensions: list[Annotated[int, Field(ge=1)]] = []
+    """To how many of their first numbers sentence vectors may be cut (Matryoshka), such as [64,
+    128, 256]; where it is left out, as the model's own files say.
+    """
     licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))
     """The teacher's licence as the Hub spells it; it travels to the model card."""

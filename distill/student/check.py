@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
-def check_student_section(section: StudentSection, config: PreTrainedConfig) -> None:
+def check_student_section(
+    section: StudentSection, config: PreTrainedConfig, dense_width: int | None = None
+) -> None:
     """Nothing if a teacher of `config` can have this student; raises ValueError with a line for
-    each reason why not.
+    each reason why not. `dense_width` is what a Dense layer after its pooling reads.
 
     An existing model is known only when it is loaded, so nothing is checked of it here.
     """
@@ -40,6 +42,8 @@ def check_student_section(section: StudentSection, config: PreTrainedConfig) -> 
     if (size := section.embedding_size) is not None:
         checks.append(lambda: check_embedding_size(config, size))
         checks.append(lambda: _check_head(section, config))
+    if dense_width is not None:
+        checks.append(lambda: _check_dense(section, dense_width))
     problems = []
     for check in checks:
         try:
@@ -48,6 +52,16 @@ def check_student_section(section: StudentSection, config: PreTrainedConfig) -> 
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _check_dense(section: StudentSection, dense_width: int) -> None:
+    hidden_size = section.hidden_size or (section.config or {}).get("hidden_size", dense_width)
+    if hidden_size != dense_width:
+        raise ValueError(
+            f"hidden_size {hidden_size} does not go with the teacher's Dense layer, which reads "
+            f"pooled vectors of {dense_width}; leave hidden_size out and take fewer layers or a "
+            "smaller intermediate_size"
+        )
 
 
 def _check_head(section: StudentSection, config: PreTrainedConfig) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from distill.models.after_pooling import read_after_pooling
 from distill.models.loading import auto_class
+from distill.models.sentence import SentenceFiles, read_sentence_files
 from distill.tracking import served_student
 from distill.tracking.served_student import CLASSES, MASKS, NO_PROMPT, VECTORS
 
@@ -36,7 +39,7 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
     model.name_or_path = model.config._name_or_path = f"./{name}"
     Model.log(
         artifact_path=None,
-        flavor=_Flavor(served),
+        flavor=_Flavor(served, folder),
         flavor_name="transformers",
         transformers_model={"model": model, "tokenizer": tokenizer},
         task=task,
@@ -61,14 +64,18 @@ class _Flavor:
     """
 
     served: Mapping[str, Any]
+    folder: Path
 
     def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
-        """Save as MLflow does, with the file beside it that answers."""
+        """Save as MLflow does, with the file beside it that answers, and Dense layers."""
         import mlflow
 
         mlflow.transformers.save_model(
             path=path, mlflow_model=mlflow_model, code_paths=[served_student.__file__], **options
         )
+        for layer in self.served.get("layers", ()):
+            if layer["activation"]:
+                shutil.copytree(self.folder / layer["folder"], Path(path, layer["folder"]))
         mlflow_model.flavors["python_function"] |= {
             "loader_module": served_student.__name__.rpartition(".")[2],
             "config": dict(self.served),
@@ -90,13 +97,28 @@ def served_config(folder: Path, kind: str) -> Mapping[str, Any]:
             "sentence_bert_config.json",
         )
     }
-    pooling, whole, length = read.values()
+    _, whole, length = read.values()
+    files = read_sentence_files(folder)
+    layers = [
+        {"folder": module.path, "activation": module.config.get("activation_function")}
+        for module in files.after
+    ]
     return {
         "kind": kind,
-        "pooling": "cls" if pooling["pooling_mode_cls_token"] else "mean",
+        "pooling": files.pooling,
+        "layers": layers,
+        "dimensions": files.width,
+        "width": width_of_vectors(folder, files),
         "prompts": whole["prompts"],
         "length": length["max_seq_length"],
     }
+
+
+def width_of_vectors(folder: Path, files: SentenceFiles) -> int:
+    """How many numbers a vector of the student in `folder` has."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    hidden = int(config.get("hidden_size") or config["dim"])
+    return read_after_pooling(folder, files).output_width(hidden)
 
 
 def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
@@ -108,7 +130,7 @@ def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
 
     prompt = next(iter(served.get("prompts", {})), NO_PROMPT)
     outputs = {
-        VECTORS: [TensorSpec(np.dtype("float32"), (-1, getattr(config, "hidden_size", -1)))],
+        VECTORS: [TensorSpec(np.dtype("float32"), (-1, served.get("width", -1)))],
         MASKS: [
             ColSpec("string", "filled"),
             ColSpec(Array("string"), "pieces"),

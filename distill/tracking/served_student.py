@@ -27,8 +27,12 @@ class ServedStudent:
     scores.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, config: Mapping[str, Any], path: Path | None = None
+    ) -> None:
+        """`path` is the logged model's folder, which holds the weights of Dense layers."""
         self._model, self._tokenizer, self._config = model.eval(), tokenizer, config
+        self._layers = [_layer(layer, path or Path()) for layer in config.get("layers", ())]
 
     def predict(
         self, model_input: Any, params: Mapping[str, Any] | None = None
@@ -58,11 +62,11 @@ class ServedStudent:
             for start in range(0, len(texts), _BATCH):
                 batch = self._batch(texts[start : start + _BATCH])
                 states = self._model.base_model(**batch).last_hidden_state
-                weight = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
-                is_first = self._config["pooling"] == "cls"
-                pooled = states[:, 0] if is_first else (states * weight).sum(1) / weight.sum(1)
-                found.append(pooled.numpy())
-        width = self._model.config.hidden_size
+                pooled = _pool(states, batch["attention_mask"], self._config["pooling"])
+                for layer in self._layers:
+                    pooled = layer(pooled)
+                found.append(pooled[:, : self._config.get("dimensions")].numpy())
+        width = self._config.get("width", self._model.config.hidden_size)
         return np.concatenate(found or [np.empty((0, width), np.float32)])
 
     def _filled(self, texts: Sequence[str]) -> pd.DataFrame:
@@ -113,6 +117,36 @@ class ServedStudent:
         )
 
 
+def _pool(states: Any, mask: Any, pooling: str) -> Any:
+    """Sentence vectors by the ways that sentence-transformers knows."""
+    import torch
+
+    if pooling == "cls":
+        return states[:, 0]
+    if pooling == "lasttoken":
+        return states[torch.arange(len(states)), mask.sum(1) - 1]
+    weight = mask.unsqueeze(-1).to(states.dtype)
+    if pooling == "max":
+        return states.masked_fill(weight == 0, -torch.inf).amax(1)
+    if pooling == "weightedmean":
+        weight = weight * weight.cumsum(1)
+    total = weight.sum(1).sqrt() if pooling == "mean_sqrt_len_tokens" else weight.sum(1)
+    return (states * weight).sum(1) / total
+
+
+def _layer(described: Mapping[str, Any], path: Path) -> Any:
+    """A layer after pooling: Dense, where it has an activation, else vectors of length 1."""
+    import torch
+    from safetensors.torch import load_file
+
+    if not described["activation"]:
+        return lambda vectors: torch.nn.functional.normalize(vectors, dim=-1)
+    weights = load_file(path / described["folder"] / "model.safetensors")
+    activate = getattr(torch.nn, described["activation"].rsplit(".", 1)[-1])()
+    weight, bias = weights["linear.weight"], weights.get("linear.bias")
+    return lambda vectors: activate(torch.nn.functional.linear(vectors, weight, bias))
+
+
 def _as_texts(given: Any) -> list[str]:
     if isinstance(given, str):
         return [given]
@@ -135,4 +169,5 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Se
         auto.from_pretrained(Path(path, "model")),
         transformers.AutoTokenizer.from_pretrained(Path(path, "components", "tokenizer")),
         config,
+        Path(path),
     )

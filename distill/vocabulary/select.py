@@ -17,6 +17,8 @@ import numpy as np
 
 from distill.models import LoadedModel
 from distill.models.saving import save_model
+from distill.models.sentence_form import SentenceForm
+from distill.models.sentence_writing import write_form_of
 from distill.recipe import VocabularySection
 from distill.report.results.vocabulary import SourceFidelity, VocabularyResult
 from distill.runtime.errors import UserError
@@ -41,6 +43,7 @@ def select_vocabulary(
     prompts: Iterable[str] = (),
     sources: Sequence[tuple[str, float]] = (("text", 1.0),),
     model_folder: str = "model",
+    form: SentenceForm | None = None,
     output: Path,
     workers: int = 1,
     progress: Progress,
@@ -49,7 +52,8 @@ def select_vocabulary(
     number of its source.
 
     `sources` are names and weights; the pieces of `prompts`, which stand before the model's texts,
-    stay. Raises UserError if fewer held-out sentences than the recipe's
+    stay. `form` is how the teacher makes sentence vectors, which the folder then says, too.
+    Raises UserError if fewer held-out sentences than the recipe's
     floor keep their segmentation.
     """
     from transformers import AutoTokenizer
@@ -70,6 +74,10 @@ def select_vocabulary(
     )
     folder = output / model_folder
     save_model(trimmed.teacher.model, trimmed.teacher.tokenizer, folder)
+    if form is not None:
+        write_form_of(
+            LoadedModel(model=trimmed.teacher.model, tokenizer=teacher.tokenizer), form, folder
+        )
     # The proof is about what was saved, not about what is in memory.
     saved = LoadedModel(
         model=trimmed.teacher.model, tokenizer=AutoTokenizer.from_pretrained(folder)

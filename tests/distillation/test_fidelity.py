@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from distill.distillation.criterion import Criterion
 from distill.distillation.fidelity import make_reference, measure_fidelity
 from distill.models import LoadedModel
+from distill.models.after_pooling import AfterPooling, Dense, Normalize
 from distill.models.heads import piece_bytes
 from distill.recipe import DistillationSection
 from distill.student.depth import keep_layers
@@ -29,14 +30,46 @@ def chunks(teacher: LoadedModel, tmp_path: Path) -> Chunks:
 
 
 def measure(
-    student: PreTrainedModel, teacher: LoadedModel, chunks: Chunks, pooling: str = "mean"
+    student: PreTrainedModel,
+    teacher: LoadedModel,
+    chunks: Chunks,
+    pooling: str = "mean",
+    after: AfterPooling | None = None,
 ) -> dict[str, float]:
     layers = [student.config.num_hidden_layers]
     section = DistillationSection.model_validate({"objectives": {"hidden": 0, "embedding": 1}})
-    criterion = Criterion(student, teacher.model, section, layers=layers, pooling=pooling, seed=0)
+    criterion = Criterion(
+        student, teacher.model, section, layers=layers, pooling=pooling, after=after, seed=0
+    )
     masking = Masking.of(teacher.tokenizer, section, 600, 0)
     reference = make_reference(criterion, chunks, masking, piece_bytes(teacher.tokenizer), 1, CPU)
     return measure_fidelity(criterion, reference)
+
+
+def test_vectors_that_may_be_cut_are_compared_at_each_length_after_the_teachers_layers(
+    teacher: LoadedModel, chunks: Chunks
+) -> None:
+    torch.manual_seed(0)
+    dense = Dense(torch.randn(16, 32), None, "Tanh")
+    after = AfterPooling([dense, Normalize()], dimensions=[4, 8, 64])
+    whole = measure(teacher.model, teacher, chunks, "cls", after)
+    assert {key for key in whole if key.startswith("pooled_cosine")} == {
+        *("pooled_cosine", "pooled_cosine_4", "pooled_cosine_8")
+    }
+    assert all(value == pytest.approx(1, abs=1e-5) for key, value in whole.items() if "_4" in key)
+    student = keep_layers(teacher.model, [1])
+    one, other = measure(student, teacher, chunks, "cls", after), measure(student, teacher, chunks)
+    assert one["hidden_cosine"] == other["hidden_cosine"]
+    assert one["pooled_cosine"] != other["pooled_cosine"] != one["pooled_cosine_4"]
+
+
+def test_a_student_of_another_width_than_a_dense_layer_reads_is_refused(
+    teacher: LoadedModel, chunks: Chunks
+) -> None:
+    with pytest.raises(ValueError, match="Dense layer, which reads pooled vectors of 24"):
+        measure(
+            teacher.model, teacher, chunks, "mean", AfterPooling([Dense(torch.ones(8, 24), None)])
+        )
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])

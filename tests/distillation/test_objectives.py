@@ -12,12 +12,17 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from distill.distillation.objectives.attention import attention_loss
-from distill.distillation.objectives.embedding import SIMILARITY_TEMPERATURE, embedding_loss
+from distill.distillation.objectives.embedding import (
+    SIMILARITY_TEMPERATURE,
+    embedding_loss,
+    matryoshka_loss,
+)
 from distill.distillation.objectives.hidden import SquaredError, hidden_loss
 from distill.distillation.objectives.logits import logit_loss
 from distill.distillation.objectives.mlm import mlm_loss
 from distill.distillation.objectives.projector import Projector
 from distill.distillation.objectives.relations import relation_loss
+from distill.models.after_pooling import AfterPooling
 
 # Float32 arithmetic against float64.
 CLOSE: dict[str, Any] = {"rel": 1e-4, "abs": 1e-6}
@@ -203,6 +208,37 @@ def test_embedding_loss_of_one_or_two_vectors_is_the_cosine_distance_alone(count
     own, target = doubles(student), doubles(teacher)
     cosines = (own * target).sum(1) / np.linalg.norm(own, axis=1) / np.linalg.norm(target, axis=1)
     assert embedding_loss(student, teacher).item() == pytest.approx(1 - cosines.mean(), **CLOSE)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])
+def test_a_teacher_that_compares_lengths_too_is_imitated_in_them(similarity: str) -> None:
+    draw = torch.Generator().manual_seed(2)
+    teacher = torch.randn(6, 8, generator=draw)
+    assert embedding_loss(teacher, teacher, similarity).item() == pytest.approx(0, abs=1e-5)
+    assert embedding_loss(teacher * 2, teacher, similarity).item() > 0.5
+    student = torch.randn(6, 8, generator=draw)
+    scaled = embedding_loss(student * 9, teacher * 9, similarity)
+    assert scaled.item() == pytest.approx(
+        embedding_loss(student, teacher, similarity).item(), rel=1e-4
+    )
+
+
+def test_unit_vectors_products_are_their_cosines() -> None:
+    draw = torch.Generator().manual_seed(3)
+    student, teacher = (
+        torch.nn.functional.normalize(torch.randn(6, 8, generator=draw), dim=-1) for _ in range(2)
+    )
+    by_product, by_cosine = (embedding_loss(student, teacher, by) for by in ("dot", "cosine"))
+    assert by_product.item() == pytest.approx(by_cosine.item(), rel=1e-4)
+
+
+def test_vectors_that_may_be_cut_are_imitated_at_each_length() -> None:
+    draw = torch.Generator().manual_seed(4)
+    student, teacher = (torch.randn(6, 8, generator=draw) for _ in range(2))
+    after = AfterPooling(dimensions=[2, 4, 16])
+    parts = [embedding_loss(student[:, :cut], teacher[:, :cut]).item() for cut in (8, 2, 4)]
+    found = matryoshka_loss(student, teacher, after).item()
+    assert found == pytest.approx(sum(parts) / 3, rel=1e-5)
 
 
 def test_embedding_loss_does_not_see_the_length_of_the_vectors() -> None:

@@ -11,7 +11,7 @@ from distill.models import LoadedModel, load_with_tokenizer
 from tests.conftest import swedish_sentences
 
 TEXTS = [*swedish_sentences(30, seed=3), "", "Fisk.", " ".join(swedish_sentences(2, seed=4))]
-every_pooling = pytest.mark.parametrize("pooling", ["mean", "cls"])
+every_pooling = pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,8 @@ def direct_vector(teacher: LoadedModel, text: str, pooling: str, longest: int = 
     """The vector of one text, without batches."""
     inputs = teacher.tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")
     states_LD = teacher.model(**inputs).last_hidden_state[0]
-    vector = states_LD[0] if pooling == "cls" else states_LD.mean(0)
+    own = {"cls": states_LD[0], "mean": states_LD.mean(0), "lasttoken": states_LD[-1]}
+    vector = own[pooling]
     return (vector / vector.norm()).numpy()
 
 

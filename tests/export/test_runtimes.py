@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel, PreTrainedModel
 from distill.export import runtimes
 from distill.export.runtimes import mean_cosine, pooled_vectors, write_runtimes
 from distill.models import LoadedModel, load_with_tokenizer
+from distill.models.after_pooling import SentenceVectors
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8
 from distill.onnx.sensitivity import Batch
@@ -74,7 +75,8 @@ def test_the_product_that_int8_spoils_stays_in_float32(
     assert made == runtimes.Runtimes(left_whole=1)
     assert products_in_float32(tmp_path / INT8) == 1
     vectors = [
-        pooled_vectors(OnnxEncoder(tmp_path / name), batches, "mean") for name in (FLOAT32, INT8)
+        pooled_vectors(OnnxEncoder(tmp_path / name), batches, SentenceVectors("mean"))
+        for name in (FLOAT32, INT8)
     ]
     assert mean_cosine(*vectors) >= 0.99
 

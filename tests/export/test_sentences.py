@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel, load_with_tokenizer
-from distill.models.pooling import pool
+from distill.models.pooling import POOLINGS, pool
 from distill.models.saving import save_model
+from distill.models.sentence_form import SentenceForm, form_of_section
+from distill.models.sentence_writing import write_sentence_form
 from distill.recipe import TeacherSection
 from tests.conftest import swedish_sentences
 
@@ -23,17 +24,17 @@ def teacher(tiny_teacher: Path) -> LoadedModel:
     return load_with_tokenizer(str(tiny_teacher))
 
 
-def section(**changes: Any) -> TeacherSection:
-    return TeacherSection(model="a/b", **changes)
+def form(**changes: Any) -> SentenceForm:
+    return form_of_section(TeacherSection(model="a/b", **changes))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_sentence_transformers_gives_the_vectors_that_pooling_gives(
     teacher: LoadedModel, tmp_path: Path, pooling: str
 ) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
     save_model(teacher.model, teacher.tokenizer, tmp_path)
-    write_sentence_files(section(pooling=pooling, prefixes=PREFIXES), tmp_path, width=32, length=60)
+    write_sentence_form(tmp_path, form(pooling=pooling, prefixes=PREFIXES), width=32, length=60)
     model = sentence_transformers.SentenceTransformer(
         str(tmp_path), local_files_only=True, device="cpu"
     )
@@ -54,13 +55,13 @@ def test_sentence_transformers_gives_the_vectors_that_pooling_gives(
 
 
 def test_prompts_are_known_by_the_names_that_callers_use(tmp_path: Path) -> None:
-    write_sentence_files(section(prefixes=PREFIXES), tmp_path, width=32, length=60)
+    write_sentence_form(tmp_path, form(prefixes=PREFIXES), width=32, length=60)
     prompts = json.loads((tmp_path / "config_sentence_transformers.json").read_text())["prompts"]
     assert prompts == {"query": "query: ", "document": "passage: "}
 
 
 def test_text_embeddings_inference_finds_the_keys_that_it_reads(tmp_path: Path) -> None:
-    write_sentence_files(section(pooling="cls"), tmp_path, width=32, length=60)
+    write_sentence_form(tmp_path, form(pooling="cls"), width=32, length=60)
     pooling = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())
     # The fields of its PoolConfig, and of its ModelConfig's sentence_bert_config.json.
     assert (pooling["pooling_mode_cls_token"], pooling["pooling_mode_mean_tokens"]) == (True, False)
@@ -69,7 +70,7 @@ def test_text_embeddings_inference_finds_the_keys_that_it_reads(tmp_path: Path) 
 
 
 def test_each_module_stands_where_its_list_says(tmp_path: Path) -> None:
-    write_sentence_files(section(), tmp_path, width=32, length=60)
+    write_sentence_form(tmp_path, form(), width=32, length=60)
     modules = json.loads((tmp_path / "modules.json").read_text())
     assert [(module["idx"], module["path"]) for module in modules] == [(0, ""), (1, "1_Pooling")]
     pooling = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())

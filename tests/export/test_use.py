@@ -51,7 +51,7 @@ def run_code(
         "pooling": pooling,
         "prefixes": PREFIXES,
     }
-    contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head)
+    contents = Contents(files=frozenset({FLOAT32, "modules.json"}), head=head, pooling=pooling)
     code = snippets(card_of(example_report(teacher=teacher), contents=contents, name=str(folder)))[
         module
     ]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from distill.models.sentence import check_sentence_files, read_sentence_files
+from distill.models.sentence import as_files_say, check_sentence_files, read_sentence_files
+from distill.recipe import TeacherSection
 from distill.runtime.errors import UserError
 
 MEAN = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -53,9 +54,80 @@ def test_another_pooling_than_the_recipes_is_refused_with_the_line_to_write(fold
         check_sentence_files("teacher", folder(CLS), "mean")
 
 
-def test_a_dense_layer_after_pooling_is_refused_by_name(folder: Folder) -> None:
-    with pytest.raises(UserError, match=r"through 2_Dense \(modules.json\)"):
-        check_sentence_files("teacher", folder(MEAN, "Dense", "Normalize"), "mean")
+def test_a_module_that_is_not_carried_is_refused_by_name(folder: Folder) -> None:
+    with pytest.raises(UserError, match=r"through 2_LSTM \(modules.json\), which the student"):
+        check_sentence_files("teacher", folder(MEAN, "LSTM", "Normalize"), "mean")
+
+
+def test_code_that_comes_with_a_model_is_refused_in_one_sentence(folder: Folder) -> None:
+    place = folder(MEAN, "Dense")
+    modules = json.loads((place / "modules.json").read_text())
+    modules[2]["type"] = "custom_dense.Dense"
+    (place / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(
+        UserError, match=r"2_Dense .*custom_dense\.Dense.* code is never run"
+    ) as told:
+        check_sentence_files("teacher", place, None)
+    assert str(told.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"activation_function": "mine.Swish"}, "activation mine.Swish"),
+        ({"activation_function": "torch.nn.modules.activation.RReLU"}, "activation torch"),
+        ({"use_residual": True}, "with a residual"),
+        ({"module_input_name": "token_embeddings"}, "something else than the pooled vector"),
+    ],
+)
+def test_a_dense_layer_of_another_kind_is_refused(
+    folder: Folder, config: dict[str, Any], words: str
+) -> None:
+    place = folder(MEAN, "Dense")
+    (place / "2_Dense").mkdir()
+    (place / "2_Dense" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=words):
+        check_sentence_files("teacher", place, None)
+
+
+def test_prompts_that_are_left_out_of_pooling_are_refused(folder: Folder) -> None:
+    with pytest.raises(UserError, match="leaves its prompts out of pooling"):
+        check_sentence_files("teacher", folder(MEAN | {"include_prompt": False}), None)
+
+
+def test_two_ways_of_pooling_at_once_are_refused(folder: Folder) -> None:
+    both = MEAN | {"pooling_mode_cls_token": True}
+    with pytest.raises(UserError, match=r"pools by cls\+mean"):
+        check_sentence_files("teacher", folder(both), None)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "dimensions"),
+    [
+        ("config.json", '{"matryoshka_dimensions": [128, 32]}', (32, 128)),
+        ("config.json", '{"is_matryoshka": true}', (64, 128, 256)),
+        ("README.md", '"loss": "X",\n "matryoshka_dims": [\n  64,\n  16\n ]', (16, 64)),
+        ("config.json", "{}", ()),
+    ],
+)
+def test_where_vectors_may_be_cut_is_read(
+    folder: Folder, file: str, content: str, dimensions: tuple[int, ...]
+) -> None:
+    place = folder(MEAN)
+    (place / file).write_text(content)
+    assert read_sentence_files(place).dimensions == dimensions
+
+
+def test_what_a_recipe_leaves_out_is_as_the_files_say(folder: Folder) -> None:
+    place = folder(CLS)
+    said = {"prompts": {"query": "q: ", "passage": "p: "}, "similarity_fn_name": "dot"}
+    (place / "config_sentence_transformers.json").write_text(json.dumps(said))
+    files = read_sentence_files(place)
+    left_out = as_files_say(TeacherSection(model="a/b"), files)
+    assert (left_out.pooling, left_out.prefixes.distinct) == ("cls", ["q: ", "p: "])
+    given = TeacherSection.model_validate({"model": "a/b", "prefixes": {"query": "fråga: "}})
+    assert as_files_say(given, files).prefixes == given.prefixes
+    assert files.similarity == "dot"
 
 
 def test_lower_casing_before_the_tokenizer_is_refused(folder: Folder) -> None:

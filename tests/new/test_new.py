@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from distill.new.command import recipe_name, recipe_text, write_recipe
 from distill.new.languages import find_language
+from distill.new.teachers import KNOWN_TEACHERS, KnownTeacher
 from distill.recipe.reading import load_recipe
 from distill.recipe.schema import recipe_schema
 from distill.runtime.errors import UserError
@@ -47,6 +48,34 @@ def test_a_new_recipe_validates_here_and_in_an_editor(code: str, tmp_path: Path)
         yaml.safe_load(path.read_text(encoding="utf-8"))
     )
     assert [error.message for error in errors] == []
+
+
+@pytest.mark.parametrize("teacher", [one for one in KNOWN_TEACHERS if not one.refused])
+def test_a_new_recipe_says_of_a_known_teacher_what_it_needs(
+    teacher: KnownTeacher, tmp_path: Path
+) -> None:
+    path = write_recipe("sv", tmp_path / "new.yaml", teacher.model.split("/")[1])
+    recipe = load_recipe(str(path)).recipe
+    said = recipe.teacher
+    assert (said.model, said.licence) == (teacher.model, teacher.licence)
+    assert said.pooling == (teacher.pooling or "mean")
+    assert (said.prefixes.query, said.prefixes.passage) == (teacher.query, teacher.passage)
+    assert bool(recipe.distillation.objectives.embedding) == (teacher.pooling is not None)
+    first = recipe.student.kept_layers
+    assert isinstance(first, int) or (first[0], first[-1]) == (1, teacher.layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gte-multilingual-base", "remote code is never run"),
+        ("multilingual-e5-bass", "did you mean intfloat/multilingual-e5-base"),
+        ("another", "docs/teacher.md has a table"),
+    ],
+)
+def test_a_teacher_that_cannot_be_one_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        write_recipe("sv", tmp_path / "new.yaml", name)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from distill.export.openvino_files import write_openvino_files
 from distill.export.runtimes import mean_cosine, pooled_vectors
 from distill.library.benchmark import benchmark
 from distill.models import LoadedModel, load_with_tokenizer
+from distill.models.after_pooling import SentenceVectors
 from distill.models.saving import save_model
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.sensitivity import Batch
@@ -81,7 +82,8 @@ def test_the_file_in_int8_is_small_and_its_vectors_are_near(
     folder: Path, batches: list[Batch]
 ) -> None:
     whole, small = (
-        pooled_vectors(OpenvinoEncoder(folder / name), batches, "mean") for name in (FLOAT32, INT8)
+        pooled_vectors(OpenvinoEncoder(folder / name), batches, SentenceVectors("mean"))
+        for name in (FLOAT32, INT8)
     )
     assert 0.99 < mean_cosine(whole, small) < 1
     sizes = [(folder / name).with_suffix(".bin").stat().st_size for name in (FLOAT32, INT8)]
@@ -141,7 +143,7 @@ def test_onnx_and_openvino_agree(
 
     write_onnx(student.model, tmp_path / "model.onnx", types=True)
     both = [
-        pooled_vectors(encoder, batches, "cls")
+        pooled_vectors(encoder, batches, SentenceVectors("cls"))
         for encoder in (OnnxEncoder(tmp_path / "model.onnx"), OpenvinoEncoder(folder / FLOAT32))
     ]
     np.testing.assert_allclose(*both, atol=1e-5)

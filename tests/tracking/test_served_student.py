@@ -12,10 +12,12 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel, load_with_tokenizer
+from distill.models.after_pooling import AfterPooling, Dense, Normalize
 from distill.models.pooling import pool
 from distill.models.saving import save_model
+from distill.models.sentence_form import SentenceForm, form_of_section
+from distill.models.sentence_writing import write_sentence_form
 from distill.recipe import TeacherSection
 from distill.tracking.model import log_student
 
@@ -35,12 +37,14 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
     client = mlflow.MlflowClient()
     experiment = client.create_experiment("students", artifact_location=(place / "a").as_uri())
 
-    def put(student: LoadedModel, *, has_vectors: bool = False) -> str:
+    def put(
+        student: LoadedModel, *, has_vectors: bool = False, form: SentenceForm | None = None
+    ) -> str:
         folder = tmp_path_factory.mktemp("student")
         save_model(student.model, student.tokenizer, folder)
         (folder / "README.md").write_text("---\nlanguage: sv\n---\n", encoding="utf-8")
         if has_vectors:
-            write_sentence_files(TEACHER, folder, width=32, length=62)
+            write_sentence_form(folder, form or form_of_section(TEACHER), width=32, length=62)
         run = client.create_run(experiment).info.run_id
         model = client.create_logged_model(experiment, "student", run)
         log_student(run, model.model_id, folder, "student")
@@ -78,6 +82,19 @@ def test_each_text_gets_its_sentence_vector_with_the_query_prompt(
     vectors: Any, teacher: LoadedModel
 ) -> None:
     np.testing.assert_allclose(vectors.predict(TEXTS), expected(teacher, "fråga: "), atol=1e-5)
+
+
+def test_a_dense_layer_answers_too(log: Callable[..., str], teacher: LoadedModel) -> None:
+    import mlflow
+
+    dense = Dense(torch.randn(8, 32), torch.randn(8), "Tanh")
+    form = SentenceForm(pooling="max", after=AfterPooling([dense, Normalize()]))
+    model = mlflow.pyfunc.load_model(log(teacher, has_vectors=True, form=form))
+    batch = teacher.tokenizer(TEXTS, return_tensors="pt", padding=True)
+    with torch.inference_mode():
+        states = teacher.model(**batch).last_hidden_state
+        wanted = form.after(pool(states, batch["attention_mask"], "max"))
+    np.testing.assert_allclose(model.predict(TEXTS), wanted.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(("prompt", "prefix"), [("document", "svar: "), ("none", "")])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 
 from distill.distillation.states import States
+from distill.models.after_pooling import AfterPooling
 from distill.models.heads import language_head
 from distill.models.task_heads import TaskHead
 from distill.recipe import DistillationSection
@@ -90,7 +91,12 @@ class Comparison(Protocol):
         ...
 
     def gathered_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pooled vectors [B, D] of student and teacher, of the rows of every process."""
+        """Sentence vectors [B, D] of student and teacher, of the rows of every process."""
+        ...
+
+    @property
+    def after(self) -> AfterPooling:
+        """How sentence vectors are compared, and where they may be cut."""
         ...
 
 

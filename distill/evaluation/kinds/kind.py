@@ -9,6 +9,7 @@ from distill.evaluation.protocol import Measured
 from distill.evaluation.scores import Reference, no_score
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
+from distill.models.sentence_form import SentenceForm
 from distill.recipe import EvaluationSection, FineTunedTask, Task, TeacherSection
 from distill.report.results.evaluation import Provenance, Score
 
@@ -33,6 +34,8 @@ class Subject(Protocol):
     name: str
     section: EvaluationSection
     teacher: TeacherSection
+    sentence_form: SentenceForm
+    """Of the teacher, and of what is made from it."""
     seed: int
 
     def load(self) -> LoadedModel:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distill.evaluation.chance import retrieval_chance
-from distill.evaluation.kinds.kind import Advance, Subject, WithoutFineTunes
+from distill.evaluation.kinds.kind import Advance, Subject, UnmeasuredError, WithoutFineTunes
 from distill.evaluation.prompts import vector_form
 from distill.evaluation.resampling import observe
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
@@ -84,7 +84,10 @@ def _values(
         section=subject.section,
         teacher=subject.teacher,
         is_reference=subject.is_reference,
+        of_teacher=subject.sentence_form,
     )
+    if form.refused:
+        raise UnmeasuredError(f"{subject.name} {form.refused}")
     return retrieval_values(
         model, rows, task, form, advance=lambda done: advance(done / texts, detail)
     )

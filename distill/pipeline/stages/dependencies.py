@@ -11,8 +11,25 @@ from distill.runtime.errors import UserError
 
 
 def teacher_section(run: Run) -> dict[str, object]:
-    """How the teacher is used; its files are the vocabulary stage's."""
-    return run.recipe.teacher.model_dump(include={"pooling", "prefixes"})
+    """How the teacher is used; its files are the vocabulary stage's, but for those of Dense layers
+    after pooling.
+    """
+    used = run.recipe.teacher.model_dump(include={"pooling", "prefixes"})
+    form = run.sentence_form.described
+    if "dense" in form:
+        from distill.models.loading import sentence_folder
+
+        folder = sentence_folder(run.recipe.teacher.model, run.recipe.teacher.revision)
+        form["layers"] = run.hashes.of_folder(folder, sorted(folder.glob("*Dense*/*")))
+    return {**used, **({"form": form} if form else {})}
+
+
+def vectors_length(run: Run) -> dict[str, object]:
+    """Up to how many tokens the teacher's files have its texts read for a vector; nothing where
+    they say nothing.
+    """
+    length = run.sentence_form.length
+    return {} if length is None else {"length": length}
 
 
 def describe_sources(run: Run, sources: Iterable[Source]) -> list[dict[str, object]]:

@@ -29,6 +29,7 @@ def execute(run: Run, output: Path) -> DistillationResult:
         tokenizer=trimmed.tokenizer,
         layers=run.result(StudentResult).teacher_layers,
         pooling=run.recipe.teacher.pooling,
+        after=run.sentence_form.after,
     )
     return distil_student(
         run.recipe.distillation,

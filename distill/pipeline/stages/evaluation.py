@@ -12,6 +12,7 @@ from distill.pipeline.stages.dependencies import (
     describe_baselines,
     describe_sources,
     teacher_section,
+    vectors_length,
 )
 from distill.pipeline.stages.stage import Stage
 from distill.recipe.model_reference import OWN_MODELS
@@ -28,7 +29,7 @@ def depends_on(run: Run) -> dict[str, object]:
     section = run.recipe.evaluation
     needed: dict[str, object] = {
         "seed": run.recipe.seed,
-        "teacher": teacher_section(run),
+        "teacher": teacher_section(run) | vectors_length(run),
         "sources": describe_sources(
             run, (source for task in section.tasks for source in task.sources)
         ),
@@ -72,6 +73,7 @@ def execute(run: Run, output: Path) -> EvaluationResult:
         interruption=run.interruption,
         on_scores=on_scores,
         documents=lambda: run.texts("train"),
+        sentence_form=run.sentence_form,
     )
     return replace(result, scratch=read_record(output / SCRATCH))
 
@@ -121,7 +123,7 @@ def measured_how(run: Run) -> dict[str, dict[str, Any]]:
     setting = {
         "revision": STAGE.revision,
         "seed": run.recipe.seed,
-        "teacher": teacher_section(run),
+        "teacher": teacher_section(run) | vectors_length(run),
         "protocol": meaning(section, without=elsewhere),
     }
     tasks = {

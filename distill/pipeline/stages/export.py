@@ -27,6 +27,7 @@ def execute(run: Run, output: Path) -> ExportResult:
         run.recipe.export,
         student=run.load("student"),
         teacher_section=run.recipe.teacher,
+        form=run.sentence_form,
         report=plain(run.report),
         recipe_text=changes + run.file.text,
         sentences=[sentence for _, sentence in islice(run.sentences(), 64)],

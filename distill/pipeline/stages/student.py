@@ -96,6 +96,7 @@ def _recover(
         tokenizer=trimmed.tokenizer,
         layers=layers,
         pooling=run.recipe.teacher.pooling,
+        after=run.sentence_form.after,
     )
     distil_student(
         section,

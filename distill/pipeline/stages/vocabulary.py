@@ -41,6 +41,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         heldout=run.sentences(),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=run.recipe.teacher.prefixes.distinct,
+        form=run.sentence_form if run.sentence_form.is_declared else None,
         sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
         output=output,
         workers=available_workers() if len(batches) > 1 else 1,

@@ -1,0 +1,116 @@
+"""What sentence-transformers reads beside a model: how vectors are pooled, what becomes of them,
+what stands in front of a text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from distill.models.after_pooling import WEIGHTS, AfterPooling, Dense
+from distill.models.loading import LoadedModel, position_limit
+from distill.models.sentence import MODULES, PROMPTS, SETTINGS
+from distill.models.sentence_form import SentenceForm
+
+_KEYS = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+_ALWAYS = ("cls", "mean", "max", "mean_sqrt_len_tokens")
+
+
+def write_sentence_modules(
+    folder: Path, form: SentenceForm, *, width: int, length: int, inside: str = ""
+) -> list[dict[str, Any]]:
+    """Write the modules by which `SentenceTransformer(folder)` makes the vectors, and say which
+    they are, as modules.json does.
+
+    `width` is that of a hidden state, `length` how many tokens the encoder reads; `inside` is
+    before each module's path. The classes go by their names since version 1, which every later
+    version knows; `pooling_mode_...` and `max_seq_length` are what text-embeddings-inference reads.
+    """
+    found = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    modes = {_KEYS[mode]: mode == form.pooling for mode in (*_ALWAYS, form.pooling)}
+    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes})
+    for layer, (path, _) in zip(form.after.layers, described_layers(form.after), strict=True):
+        (folder / path).mkdir(exist_ok=True)
+        if isinstance(layer, Dense):
+            _write_dense(layer, folder / path)
+        found.append((path, type(layer).__name__))
+    length = min(length, form.length or length)
+    settings = {"max_seq_length": length, "do_lower_case": form.lower_case}
+    _write(folder / SETTINGS, settings)
+    return [
+        {
+            "idx": index,
+            "name": str(index),
+            "path": f"{inside}{path}",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for index, (path, kind) in enumerate(found)
+    ]
+
+
+def described_layers(after: AfterPooling) -> tuple[tuple[str, str | None], ...]:
+    """For each layer its folder, and of a Dense one its activation."""
+    return tuple(
+        (f"{index}_{type(layer).__name__}", layer.activation if isinstance(layer, Dense) else None)
+        for index, layer in enumerate(after.layers, start=2)
+    )
+
+
+def write_sentence_form(folder: Path, form: SentenceForm, *, width: int, length: int) -> None:
+    """Write all that makes the folder of an encoder one of sentence-transformers."""
+    _write(folder / MODULES, write_sentence_modules(folder, form, width=width, length=length))
+    write_usage(folder, form)
+
+
+def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> None:
+    """The same of a model in memory that was saved to the folder."""
+    length = min(model.tokenizer.model_max_length, position_limit(model.model))
+    write_sentence_form(folder, form, width=model.model.config.hidden_size, length=length)
+
+
+def write_usage(folder: Path, form: SentenceForm) -> None:
+    """Write prompts, similarity and where vectors are cut."""
+    whole: dict[str, Any] = {
+        "prompts": dict(form.prompts),
+        "default_prompt_name": form.default_prompt,
+        "similarity_fn_name": form.after.similarity,
+    }
+    if form.after.width is not None:
+        whole["truncate_dim"] = form.after.width
+    _write(folder / PROMPTS, whole)
+    if form.after.dimensions:  # as vLLM reads it, and this package
+        path = folder / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        _write(path, config | {"matryoshka_dimensions": list(form.after.dimensions)})
+
+
+def _write_dense(layer: Dense, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    kind = "linear.Identity" if layer.activation == "Identity" else f"activation.{layer.activation}"
+    config = {
+        "in_features": layer.inputs,
+        "out_features": layer.outputs,
+        "bias": layer.bias is not None,
+        "activation_function": f"torch.nn.modules.{kind}",
+    }
+    _write(folder / "config.json", config)
+    tensors = {"linear.weight": layer.weight, "linear.bias": layer.bias}
+    kept = {
+        name: one.detach().cpu().contiguous() for name, one in tensors.items() if one is not None
+    }
+    save_file(kept, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
