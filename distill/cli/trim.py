@@ -31,6 +31,7 @@ _OPTIONS = {
     "vocabulary.lexicon": "--lexicon",
     "vocabulary.size": "--size",
     "vocabulary.identical": "--identical",
+    "vocabulary.check": "--check",
     "vocabulary.proof_seconds": "--proof-seconds",
 }
 """What a recipe's keys are called on the command line."""
@@ -92,6 +93,18 @@ def trim(
     alphabet: Annotated[
         bool, typer.Option(help="Keep every character of the language's scripts, and ASCII.")
     ] = True,
+    symbols: Annotated[
+        bool,
+        typer.Option(help="Keep emoji, punctuation, signs and other languages' Latin letters."),
+    ] = True,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A text file that chooses nothing, to see how it fares.",
+            metavar="FILE",
+            show_default="none",
+        ),
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option(
@@ -108,7 +121,7 @@ def trim(
 ) -> None:
     """Trim a model's vocabulary to the pieces that text files use, proven on documents held out."""
     from distill.runtime.progress import Progress
-    from distill.vocabulary.curve import curve_table
+    from distill.vocabulary.curve import curve_table, fidelity_lines
 
     result = trim_to_folder(
         model,
@@ -124,13 +137,16 @@ def trim(
             "lexicon": lexicon,
             "keep": {"pieces": keep or [], "pattern": keep_pattern, "terms": terms},
             "alphabet": alphabet,
+            "symbols": symbols,
+            "check": [{"path": path, "column": column} for path in check or ()],
             "proof_seconds": proof_seconds,
         },
         language=language,
         output=output,
         progress=Progress(),
     )
-    OUT.print("\n".join(curve_table(result.curve, result.chosen)), markup=False, soft_wrap=True)
+    table = [*curve_table(result.curve, result.chosen), *fidelity_lines(result)]
+    OUT.print("\n".join(table), markup=False, soft_wrap=True)
     difference = result.max_abs_hidden_difference
     compared = "" if result.compared_share in (None, 1) else f"{result.compared_sentences:,} of "
     OUT.print(
@@ -173,7 +189,7 @@ def trim_to_folder(
             )
         if text.language_filter and language is None:
             raise UserError("--language-filter needs --language, such as --language sv.")
-        for source in [*text.sources, *section.word_lists]:
+        for source in [*text.sources, *section.word_lists, *section.check]:
             _check_files(source)
         partial = output.with_name(f".{output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)

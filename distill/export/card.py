@@ -131,6 +131,7 @@ def _environment() -> Environment:
         rows=rows_in_words,
         chance=chance_in_words,
         overlap=overlap_in_words,
+        language_name=prose.language_name,
     )
     environment.globals.update(
         share=_share, figure=_figure, interval=_interval, difference=_difference, verdict=verdict_of

@@ -25,9 +25,11 @@ def trim(
     identical: float | None = None,
     floor: float = 0.0,
     alphabet: bool = True,
+    symbols: bool = True,
     lexicon: str | None = None,
     keep: Sequence[str] | Mapping[str, object] = (),
     heldout: float | Iterable[str] = 0.05,
+    checks: Mapping[str, Iterable[str]] | None = None,
     proof_seconds: float = 60.0,
     workers: int = 1,
     progress: bool | None = False,
@@ -39,7 +41,8 @@ def trim(
     (`coverage`), a number of pieces (`size`), or the fewest that leave a share of held-out
     sentences `identical`. `keep` names pieces that stay, or holds `pieces`, a `pattern` and a file
     of `terms`. `heldout` is the share of the texts kept apart, drawn by content, or
-    sentences; hidden states are compared on as many of them as fit into `proof_seconds`. More than
+    sentences; `checks` are texts by name that choose nothing, whose fidelity `checks` of the result
+    tells; hidden states are compared on as many of them as fit into `proof_seconds`. More than
     one of `workers` starts processes, which a script has to allow for
     (`if __name__ == "__main__":`). Raises UserError if nothing is held out, a target is out of
     reach, or fewer than `floor` of the held-out sentences stay as they are.
@@ -57,6 +60,7 @@ def trim(
                 "identical": identical,
                 "floor": floor,
                 "alphabet": alphabet,
+                "symbols": symbols,
                 "lexicon": lexicon,
                 "proof_seconds": proof_seconds,
                 "keep": dict(keep) if isinstance(keep, Mapping) else list(keep),
@@ -70,6 +74,7 @@ def trim(
         section,
         heldout=heldout,
         prompts=own_prompts(model) if isinstance(model, str) else (),
+        checks=checks,
         workers=workers,
         progress=display(progress),
     )

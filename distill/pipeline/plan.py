@@ -72,7 +72,7 @@ def check_surroundings(recipe: Recipe) -> None:
             problems.append(str(error))
             return None
 
-    for source in recipe.corpus.sources:
+    for source in [*recipe.corpus.sources, *recipe.vocabulary.check]:
         if not source.hub:
             collect(check_text, source)
     for task in recipe.evaluation.tasks if not problems else ():
@@ -112,6 +112,7 @@ def check_files(recipe: Recipe) -> None:
     sources = [
         *recipe.corpus.sources,
         *recipe.vocabulary.word_lists,
+        *recipe.vocabulary.check,
         *(source for task in recipe.evaluation.tasks for source in task.sources),
     ]
     for source in sources:

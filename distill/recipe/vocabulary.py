@@ -105,11 +105,18 @@ class VocabularySection(Section):
     """Keep every character of the language's scripts that occurs in the text, and every ASCII
     character.
     """
+    symbols: bool = True
+    """Keep the teacher's emoji, punctuation, currency and mathematical signs, and for a language in
+    Latin script the Latin letters of others, whether or not the text has them.
+    """
     lexicon: str | None = None
     """A word list of the language, one word a line (plain or .gz), whose pieces stay."""
     keep: Keep = KeepSection()
     """What stays besides: pieces, a pattern, terms; or a list of pieces."""
-
+    check: list[Source] = []
+    """Texts of another kind that choose nothing: the curve, the report and the card tell how they
+    fare.
+    """
     proof_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Hidden states are compared with the teacher's on as many held-out sentences as fit into so
     many seconds.

@@ -13,6 +13,7 @@ from distill.report.scoreboard import build_scoreboard
 from distill.report.trade_off import trade_off_overview
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _AXES_POINTS = 165.0
@@ -62,6 +63,9 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
             color=SOFT,
             fontsize=8,
         )
+    texts = [*vocabulary.get("languages", []), *vocabulary.get("checks", [])]
+    for number, text in enumerate(texts):
+        _draw_text(axes, text, GREEN if number < len(vocabulary.get("languages", [])) else SOFT)
     axes.plot(pieces, unchanged, color=BLUE, marker="o", markersize=3)
     axes.plot(*kept, "o", color=ORANGE, markersize=8)
     labelled = [vocabulary["kept"]]
@@ -91,9 +95,27 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
     axes.xaxis.set_major_formatter(
         lambda value, _: f"{value / 1000:,.0f}k" if pieces[-1] >= 10_000 else f"{value:,.0f}"
     )
-    axes.set_ylim(min(*unchanged, kept[1], 0.9) - 0.07, 1.08)
+    lowest = (point["heldout_identical"] for text in texts for point in text["curve"])
+    axes.set_ylim(min(*unchanged, *lowest, kept[1], 0.9) - 0.07, 1.08)
     axes.set_xlim(right=max(*pieces, kept[0], *(point["pieces"] for point in noisy)) * 1.16)
     return figure
+
+
+def _draw_text(axes: Axes, text: Mapping[str, Any], color: str) -> None:
+    """The curve of one language, or of a text that nothing was chosen by, with its name."""
+    points = sorted(text["curve"], key=lambda point: point["pieces"])
+    places = [(point["pieces"], point["heldout_identical"]) for point in points]
+    axes.plot(*zip(*places, strict=True), color=color, linestyle=":", marker="o", markersize=2)
+    chosen = (text["chosen"]["pieces"], text["chosen"]["heldout_identical"])
+    axes.plot(*chosen, "o", color=color, markersize=5)
+    axes.annotate(
+        text["name"],
+        places[0],
+        (0, -11),
+        textcoords="offset points",
+        color=color,
+        fontsize=8,
+    )
 
 
 def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:

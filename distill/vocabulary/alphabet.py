@@ -10,7 +10,7 @@ import numpy as np
 from distill.corpus.cleaning import INVISIBLE
 from distill.vocabulary.families import ASCII
 
-_ANY_SCRIPT = frozenset({"Zyyy", "Zinh", "Zzzz"})
+ANY_SCRIPT = frozenset({"Zyyy", "Zinh", "Zzzz"})
 """Common, inherited and unknown: digits, punctuation, signs, combining marks."""
 _SHARE = 0.01
 """A script with at least this share of the text's letters is one of the language's: Japanese has
@@ -30,16 +30,16 @@ def scripts_of(code_points: np.ndarray) -> set[str]:
             letters[unicodedata.script(chr(code_point))] += int(code_points[code_point])
     return {
         script for script, count in letters.items() if count >= _SHARE * letters.total()
-    } - _ANY_SCRIPT
+    } - ANY_SCRIPT
 
 
-def alphabet_of(characters: Iterable[str], code_points: np.ndarray) -> set[str]:
-    """Of the (normalised) characters of a text, those of its language's scripts and of no script;
+def alphabet_of(characters: Iterable[str], scripts: Iterable[str]) -> set[str]:
+    """Of the (normalised) characters of a text, those of its languages' scripts and of no script;
     and all of ASCII, and what cleaning took out of the text: soft hyphens and the like.
     """
     from fontTools import unicodedata
 
-    scripts = scripts_of(code_points) | _ANY_SCRIPT
+    scripts = {*scripts, *ANY_SCRIPT}
     return {
         *ASCII,
         *INVISIBLE,

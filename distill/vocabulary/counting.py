@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -49,7 +49,7 @@ class Counts:
     pieces: np.ndarray
     """[sources, ids]: how often each piece occurs."""
     code_points: np.ndarray
-    """[0x110000]: how often each character occurs, before normalisation."""
+    """[languages, 0x110000]: how often each character occurs, before normalisation."""
     characters: set[str] = field(default_factory=set)
     """The characters that occur, after normalisation."""
 
@@ -66,30 +66,32 @@ def count_text(
     batches: Iterable[Batch],
     vocabulary: Vocabulary,
     *,
-    sources: int = 1,
+    languages: Sequence[int] = (0,),
     workers: int = 1,
     advance: Callable[[float], object] = lambda batches: None,
 ) -> Counts:
     """Count pieces and characters of all batches, with `workers` processes beside this one if more
-    than 1.
+    than 1. `languages` are those of the text's sources, numbered from 0.
     """
     counts = Counts(
-        pieces=np.zeros((sources, vocabulary.size), dtype=np.int64),
-        code_points=np.zeros(_CODE_POINTS, dtype=np.int64),
+        pieces=np.zeros((len(languages), vocabulary.size), dtype=np.int64),
+        code_points=np.zeros((max(languages) + 1, _CODE_POINTS), dtype=np.int64),
     )
-    table: Table = {source: Counter() for source in range(sources)}
+    table: Table = {source: Counter() for source in range(len(languages))}
     with _mapping(workers) as mapping:
         for counted in mapping(batches, vocabulary.units):
             for source, units in counted.items():
                 table[source].update(units)
             if sum(map(len, table.values())) > MAX_UNITS:
-                segment_units(table, vocabulary, counts)
+                segment_units(table, vocabulary, counts, languages)
             advance(1)
-    segment_units(table, vocabulary, counts)
+    segment_units(table, vocabulary, counts, languages)
     return counts
 
 
-def segment_units(table: Table, vocabulary: Vocabulary, counts: Counts) -> None:
+def segment_units(
+    table: Table, vocabulary: Vocabulary, counts: Counts, languages: Sequence[int]
+) -> None:
     """Add what the units of `table` consist of to `counts`, and empty the table."""
     for source, units in table.items():
         units.pop("", None)
@@ -102,7 +104,7 @@ def segment_units(table: Table, vocabulary: Vocabulary, counts: Counts) -> None:
             joined = "".join(texts).encode("utf-32-le", "surrogatepass")
             lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
             np.add.at(
-                counts.code_points,
+                counts.code_points[languages[source]],
                 np.frombuffer(joined, dtype=np.uint32),
                 np.repeat(frequencies, lengths),
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from distill.corpus.cleaning import content_hash
+from distill.corpus.cleaning import content_hash, split_sentences
 
 MOST_SENTENCES = 50_000
 """Of more only so many are drawn: a share of 95% is then known to within 0.1%."""
@@ -28,6 +28,13 @@ class HeldOutSentences:
         self._origin: dict[str, int] = {}
         for source, sentence in sentences:
             self.add(source, sentence)
+
+    @staticmethod
+    def of(texts: Iterable[str]) -> HeldOutSentences:
+        """The sentences of texts of one source."""
+        return HeldOutSentences(
+            (0, sentence) for text in texts for sentence in split_sentences(text)
+        )
 
     def add(self, source: int, sentence: str) -> None:
         """Take another sentence in."""

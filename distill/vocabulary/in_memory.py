@@ -4,24 +4,22 @@ curve it was chosen on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from distill.models import LoadedModel
 from distill.recipe import Source, VocabularySection
-from distill.report.results.vocabulary import CurvePoint, TrimmingProof
+from distill.report.results.vocabulary import CurvePoint, TextFidelity, TrimmingProof
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
-from distill.vocabulary.alphabet import alphabet_of
-from distill.vocabulary.counting import Batch, Counts, batch_texts, count_text
-from distill.vocabulary.curve import Curve, read_heldout
+from distill.vocabulary.counting import Batch, batch_texts, count_text
+from distill.vocabulary.curve import Curve, HeldOut, read_heldout
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 from distill.vocabulary.heldout import HeldOutSentences
+from distill.vocabulary.languages import choose_pieces, rank_pieces
 from distill.vocabulary.proof import prove
-from distill.vocabulary.selection import Ranking, choose_size, find_pieces
+from distill.vocabulary.selection import Ranking, find_pieces
 from distill.vocabulary.trimming import (
     check_rows,
     embedding_rows,
@@ -49,6 +47,12 @@ class Trimmed:
     curve: list[CurvePoint]
     unfiltered: list[CurvePoint] | None
     """The curve with the text that the language filter left out, if it left any out."""
+    languages: list[TextFidelity]
+    """Each of several languages on its own; empty where there is one."""
+    checks: list[TextFidelity]
+    """The texts that nothing was chosen by."""
+    symbols_unseen: int
+    """How many of the pieces stay as symbols alone, since the text has none of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +68,8 @@ class Trimming:
     chosen: CurvePoint
     curve: list[CurvePoint]
     proof: TrimmingProof
+    checks: list[TextFidelity] = field(default_factory=list)
+    """The texts that nothing was chosen by."""
 
     def __repr__(self) -> str:
         proof = self.proof
@@ -83,6 +89,7 @@ def trim_in_memory(
     *,
     heldout: float | Iterable[str] = HELDOUT,
     prompts: Iterable[str] = (),
+    checks: Mapping[str, Iterable[str]] | None = None,
     workers: int = 1,
     progress: Progress,
 ) -> Trimming:
@@ -90,7 +97,8 @@ def trim_in_memory(
     text.
 
     `heldout` is the share of the texts kept apart for curve and proof, drawn by content, or
-    sentences of your own; the pieces of `prompts` stay. Raises UserError if nothing is held out or
+    sentences of your own; the pieces of `prompts` stay; `checks` are texts by name whose fidelity
+    is told besides. Raises UserError if nothing is held out or
     a target is out of reach.
     """
     held = HeldOutSentences()
@@ -108,6 +116,7 @@ def trim_in_memory(
         batch_texts(texts),
         held,
         prompts=prompts,
+        checks={name: HeldOutSentences.of(own) for name, own in (checks or {}).items()},
         workers=workers,
         progress=progress,
     )
@@ -129,6 +138,7 @@ def trim_in_memory(
         chosen=trimmed.chosen,
         curve=trimmed.curve,
         proof=proof,
+        checks=trimmed.checks,
     )
 
 
@@ -139,26 +149,31 @@ def trim_teacher(
     heldout: HeldOutSentences,
     *,
     weights: Sequence[float] = (1.0,),
+    languages: Sequence[str] = (),
     foreign: Iterable[Batch] = (),
     prompts: Iterable[str] = (),
+    checks: Mapping[str, HeldOutSentences] | None = None,
     workers: int = 1,
     progress: Progress,
 ) -> Trimmed:
     """Trim `teacher` to the pieces that the text of `batches` uses, under the recipe's target.
 
-    `heldout` is read after the text, and may be filled by it. `weights` are those of the text's
-    sources; `foreign` is text that the language filter left out, counted for comparison alone; the
-    pieces of `prompts`, which stand before the model's texts, stay.
+    `heldout` is read after the text, and may be filled by it. `weights` and `languages` are those
+    of the text's sources, one language unless given; `foreign` is text that the language filter
+    left out, counted for comparison alone; the
+    pieces of `prompts`, which stand before the model's texts, stay; `checks` choose nothing.
     Raises UserError if there is no text or the target cannot be reached.
     """
     vocabulary = open_vocabulary(teacher.tokenizer)
     check_rows(teacher.model, vocabulary)
+    names = list(dict.fromkeys(languages)) or ["the text"]
+    of = [names.index(language) for language in languages] or [0] * len(weights)
     total = len(batches) if isinstance(batches, Sequence) else None
     with progress.task("vocabulary: counting pieces", total=total, unit="batches") as task:
         counts = count_text(
-            batches, vocabulary, sources=len(weights), workers=workers, advance=task.advance
+            batches, vocabulary, languages=of, workers=workers, advance=task.advance
         )
-        noise = count_text(foreign, vocabulary, sources=len(weights), workers=1)
+        noise = count_text(foreign, vocabulary, languages=of, workers=1)
     if not counts.pieces.any():
         raise UserError("vocabulary: the text is empty; there is nothing to choose pieces by.")
     if not heldout:
@@ -167,43 +182,64 @@ def trim_teacher(
         )
     with progress.task("vocabulary: computing the curve", total=1):
         held = read_heldout(list(heldout), vocabulary)
+        by_language = _by_language(heldout, of, names, vocabulary) if len(names) > 1 else [held]
         pinned = pinned_pieces(teacher, vocabulary, section, prompts)
 
-        def curve_of(counted: Counts) -> Curve:
-            letters = (
-                alphabet_of(counted.characters, counted.code_points) if section.alphabet else ()
-            )
-            required = pinned | vocabulary.alphabet(letters)
-            # What no text has can only be kept where a number of pieces is asked for.
-            occurring = np.flatnonzero(counted.pieces.any(axis=0)).tolist()
-            candidates = (
-                set(vocabulary.ids.values() if section.size is not None else occurring) | required
-            )
-            needs = vocabulary.needs(candidates - vocabulary.special)
-            pieces = np.asarray(weights) @ counted.pieces
+        def curve_on(rankings: Sequence[Ranking], text: HeldOut) -> Curve:
             return Curve(
-                Ranking(pieces, required, needs=needs, existing=vocabulary.ids.values()),
+                rankings,
                 vocabulary,
-                held,
+                text,
                 parameters=teacher.model.num_parameters(),
                 rows=embedding_rows(teacher.model),
                 piece_parameters=piece_parameters(teacher.model),
             )
 
-        curve = curve_of(counts)
-        optional = choose_size(curve.ranking, section, curve.deepest)
-        points = curve.points()
-        unfiltered = curve_of(counts + noise).points() if noise.pieces.any() else None
-    new_ids = renumbering(curve.ranking.kept(optional))
+        rankings, symbols = rank_pieces(vocabulary, section, counts, pinned, weights, of)
+        kept = choose_pieces(rankings, section, [one.sentences for one in by_language], names)
+        curve = curve_on(rankings, held).fidelity("the text", kept)
+        own = [
+            curve_on(rankings, text).fidelity(name, kept)
+            for name, text in zip(names, by_language, strict=True)
+            if len(names) > 1
+        ]
+        checked = [
+            curve_on(rankings, read_heldout(list(text), vocabulary)).fidelity(name, kept)
+            for name, text in (checks or {}).items()
+        ]
+        unfiltered = None
+        if noise.pieces.any():
+            noisy, _ = rank_pieces(vocabulary, section, counts + noise, pinned, weights, of)
+            unfiltered = curve_on(noisy, held).points()
+    new_ids = renumbering(kept)
     trimmed = LoadedModel(
         model=trim_model(teacher.model, new_ids), tokenizer=vocabulary.trim(new_ids)
     )
-    chosen = next((point for point in points if point.pieces == len(new_ids)), None) or curve.point(
-        optional
-    )
     return Trimmed(
-        teacher=trimmed, new_ids=new_ids, chosen=chosen, curve=points, unfiltered=unfiltered
+        teacher=trimmed,
+        new_ids=new_ids,
+        chosen=curve.chosen,
+        curve=curve.curve,
+        unfiltered=unfiltered,
+        languages=own,
+        checks=checked,
+        symbols_unseen=sum(not counts.pieces[:, i].any() for i in symbols),
     )
+
+
+def _by_language(
+    heldout: HeldOutSentences, of: Sequence[int], names: Sequence[str], vocabulary: Vocabulary
+) -> list[HeldOut]:
+    """The held-out sentences of each language. Raises UserError if one has none."""
+    sentences: list[list[str]] = [[] for _ in names]
+    for sentence, source in heldout.origins().items():
+        sentences[of[source]].append(sentence)
+    if missing := [name for name, own in zip(names, sentences, strict=True) if not own]:
+        raise UserError(
+            f"corpus: the held-out documents have no sentence in {missing[0]} to prove anything "
+            "on; hold out more, or give more of its text."
+        )
+    return [read_heldout(own, vocabulary) for own in sentences]
 
 
 def pinned_pieces(

@@ -8,8 +8,9 @@ sentence whose segmentation changed, with both segmentations, worst first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ def select_vocabulary(
     foreign: Iterable[Batch] = (),
     prompts: Iterable[str] = (),
     sources: Sequence[tuple[str, float]] = (("text", 1.0),),
+    languages: Sequence[str] = (),
     model_folder: str = "model",
     form: SentenceForm | None = None,
     output: Path,
@@ -51,10 +53,10 @@ def select_vocabulary(
     """Trim the teacher, save it to `output` and prove it on the `heldout` sentences, each with the
     number of its source.
 
-    `sources` are names and weights; the pieces of `prompts`, which stand before the model's texts,
-    stay. `form` is how the teacher makes sentence vectors, which the folder then says, too.
-    Raises UserError if fewer held-out sentences than the recipe's
-    floor keep their segmentation.
+    `sources` are names and weights, `languages` theirs where there are several; the pieces of
+    `prompts`, which stand before the model's texts, stay. `form` is how the teacher makes sentence
+    vectors, which the folder then says, too. Raises UserError if fewer held-out sentences than the
+    recipe's floor keep their segmentation, of all or in one of the languages.
     """
     from transformers import AutoTokenizer
 
@@ -67,8 +69,10 @@ def select_vocabulary(
         batches,
         held,
         weights=weights,
+        languages=languages,
         foreign=foreign,
         prompts=prompts,
+        checks=read_checks(section),
         workers=workers,
         progress=progress,
     )
@@ -92,12 +96,19 @@ def select_vocabulary(
         "chosen": asdict(trimmed.chosen),
         "points": [asdict(point) for point in trimmed.curve],
         "unfiltered": None if unfiltered is None else [asdict(point) for point in unfiltered],
+        "languages": [asdict(one) for one in trimmed.languages],
+        "checks": [asdict(one) for one in trimmed.checks],
     }
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
-    identical = float(segmentation.identical.mean())
+    shares = [("", float(segmentation.identical.mean()), len(sentences))]
+    shares += [
+        (f" in {one.name}", one.chosen.heldout_identical, one.heldout_sentences)
+        for one in trimmed.languages
+    ]
+    where, identical, of = min(shares, key=lambda one: one[1])
     if identical < section.floor:
         raise UserError(
-            f"vocabulary: {identical:.4f} of {len(sentences)} held-out sentences keep their "
+            f"vocabulary: {identical:.4f} of {of} held-out sentences{where} keep their "
             "segmentation, below the floor "
             f"of {section.floor}; keep more pieces (a lower min_count, a larger size) or give more "
             "text."
@@ -116,8 +127,40 @@ def select_vocabulary(
         chosen=trimmed.chosen,
         curve=trimmed.curve,
         unfiltered_curve=unfiltered,
+        languages=trimmed.languages,
+        checks=trimmed.checks,
+        symbols_unseen=trimmed.symbols_unseen,
         sources=_by_source(sources, [origins[sentence] for sentence in sentences], segmentation),
     )
+
+
+def read_checks(section: VocabularySection) -> dict[str, HeldOutSentences]:
+    """The sentences of the texts to check by, under the names of their sources.
+
+    Raises UserError if one has none.
+    """
+    from distill.corpus.cleaning import clean_text
+    from distill.corpus.formats import Tally
+    from distill.corpus.sources import column_value, read_source
+
+    found: dict[str, HeldOutSentences] = {}
+    for source in section.check:
+        # Whole lines, signs and all: what is checked is what users will write.
+        texts = (
+            clean_text(column_value(record, source.column, source))
+            for record in read_source(source, Tally())
+        )
+        sentences = HeldOutSentences.of(texts)
+        if not sentences:
+            raise UserError(f"vocabulary.check: {source.location} has no sentence to check.")
+        found[unused_name(source.label, found)] = sentences
+    return found
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """The name, numbered if it is taken."""
+    names = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(one for one in names if one not in taken)
 
 
 def _by_source(

@@ -8,7 +8,7 @@ so for every size, whether it does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -79,13 +79,11 @@ class Ranking:
             np.concatenate([np.fromiter(self.required, dtype=np.int64), self.optional[:optional]])
         )
 
-    def deepest(self, sentences: Iterable[Sequence[int]]) -> np.ndarray:
-        """For each segmented sentence, how many optional pieces must be kept so that it keeps its
-        segmentation.
-        """
-        return np.array(
-            [self.rank[list(ids)].max(initial=-1) + 1 for ids in sentences], dtype=np.int64
-        )
+
+def kept_by(rankings: Sequence[Ranking], optional: Sequence[int]) -> np.ndarray:
+    """Sorted ids of the required pieces and of so many others of each ranking."""
+    kept = [ranking.kept(count) for ranking, count in zip(rankings, optional, strict=True)]
+    return np.unique(np.concatenate(kept))
 
 
 def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarray) -> int:
@@ -100,8 +98,8 @@ def choose_size(ranking: Ranking, section: VocabularySection, deepest: np.ndarra
             raise UserError(
                 f"vocabulary.size: {section.size} is fewer than the {required} pieces that are "
                 "always kept "
-                "(special pieces, the alphabet, and what keep and lexicon name); give a larger "
-                "size or set alphabet: false."
+                "(special pieces, the alphabet, symbols, and what keep and lexicon name); give a "
+                "larger size, or set symbols: false or alphabet: false."
             )
         if section.size > ranking.whole:
             raise UserError(

@@ -84,7 +84,7 @@ def test_a_full_table_is_emptied_without_changing_the_counts(
     monkeypatch.setattr(counting, "MAX_UNITS", 5)
     emptied = count_text(batches_of(documents), vocabulary)
     assert np.array_equal(emptied.pieces, whole.pieces)
-    assert np.array_equal(emptied.code_points[33:], whole.code_points[33:])
+    assert np.array_equal(emptied.code_points[:, 33:], whole.code_points[:, 33:])
     assert emptied.characters == whole.characters
 
 
@@ -111,7 +111,7 @@ def test_two_processes_count_what_one_does(teacher: LoadedModel, tmp_path: Path)
     vocabulary, batches = open_vocabulary(teacher.tokenizer), document_batches(file, 4000)
     assert len(batches) > 3
     alone, together = (
-        count_text(batches, vocabulary, sources=2, workers=workers) for workers in (1, 2)
+        count_text(batches, vocabulary, languages=(0, 0), workers=workers) for workers in (1, 2)
     )
     assert np.array_equal(alone.pieces, together.pieces) and alone.pieces.all(axis=0).any()
     assert np.array_equal(alone.code_points, together.code_points)
@@ -126,7 +126,7 @@ def test_each_source_has_its_own_counts(teacher: LoadedModel) -> None:
         for pair in zip(first, second, strict=True)
         for number, text in enumerate(pair)
     ]
-    counts = count_text([mixed[:5], mixed[5:]], vocabulary, sources=2)
+    counts = count_text([mixed[:5], mixed[5:]], vocabulary, languages=(0, 0))
     assert np.array_equal(counts.pieces[0], one_by_one(first, vocabulary))
     assert np.array_equal(counts.pieces[1], one_by_one(second, vocabulary))
 
@@ -139,9 +139,9 @@ def test_characters_are_those_after_normalisation(teacher: LoadedModel) -> None:
 def test_code_points_are_those_of_the_text_itself(teacher: LoadedModel) -> None:
     counts = count_text([[(0, "kung kung ﬁ\nö")]], open_vocabulary(teacher.tokenizer))
     assert (
-        counts.code_points[ord("k")],
-        counts.code_points[ord("ﬁ")],
-        counts.code_points[ord("ö")],
+        counts.code_points[0, ord("k")],
+        counts.code_points[0, ord("ﬁ")],
+        counts.code_points[0, ord("ö")],
     ) == (2, 1, 1)
 
 

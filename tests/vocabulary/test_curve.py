@@ -21,7 +21,7 @@ def curve_of(vocabulary: Vocabulary) -> Curve:
     needs = vocabulary.needs(set(vocabulary.ids.values()) - vocabulary.special)
     ranking = Ranking(counts, vocabulary.special, needs=needs, existing=vocabulary.ids.values())
     return Curve(
-        ranking,
+        [ranking],
         vocabulary,
         read_heldout(HELDOUT, vocabulary),
         parameters=10_000,
@@ -35,7 +35,8 @@ def test_each_point_tells_what_really_trimming_to_it_gives(kind: str) -> None:
     vocabulary = open_vocabulary(tokenizer_of(kind))
     curve = curve_of(vocabulary)
     for optional in (0, 40, 200):
-        point, new_ids = curve.point(optional), renumbering(curve.ranking.kept(optional))
+        kept = curve.rankings[0].kept(optional)
+        point, new_ids = curve.point(kept), renumbering(kept)
         trimmed = open_vocabulary(vocabulary.trim(new_ids))
 
         def share(

@@ -8,6 +8,7 @@ from hypothesis import assume, given, strategies as st
 
 from distill.recipe import VocabularySection
 from distill.runtime.errors import UserError
+from distill.vocabulary.curve import Segments
 from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, choose_size, find_pieces
 
 COUNTS = np.array([0, 0, 9, 5, 5, 3, 2, 1, 0, 0])
@@ -18,7 +19,9 @@ def section(**values: Any) -> VocabularySection:
 
 
 def kept(ranking: Ranking, heldout: list[list[int]] | None = None, **target: Any) -> list[int]:
-    optional = choose_size(ranking, section(**target), ranking.deepest(heldout or []))
+    optional = choose_size(
+        ranking, section(**target), Segments.of(heldout or []).deepest(ranking.rank)
+    )
     return [int(i) for i in ranking.kept(optional)]
 
 

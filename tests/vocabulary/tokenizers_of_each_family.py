@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,13 @@ def _finish(
     )
 
 
-def _unigram(byte_fallback: bool = False) -> PreTrainedTokenizerBase:
+def unigram(byte_fallback: bool = False, texts: Sequence[str] = TEXT) -> PreTrainedTokenizerBase:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     special = [*ROBERTA, *(f"<0x{byte:02X}>" for byte in range(256) if byte_fallback)]
     tokenizer.train_from_iterator(
-        TEXT,
+        texts,
         trainers.UnigramTrainer(
             vocab_size=len(special) + 500,
             special_tokens=special,
@@ -204,8 +204,8 @@ def _xlm() -> PreTrainedTokenizerBase:
 
 
 BUILDERS: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
-    "unigram": _unigram,
-    "unigram with byte fallback": lambda: _unigram(byte_fallback=True),
+    "unigram": unigram,
+    "unigram with byte fallback": lambda: unigram(byte_fallback=True),
     "wordpiece, cased": lambda: _wordpiece(lowercase=False),
     "wordpiece, uncased": lambda: _wordpiece(lowercase=True),
     "byte-level bpe": lambda: _byte_level(split=False),

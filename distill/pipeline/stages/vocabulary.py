@@ -12,7 +12,7 @@ from distill.report.results.vocabulary import VocabularyResult
 
 
 def depends_on(run: Run) -> dict[str, object]:
-    """The teacher's files and prefixes, and the files of the word lists."""
+    """The teacher's files and prefixes, the word lists, and the texts to check by."""
     from distill.models import model_identity
 
     teacher = run.recipe.teacher
@@ -20,6 +20,7 @@ def depends_on(run: Run) -> dict[str, object]:
         "teacher": model_identity(teacher.model, teacher.revision, run.hashes),
         "prefixes": teacher.prefixes.distinct,
         "lists": describe_sources(run, run.recipe.vocabulary.word_lists),
+        "checks": describe_sources(run, run.recipe.vocabulary.check),
     }
 
 
@@ -27,7 +28,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
     """The teacher with the language's pieces alone, and the proof."""
     from distill.corpus.documents import document_batches
     from distill.vocabulary.counting import available_workers
-    from distill.vocabulary.curve import curve_table
+    from distill.vocabulary.curve import curve_table, fidelity_lines
     from distill.vocabulary.select import select_vocabulary
 
     batches, foreign = (
@@ -47,7 +48,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         workers=available_workers() if len(batches) > 1 else 1,
         progress=run.progress,
     )
-    for line in curve_table(result.curve, result.chosen):
+    for line in [*curve_table(result.curve, result.chosen), *fidelity_lines(result)]:
         run.progress.say(line)
     for point in result.curve:
         figures = asdict(point)
@@ -60,7 +61,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
 
 STAGE = Stage(
     name="vocabulary",
-    revision=4,
+    revision=5,
     reads=("corpus",),
     depends_on=depends_on,
     result=VocabularyResult,

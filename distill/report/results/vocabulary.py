@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +95,20 @@ class CurvePoint:
     """Of its weights in float32."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextFidelity:
+    """How one text fares with the pieces that were chosen, and along the curve."""
+
+    name: str
+    """A language's code, or a source's name."""
+    heldout_sentences: int
+    chosen: CurvePoint
+    curve: list[CurvePoint]
+    heldout_unknown_characters_original: float
+    """Share of its characters that the untrimmed tokenizer does not know."""
+    tokens_per_word_original: float
+
+
 FAR_BELOW = 0.1
 """A source whose share of identical sentences lies this far below that of all is worth a
 warning.
@@ -134,6 +148,12 @@ class VocabularyResult(TrimmingProof):
     """The curve had the language filter left nothing out; None without the filter."""
     sources: list[SourceFidelity]
     """For each source its held-out sentences and the share of them that is identical."""
+    languages: list[TextFidelity] = field(default_factory=list)
+    """Each of several languages on its own held-out text; empty where there is one."""
+    checks: list[TextFidelity] = field(default_factory=list)
+    """Texts that nothing was chosen by, of which the recipe asked how they fare."""
+    symbols_unseen: int = 0
+    """How many pieces stay as symbols though the training text has none of them."""
     reason: str | None = None
     """Why something is not measured."""
 
@@ -149,6 +169,16 @@ class VocabularyResult(TrimmingProof):
             if source.heldout_sentences >= _ENOUGH_SENTENCES
             and source.heldout_identical is not None
             and source.heldout_identical < self.heldout_identical - FAR_BELOW
+        ]
+        warnings += [
+            f"vocabulary: of {text.name}, a text to check by, {unknown:.2%} of the characters "
+            "became unknown; give text of that kind among the sources, or keep its characters"
+            for text in self.checks
+            if (
+                unknown := text.chosen.heldout_unknown_characters
+                - text.heldout_unknown_characters_original
+            )
+            >= MANY_UNKNOWN
         ]
         if self.heldout_identical < FEW_IDENTICAL:
             warnings.append(
