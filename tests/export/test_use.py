@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from distill.export.sentences import write_sentence_files
 from transformers import AutoModelForMaskedLM
 
 from distill.export.metadata import Contents
-from distill.export.sentences import write_sentence_files
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.pooling import pool
 from distill.models.saving import save_model
