@@ -69,7 +69,7 @@ def export_student(
         files=frozenset(_files(output)),
         head=predicts_pieces(student),
         task=head_of(student.model),
-        example=section.example or example_text(str(report["recipe"]["language"])),
+        example=section.example or example_text(report["recipe"]["language"]),
         positions=position_limit(student.model),
     )
     (output / "README.md").write_text(render_card(report, licence, contents), encoding="utf-8")

@@ -43,6 +43,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=run.recipe.teacher.prefixes.distinct,
         sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
+        languages=run.recipe.text_languages,
         output=output,
         workers=available_workers() if len(batches) > 1 else 1,
         progress=run.progress,
