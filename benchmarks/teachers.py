@@ -221,15 +221,18 @@ def encoded_apart(
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows as docs/teacher.md shows them."""
     lines = [
-        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 |",
-        "|---|---|---|---|---|---:|---:|---:|",
+        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 | "
+        "tokenizer of the test |",
+        "|---|---|---|---|---|---:|---:|---:|---|",
     ]
     for row in rows:
         vectors = ", ".join([row["pooling"], *row["after"]]) if row["pooling"] else "–"
+        own = row["pieces"] == "XLM-R's Unigram"
+        tokenizer = "its own" if own else f"a small {row['pieces'].removeprefix("XLM's ")}"
         sizes = (
-            "refused: remote code | –"
+            "refused: remote code | – | –"
             if "refused" in row
-            else f"{row['parameters'] / 1e6:.0f}M | {row['trimmed_parameters'] / 1e6:.0f}M"
+            else f"{row['parameters'] / 1e6:.0f}M | {row['trimmed_parameters'] / 1e6:.0f}M | {tokenizer}"
         )
         lines.append(
             f"| `{row['model']}` | {row['family']} | {row['head']} | {vectors} | "
