@@ -228,12 +228,12 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         vectors = ", ".join([row["pooling"], *row["after"]]) if row["pooling"] else "–"
         own = row["pieces"] == "XLM-R's Unigram"
-        tokenizer = "its own" if own else f"a small {row['pieces'].removeprefix("XLM's ")}"
-        sizes = (
-            "refused: remote code | – | –"
-            if "refused" in row
-            else f"{row['parameters'] / 1e6:.0f}M | {row['trimmed_parameters'] / 1e6:.0f}M | {tokenizer}"
-        )
+        kind = row["pieces"].removeprefix("XLM's ")
+        tokenizer = "its own" if own else f"a small {kind}"
+        sizes = "refused: remote code | – | –"
+        if "refused" not in row:
+            counts = [f"{row[key] / 1e6:.0f}M" for key in ("parameters", "trimmed_parameters")]
+            sizes = " | ".join([*counts, tokenizer])
         lines.append(
             f"| `{row['model']}` | {row['family']} | {row['head']} | {vectors} | "
             f"{row['licence']} | {row['vocabulary']:,} | {sizes} |"
