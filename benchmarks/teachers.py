@@ -221,16 +221,19 @@ def encoded_apart(
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows as docs/teacher.md shows them."""
     lines = [
-        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 |",
-        "|---|---|---|---|---|---:|---:|---:|",
+        "| teacher | family | head | vectors | licence | pieces | parameters | with 30,000 | "
+        "tokenizer of the test |",
+        "|---|---|---|---|---|---:|---:|---:|---|",
     ]
     for row in rows:
         vectors = ", ".join([row["pooling"], *row["after"]]) if row["pooling"] else "–"
-        sizes = (
-            "refused: remote code | –"
-            if "refused" in row
-            else f"{row['parameters'] / 1e6:.0f}M | {row['trimmed_parameters'] / 1e6:.0f}M"
-        )
+        own = row["pieces"] == "XLM-R's Unigram"
+        kind = row["pieces"].removeprefix("XLM's ")
+        tokenizer = "its own" if own else f"a small {kind}"
+        sizes = "refused: remote code | – | –"
+        if "refused" not in row:
+            counts = [f"{row[key] / 1e6:.0f}M" for key in ("parameters", "trimmed_parameters")]
+            sizes = " | ".join([*counts, tokenizer])
         lines.append(
             f"| `{row['model']}` | {row['family']} | {row['head']} | {vectors} | "
             f"{row['licence']} | {row['vocabulary']:,} | {sizes} |"

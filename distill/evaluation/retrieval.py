@@ -37,12 +37,15 @@ def retrieval_values(
     task: RetrievalTask,
     form: VectorForm,
     advance: Callable[[float], object] = lambda texts: None,
+    passages_by: LoadedModel | None = None,
 ) -> dict[str, np.ndarray]:
-    """For each metric, what each query contributes."""
-    longest = min(model.tokenizer.model_max_length, position_limit(model.model))
-    longest = min(longest, form.length or longest)
+    """For each metric, what each query contributes; passages are read by another model where one is
+    given, whose vectors compare with the model's.
+    """
 
-    def vectors(prefix: str, texts: list[str]) -> np.ndarray:
+    def vectors(model: LoadedModel, prefix: str, texts: list[str]) -> np.ndarray:
+        longest = min(model.tokenizer.model_max_length, position_limit(model.model))
+        longest = min(longest, form.length or longest)
         prefixed = [prefix + text for text in texts]
         return embed(
             model.model,
@@ -54,8 +57,8 @@ def retrieval_values(
             advance=advance,
         )
 
-    queries = vectors(form.prefixes.query, rows.queries)
-    passages = vectors(form.prefixes.passage, rows.passages)
+    queries = vectors(model, form.prefixes.query, rows.queries)
+    passages = vectors(passages_by or model, form.prefixes.passage, rows.passages)
 
     def likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         by = form.after.similarity

@@ -17,6 +17,7 @@ from distill.models import LoadedModel
 from distill.models.sentence_form import SentenceForm
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
+from distill.recipe.asymmetric import ASYMMETRIC
 from distill.recipe.model_reference import OWN_MODELS
 from distill.runtime.errors import UserError
 from distill.runtime.precision import choose_precision
@@ -123,6 +124,8 @@ class EvaluatedModel:
         """
         if self.name == tfidf.TFIDF:
             raise UnmeasuredError(tfidf.UNSUITED)
+        if self.name == ASYMMETRIC:
+            raise UnmeasuredError("it is two models, which retrieve together and do nothing else")
         if self._refused:
             raise UnmeasuredError(self._refused)
         if self._model is None:
@@ -136,6 +139,10 @@ class EvaluatedModel:
                 self._refused = error.text if isinstance(error, UserError) else str(error)
                 raise UnmeasuredError(self._refused) from error
         return self._model
+
+    def load_other(self, name: str) -> LoadedModel:
+        """Another of the run's models."""
+        return self._load_by_name(name)
 
     def _load(self) -> LoadedModel:
         if not self.is_int8:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.export.asymmetric import write_asymmetric
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
 from distill.export.openvino_files import write_openvino_files
@@ -38,6 +39,7 @@ def export_student(
     student: LoadedModel,
     teacher_section: TeacherSection,
     form: SentenceForm | None = None,
+    trimmed: LoadedModel | None = None,
     report: Mapping[str, Any],
     recipe_text: str,
     sentences: Sequence[str],
@@ -47,7 +49,8 @@ def export_student(
     """Write the student to `output`, which will be renamed to `path`, and prove on `sentences` that
     it works as it is.
 
-    `form` is how the teacher makes sentence vectors; without one, as its section says. `report` is
+    `form` is how the teacher makes sentence vectors; without one, as its section says. `trimmed` is
+    the trimmed teacher, where an asymmetric folder is asked for. `report` is
     report.json as far as it is known; its `export` part is filled in here. Raises
     ExportError if what was written does not give what the student gives.
     """
@@ -65,6 +68,8 @@ def export_student(
     )
     runtimes = replace(runtimes, openvino_int8_reason=reason)
     write_outside_weights(output)
+    if trimmed is not None:
+        write_asymmetric(output, student=student, trimmed=trimmed, form=form)
     proof = prove(output, student, sentences, pooling=pooling)
 
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")

@@ -27,6 +27,7 @@ _PRUNING = ("structural pruning", "Fang et al. 2023, DepGraph", "2301.12900")
 MEANINGS = {
     "trimmed": "the teacher with this vocabulary",
     "initial": "the student before distillation",
+    "asymmetric": "the student for queries and the trimmed teacher for passages",
     "untrained": "its architecture with random weights",
     "scratch": "its architecture, trained without a teacher on as many tokens",
     "tfidf": "a bag of words: TF-IDF with a linear SVM, for retrieval its cosine",

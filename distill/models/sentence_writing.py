@@ -87,7 +87,9 @@ def write_usage(folder: Path, form: SentenceForm) -> None:
     if form.after.width is not None:
         whole["truncate_dim"] = form.after.width
     _write(folder / PROMPTS, whole)
-    if form.after.dimensions:  # as vLLM reads it, and this package
+    if (
+        form.after.dimensions and (folder / "config.json").is_file()
+    ):  # as vLLM reads it, and this package
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         _write(path, config | {"matryoshka_dimensions": list(form.after.dimensions)})

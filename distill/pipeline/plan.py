@@ -82,6 +82,8 @@ def check_surroundings(recipe: Recipe) -> None:
     if config is not None:
         form = collect(_teacher_form, recipe)
         collect(check_student, recipe, config, form.after.reads if form else None)
+        if recipe.export.asymmetric and not problems:
+            collect(check_asymmetric, recipe, config)
         collect(_check_tokenizer, recipe)
         for task in recipe.evaluation.tasks if not problems else ():
             if isinstance(task, OwnHeadTask) and not task.test.hub:
@@ -163,6 +165,17 @@ def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | N
             problems.append(f"{error}.")
     if problems:
         raise UserError("\n".join(problems))
+
+
+def check_asymmetric(recipe: Recipe, config: PretrainedConfig) -> None:
+    """Check that the student's vectors are as wide as the trimmed teacher's. Raises UserError."""
+    width = _student_config(recipe, config, config.vocab_size).hidden_size
+    if width != config.hidden_size:
+        raise UserError(
+            f"export.asymmetric: the student's vectors would have {width} numbers and its "
+            f"teacher's {config.hidden_size}, which cannot be compared; leave student.hidden_size "
+            "out, or asymmetric."
+        )
 
 
 def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
+from distill.recipe.asymmetric import with_asymmetric
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
@@ -86,6 +87,10 @@ class ExportSection(Section):
     """Whether openvino/ is written too, in float32 and, with int8, calibrated on held-out text;
     needs the extra `openvino`.
     """
+    asymmetric: bool = False
+    """Whether asymmetric/ is written too, for sentence-transformers: the student for queries, the
+    trimmed teacher for documents; retrieval is then measured with both, as the model asymmetric.
+    """
     example: str | None = None
     """A text in the language for the card of a student with a fine-tuned head; a date by
     default.
@@ -135,7 +140,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _task_text(cls, given: Any) -> Any:
-        return with_task_text(given)
+        return with_asymmetric(with_task_text(given))
 
     @model_validator(mode="after")
     def _has_text_of_each_language(self) -> Recipe:

@@ -10,7 +10,9 @@ from distill.recipe.model_reference import OWN_MODELS, check_model_name
 from distill.recipe.section import Section
 
 Runtime = Literal["torch", "torch_bfloat16", "onnx", "onnx_int8", "openvino", "openvino_int8"]
-MEASURED_MODELS = tuple(name for name in OWN_MODELS if name not in ("scratch", "tfidf"))
+MEASURED_MODELS = tuple(
+    name for name in OWN_MODELS if name not in ("scratch", "tfidf", "asymmetric")
+)
 """The models of a run whose size and speed are measured; scratch has the student's, and a bag of
 words no layers.
 """

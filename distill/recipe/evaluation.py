@@ -47,10 +47,12 @@ class EvaluationSection(Section):
         "untrained",
     ]
     """Which models: initial is the student before distillation, untrained its architecture with
-    random weights, scratch the same trained by masked-language modelling on as many tokens as the
-    student, student_int8 the student after each of its fine-tunes in ONNX Runtime with 8-bit
-    weights, tfidf a bag of words (TF-IDF) with a linear SVM, by its cosine for retrieval; others by
-    Hub id or folder."""
+    random weights, scratch the same trained by masked-language modelling on as many tokens as
+    the student, student_int8 the student after each of its fine-tunes in ONNX Runtime with
+    8-bit weights, tfidf a bag of words (TF-IDF) with a linear SVM, by its cosine for retrieval,
+    asymmetric the student for queries and the trimmed teacher for passages, in retrieval alone;
+    others by Hub id or folder.
+    """
     tasks: list[TaskByKind] = []
     """On which tasks."""
     prompts: dict[str, Prefixes] = {}

@@ -11,7 +11,7 @@ from distill.recipe.model_reference import OWN_MODELS, check_model_name
 from distill.recipe.section import Count, Section, filled_from_environment
 
 INSPECTED_MODELS = tuple(
-    name for name in OWN_MODELS if name not in ("student_int8", "scratch", "tfidf")
+    name for name in OWN_MODELS if name not in ("student_int8", "scratch", "tfidf", "asymmetric")
 )
 """The models of a run whose layers can be read."""
 

@@ -17,6 +17,7 @@ OWN_MODELS = (
     "untrained",
     "scratch",
     "tfidf",
+    "asymmetric",
 )
 """The models that a run makes."""
 PACKAGE = "package:"

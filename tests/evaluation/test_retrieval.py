@@ -11,8 +11,10 @@ from distill.evaluation import retrieval
 from distill.evaluation.prompts import VectorForm
 from distill.evaluation.retrieval import read_retrieval_rows, retrieval_values
 from distill.models import LoadedModel, load_with_tokenizer
+from distill.models.after_pooling import AfterPooling
 from distill.recipe import Prefixes, RetrievalTask
 from distill.runtime.errors import UserError
+from distill.student.depth import keep_layers
 from tests.evaluation.conftest import PAIRS
 
 Rows = list[dict[str, Any]]
@@ -82,6 +84,45 @@ def test_prefixes_stand_in_front_of_queries_and_passages(
     form = VectorForm(prefixes=Prefixes(query="query: ", passage="passage: "), pooling="mean")
     retrieval_values(teacher, read_retrieval_rows(pairs), pairs, form)
     assert embedded == [["query: a?", "query: b?"], ["passage: A", "passage: B"]]
+
+
+@pytest.mark.parametrize(
+    ("similarity", "found"),
+    [("dot", [0.5, 1.0]), ("euclidean", [1.0, 0.5]), ("manhattan", [1.0, 0.5])],
+)
+def test_passages_are_ranked_by_the_models_own_similarity(
+    teacher: LoadedModel,
+    task: Callable[..., RetrievalTask],
+    monkeypatch: pytest.MonkeyPatch,
+    similarity: str,
+    found: list[float],
+) -> None:
+    vectors = iter([[[1, 0], [1, 0]], [[1, 0], [3, 3]]])  # of queries, of passages
+    monkeypatch.setattr(retrieval, "embed", lambda *_, **__: np.array(next(vectors), np.float32))
+    pairs = task([{"q": "a?", "a": "A"}, {"q": "b?", "a": "B"}])
+    form = VectorForm(
+        prefixes=Prefixes(), pooling="mean", after=AfterPooling(similarity=similarity)
+    )
+    values = retrieval_values(teacher, read_retrieval_rows(pairs), pairs, form)
+    assert values["mrr@10"].tolist() == found
+
+
+def test_passages_can_be_read_by_another_model(
+    teacher: LoadedModel, task: Callable[..., RetrievalTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = LoadedModel(model=teacher.model, tokenizer=teacher.tokenizer)
+    asked: list[tuple[Any, str]] = []
+
+    def fake_embed(model: Any, tokenizer: Any, texts: list[str], **options: Any) -> np.ndarray:
+        asked.append((model, texts[0]))
+        return np.eye(len(texts), 2, dtype=np.float32)
+
+    monkeypatch.setattr(retrieval, "embed", fake_embed)
+    pairs = task([{"q": "a?", "a": "A"}, {"q": "b?", "a": "B"}])
+    student = LoadedModel(model=keep_layers(teacher.model, [1]), tokenizer=teacher.tokenizer)
+    form = VectorForm(prefixes=Prefixes(), pooling="mean")
+    retrieval_values(student, read_retrieval_rows(pairs), pairs, form, passages_by=other)
+    assert asked == [(student.model, "a?"), (teacher.model, "A")]
 
 
 def test_prefixes_change_the_scores(

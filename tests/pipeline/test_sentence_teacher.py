@@ -5,10 +5,11 @@ every stage, and handed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from distill.models.saving import save_model
 from distill.models.sentence import read_sentence_files
 from distill.models.sentence_form import SentenceForm
 from distill.models.sentence_writing import write_sentence_form
+from tests.conftest import swedish_sentences
 
 Distill = Callable[..., Any]
 
@@ -42,7 +44,9 @@ def embedder(tiny_teacher: Path, tmp_path: Path) -> Path:
 def test_what_the_teachers_folder_says_goes_through_every_stage(
     embedder: Path, write_recipe: Callable[..., Path], distill: Distill, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(teacher={"model": str(embedder)})
+    recipe = write_recipe(
+        teacher={"model": str(embedder)}, export={"onnx": False, "asymmetric": True}
+    )
     done = distill("recipe", recipe)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "tiny"
@@ -59,6 +63,10 @@ def test_what_the_teachers_folder_says_goes_through_every_stage(
         assert [module.path for module in files.after] == ["2_Dense", "3_Normalize"]
         weights = [place / "2_Dense" / "model.safetensors" for place in (folder, embedder)]
         assert weights[0].read_bytes() == weights[1].read_bytes()
+    scores = {(one["model"], one["metric"]): one for one in report["evaluation"]}
+    both = scores["asymmetric", "mrr@10"]
+    assert both["mean"] is not None and both["retention"] is not None
+    check_router(run, read_sentence_files(embedder).prompts)
     assert "nothing to do" in distill("recipe", recipe).stderr
     changed = Dense(torch.ones(16, 32), torch.ones(16), "Tanh")
     write_sentence_form(
@@ -66,6 +74,35 @@ def test_what_the_teachers_folder_says_goes_through_every_stage(
     )
     again = distill("recipe", recipe, "--dry-run").stdout
     assert "vocabulary    to do" in again or "distillation  to do" in again
+
+
+def check_router(run: Path, prompts: Mapping[str, str]) -> None:
+    """Queries are the student's and documents the trimmed teacher's, each with its prompt."""
+    from sentence_transformers import SentenceTransformer
+
+    def opened(folder: Path) -> Any:
+        return SentenceTransformer(str(folder), local_files_only=True, device="cpu")
+
+    texts = swedish_sentences(5)
+    router = opened(run / "export" / "asymmetric")
+    student, trimmed = opened(run / "export"), opened(run / "vocabulary" / "model")
+    queries, documents = router.encode_query(texts), router.encode_document(texts)
+    np.testing.assert_array_equal(queries, student.encode_query(texts))
+    np.testing.assert_array_equal(documents, trimmed.encode_document(texts))
+    assert not np.allclose(queries, trimmed.encode_query(texts))
+    assert router.similarity_fn_name == "dot"
+    assert {name: router.prompts[name] for name in prompts} == prompts
+
+
+def test_an_asymmetric_student_of_another_width_is_refused(
+    tiny_teacher: Path, write_recipe: Callable[..., Path], distill: Distill
+) -> None:
+    recipe = write_recipe(
+        student={"layers": 2, "hidden_size": 16}, export={"onnx": False, "asymmetric": True}
+    )
+    done = distill("recipe", recipe, "--dry-run")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "would have 16 numbers and its teacher's 32" in done.stderr
 
 
 def test_a_narrower_student_of_a_teacher_with_a_dense_layer_is_refused_in_one_sentence(

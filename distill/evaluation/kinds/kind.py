@@ -42,6 +42,10 @@ class Subject(Protocol):
         """The model, loaded once. Raises UnmeasuredError if it cannot be had."""
         ...
 
+    def load_other(self, name: str) -> LoadedModel:
+        """Another of the run's models."""
+        ...
+
     def keep(self, task: str, measure: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
         """What was kept of the model on the task, or what `measure` gives, which is then kept.
 

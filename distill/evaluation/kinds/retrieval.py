@@ -16,6 +16,7 @@ from distill.evaluation.scores import Reference, score_models
 from distill.evaluation.statistics import mean_statistic
 from distill.evaluation.tfidf import TFIDF, rank_passages
 from distill.recipe import RetrievalTask
+from distill.recipe.asymmetric import ASYMMETRIC
 from distill.report.results.evaluation import Score
 
 Values = Mapping[str, Any]
@@ -77,7 +78,8 @@ def _values(
     if subject.name == TFIDF:
         advance(1, detail)
         return rank_passages(rows, task)
-    model = subject.load()
+    is_pair = subject.name == ASYMMETRIC
+    model = subject.load_other("student") if is_pair else subject.load()
     form = vector_form(
         subject.name,
         model,
@@ -89,5 +91,10 @@ def _values(
     if form.refused:
         raise UnmeasuredError(f"{subject.name} {form.refused}")
     return retrieval_values(
-        model, rows, task, form, advance=lambda done: advance(done / texts, detail)
+        model,
+        rows,
+        task,
+        form,
+        advance=lambda done: advance(done / texts, detail),
+        passages_by=subject.load_other("trimmed") if is_pair else None,
     )

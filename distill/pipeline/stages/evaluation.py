@@ -15,6 +15,7 @@ from distill.pipeline.stages.dependencies import (
     vectors_length,
 )
 from distill.pipeline.stages.stage import Stage
+from distill.recipe.asymmetric import ASYMMETRIC
 from distill.recipe.model_reference import OWN_MODELS
 from distill.recipe.section import meaning
 from distill.report.results.distillation import DistillationResult
@@ -144,6 +145,9 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
         teacher = run.recipe.teacher
         return model_identity(teacher.model, teacher.revision, run.hashes)
+    if name == ASYMMETRIC:
+        both = {one: run.hashes.of_folder(run.model_folder(one)) for one in ("student", "trimmed")}
+        return {"name": name, **both}
     if name != "scratch":
         # Of which untrained has the architecture alone.
         folder = run.model_folder("student" if name == "student_int8" else name)

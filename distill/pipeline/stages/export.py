@@ -28,6 +28,7 @@ def execute(run: Run, output: Path) -> ExportResult:
         student=run.load("student"),
         teacher_section=run.recipe.teacher,
         form=run.sentence_form,
+        trimmed=run.load("trimmed") if run.recipe.export.asymmetric else None,
         report=plain(run.report),
         recipe_text=changes + run.file.text,
         sentences=[sentence for _, sentence in islice(run.sentences(), 64)],

@@ -1,0 +1,55 @@
+"""The student for queries and its trimmed teacher for documents, as one folder of
+sentence-transformers: its Router sends a text to either.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from distill.models import LoadedModel
+from distill.models.loading import position_limit
+from distill.models.saving import save_model
+from distill.models.sentence import MODULES
+from distill.models.sentence_form import SentenceForm
+from distill.models.sentence_writing import write_form_of, write_sentence_modules, write_usage
+
+FOLDER = "asymmetric"
+QUERY, DOCUMENT = "query", "document"
+
+
+def write_asymmetric(
+    folder: Path, *, student: LoadedModel, trimmed: LoadedModel, form: SentenceForm
+) -> None:
+    """Write the Router to `folder`/asymmetric: `encode_query` runs the student, `encode_document`
+    the trimmed teacher. Each route's folder is by itself one of sentence-transformers, too.
+    """
+    place = folder / FOLDER
+    types: dict[str, str] = {}
+    structure: dict[str, list[str]] = {}
+    for route, pair in ((QUERY, student), (DOCUMENT, trimmed)):
+        own = place / route
+        own.mkdir(parents=True)
+        save_model(pair.model, pair.tokenizer, own)
+        write_form_of(pair, form, own)
+        length = min(pair.tokenizer.model_max_length, position_limit(pair.model))
+        modules = write_sentence_modules(
+            own, form, width=pair.model.config.hidden_size, length=length, inside=f"{route}/"
+        )
+        paths = [str(module["path"]).rstrip("/") for module in modules]
+        types |= {path: module["type"] for path, module in zip(paths, modules, strict=True)}
+        structure[route] = paths
+    router = {
+        "types": types,
+        "structure": structure,
+        "parameters": {"default_route": DOCUMENT, "allow_empty_key": True},
+    }
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}]
+    _write(place / "router_config.json", router)
+    _write(place / MODULES, modules)
+    write_usage(place, form)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
