@@ -4,8 +4,9 @@
     .venv/bin/python benchmarks/exported.py runs/quickstart/export
 
 Latency, loading and memory are those of `distill benchmark`, on one thread. Agreement is the share
-of 200 of the quickstart's questions for which a runtime finds the same first answer as torch in float32.
-Prefixes are left out of questions, of answers, or of both. Writes benchmarks/results/exported.json.
+of 200 of the quickstart's questions for which a runtime finds the same first answer as torch in
+float32. Prefixes are left out of questions, of answers, or of both. Writes
+benchmarks/results/exported.json.
 """
 
 from __future__ import annotations
