@@ -12,9 +12,10 @@ from distill.cli.console import OUT
 
 def new(
     language: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="LANGUAGE", help="A code of ISO 639 (sv) or an English name (swedish)."
+            metavar="LANGUAGE",
+            help="Codes of ISO 639 (sv) or English names (swedish); several for one student.",
         ),
     ],
     output: Annotated[
@@ -28,7 +29,7 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Write a commented recipe for a language, to be read, changed and run."""
+    """Write a commented recipe for one language or several, to be read, changed and run."""
     from distill.new.command import write_recipe
 
     path = write_recipe(language, output, teacher)

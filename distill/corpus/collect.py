@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -33,7 +34,7 @@ it for.
 def collect_corpus(
     section: CorpusSection,
     *,
-    language: str | None,
+    language: str | Sequence[str] | None,
     seed: int,
     output: Path,
     progress: Progress,
@@ -42,21 +43,28 @@ def collect_corpus(
     """Read, clean, de-duplicate and split the sources' documents into `output`.
 
     The split is by group (a film, a row), by hash: the same on every machine and in any order of
-    files. Documents that share text with `without` are left out. Raises UserError if a source is
+    files. `language` is the text's, or that of each source; some text of each is held out.
+    Documents that share text with `without` are left out. Raises UserError if a source is
     wrong or almost nothing survives.
     """
-    identifier = LanguageIdentifier(language or "")
-    if section.language_filter and not identifier.knows:
-        raise UserError(
-            f"corpus.language_filter: the language identifier doesn't know {language!r}; set it to "
-            "false."
-        )
+    languages = (
+        [language or ""] * len(section.sources)
+        if language is None or isinstance(language, str)
+        else language
+    )
+    identifiers = {code: LanguageIdentifier(code) for code in languages}
+    for code, identifier in identifiers.items():
+        if section.language_filter and not identifier.knows:
+            raise UserError(
+                f"corpus.language_filter: the language identifier doesn't know {code!r}; set it "
+                "to false."
+            )
     dropped: Counter[str] = Counter()
-    sample: list[str] = []
+    sample: list[tuple[str, str]] = []
     draw = Random(seed)
     sources: list[SourceFigures] = []
     seen: set[int] = set()
-    groups: dict[int, int] = {}
+    groups: dict[int, set[int]] = {number: set() for number in range(len(languages))}
     words = size = kept = read = 0
     everything, left_out = output / "documents.jsonl", output / "foreign.jsonl"
     with (
@@ -66,6 +74,7 @@ def collect_corpus(
     ):
         for number, source in enumerate(section.sources):
             tally, source_bytes = Tally(), 0
+            identifier = identifiers[languages[number]]
             for record in read_source(source, tally):
                 read += 1
                 task.advance(1)
@@ -93,9 +102,9 @@ def collect_corpus(
                     dropped["another language"] += 1
                     foreign.write(json.dumps(row, ensure_ascii=False) + "\n")
                     continue
-                _sample(sample, text, kept, draw)
+                _sample(sample, (languages[number], text), kept, draw)
                 group = _group_hash(record.group, seed)
-                groups[group] = groups.get(group, 0) + 1
+                groups[number].add(group)
                 encoded = len(text.encode())
                 kept, words, size, source_bytes = (
                     kept + 1,
@@ -115,7 +124,7 @@ def collect_corpus(
             f"{MIN_SURVIVING_SHARE:.0%}, should: check the column, the language of the text, "
             "min_characters and min_letters."
         )
-    heldout = split_documents(everything, groups, section.heldout, output)
+    heldout = split_documents(everything, _by_language(groups, languages), section.heldout, output)
     everything.unlink()
     if not section.language_filter:
         left_out.unlink()
@@ -125,26 +134,43 @@ def collect_corpus(
         words=words,
         heldout_documents=heldout,
         dropped=dict(dropped),
-        foreign_share=sum(map(identifier.is_foreign, sample)) / len(sample)
-        if identifier.knows
-        else None,
+        foreign_share=_foreign_share(sample, identifiers),
         sources=sources,
     )
 
 
-def split_documents(everything: Path, groups: dict[int, int], share: float, output: Path) -> int:
+def _by_language(
+    groups: Mapping[int, set[int]], languages: Sequence[str]
+) -> list[tuple[str, set[int]]]:
+    """For each source its language, and the groups of all text in that."""
+    together: dict[str, set[int]] = {code: set() for code in languages}
+    for source, own in groups.items():
+        together[languages[source]] |= own
+    return [(code, together[code]) for code in languages]
+
+
+def split_documents(
+    everything: Path, groups: Sequence[tuple[str, set[int]]], share: float, output: Path
+) -> int:
     """Write train.jsonl and heldout.jsonl; how many documents were held out.
 
-    The groups with the lowest hashes are held out, until `share` of all groups is reached: at least
+    `groups` are, for each source, its language and the groups of all text in that. Of each language
+    the groups with the lowest hashes are held out, until `share` of its groups is reached: at least
     one, never all.
     """
-    ordered = sorted(groups)
-    if len(ordered) < 2:
-        raise UserError(
-            "corpus: all text is one document or file, so none can be held out; give it as several."
-        )
-    count = min(max(1, round(share * len(ordered))), len(ordered) - 1)
-    last = ordered[count - 1]
+    last: list[int] = []
+    for language, own in groups:
+        ordered = sorted(own)
+        if len(ordered) < 2:
+            where = f" in {language}" if len({code for code, _ in groups}) > 1 else ""
+            raise UserError(
+                f"corpus: all text{where} is one document or file, so none can be held out; give "
+                "it as several."
+                if ordered
+                else f"corpus: no document{where} survives cleaning; check its sources."
+            )
+        count = min(max(1, round(share * len(ordered))), len(ordered) - 1)
+        last.append(ordered[count - 1])
     heldout = 0
     with (
         everything.open(encoding="utf-8") as file,
@@ -153,13 +179,27 @@ def split_documents(everything: Path, groups: dict[int, int], share: float, outp
     ):
         for line in file:
             row = json.loads(line)
-            is_heldout = row.pop("group") <= last
+            is_heldout = row.pop("group") <= last[row["source"]]
             heldout += is_heldout
             (held if is_heldout else train).write(json.dumps(row, ensure_ascii=False) + "\n")
     return heldout
 
 
-def _sample(sample: list[str], text: str, before: int, draw: Random) -> None:
+def _foreign_share(
+    sample: Sequence[tuple[str, str]], identifiers: Mapping[str, LanguageIdentifier]
+) -> float | None:
+    """Share of a sample of texts, each with its language, that are in another; None where the
+    identifier knows none of them.
+    """
+    known = [(code, text) for code, text in sample if identifiers[code].knows]
+    if not known:
+        return None
+    return sum(identifiers[code].is_foreign(text) for code, text in known) / len(known)
+
+
+def _sample(
+    sample: list[tuple[str, str]], text: tuple[str, str], before: int, draw: Random
+) -> None:
     """Keep an even sample of the texts met so far, `before` ones before this (Vitter 1985,
     algorithm R).
     """

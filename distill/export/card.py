@@ -14,7 +14,7 @@ from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
 from distill.export.markdown import code_span, escape_markdown, python_literal, shell_word
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
-from distill.report.content import is_at_chance, latency_ratio, summary_scores
+from distill.report.content import is_at_chance, language_retention, latency_ratio, summary_scores
 from distill.report.formats import format_bytes, format_count
 from distill.report.grid import describe, runtime_of
 from distill.report.measured import (
@@ -61,6 +61,7 @@ def render_card(
                 model for model in measured if model not in ("teacher", "student", "student_int8")
             ],
             int8_measured="student_int8" in measured,
+            by_language=language_retention(report),
             unmeasured=prose.unmeasured(scores),
             least=prose.furthest_below(lines),
             good_as=[escape_markdown(task) for task in prose.equivalent(lines)],

@@ -74,7 +74,7 @@ def export_student(
         files=frozenset(_files(output)),
         head=predicts_pieces(student),
         task=head_of(student.model),
-        example=section.example or example_text(str(report["recipe"]["language"])),
+        example=section.example or example_text(report["recipe"]["language"]),
         positions=position_limit(student.model),
         pooling=pooling,
         after=described_layers(form.after),

@@ -106,13 +106,19 @@ def stale_files(target: HubTarget, report: Mapping[str, Any]) -> set[str]:
     return set(target.files) - _NO_MODEL
 
 
+def languages_of(recipe: Mapping[str, Any]) -> str:
+    """The languages of a report's recipe in one word."""
+    language = recipe["language"]
+    return language if isinstance(language, str) else "-".join(language)
+
+
 def model_of(report: Any) -> tuple[str, str, str] | None:
     """By what a report's model is known: recipe, language and teacher; None if this is no such
     report.
     """
     try:
         recipe = report["recipe"]
-        named = (recipe["name"], recipe["language"], recipe["teacher"]["model"])
+        named = (recipe["name"], languages_of(recipe), recipe["teacher"]["model"])
         return (
             named
             if all(isinstance(part, str) for part in (*named, *report["export"]["files"]))

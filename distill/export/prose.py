@@ -48,15 +48,19 @@ class ScoreLine:
         return score if score is not None and score["mean"] is not None else None
 
 
-def language_name(code: str) -> str:
-    """A language's English name, or its code where that is not known."""
+def language_name(code: str | Sequence[str]) -> str:
+    """A language's English name, or its code where that is not known; of several all of them."""
+    if not isinstance(code, str):
+        *others, last = map(language_name, code)
+        return f"{', '.join(others)} and {last}"
     return Locale("en").languages.get(code) or code
 
 
-def example_text(code: str) -> str:
+def example_text(code: str | Sequence[str]) -> str:
     """A few words in the language that no corpus holds: a date, as CLDR writes it; of a language
     that it lacks, in figures.
     """
+    code = code if isinstance(code, str) else code[0]
     try:
         return str(format_date(date(2026, 1, 1), "full", locale=Locale.parse(code)))
     except (UnknownLocaleError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,13 +20,20 @@ from distill.runtime.errors import UserError
 XLM_R, MMBERT = "FacebookAI/xlm-roberta-base", "jhu-clsp/mmBERT-base"
 
 
-def write_recipe(language: str, path: Path | None = None, teacher: str | None = None) -> Path:
-    """Write a recipe for `language`, a code or an English name, to `path` or <language>.yaml, and
-    say where it is; with a `teacher` that is known by name.
+def write_recipe(
+    language: str | Sequence[str], path: Path | None = None, teacher: str | None = None
+) -> Path:
+    """Write a recipe for one language or several, codes or English names, to `path` or
+    <language>.yaml, and say where it is; with a `teacher` that is known by name.
 
-    Raises UserError if there is no such language or teacher, or if the file is there already.
+    Raises UserError if there is no such language or teacher, or one language stands there twice, or
+    if the file is there already.
     """
-    found = find_language(language)
+    given = [language] if isinstance(language, str) else language
+    found = [find_language(one) for one in given]
+    codes = [one.code for one in found]
+    if twice := next((one for one in found if codes.count(one.code) > 1), None):
+        raise UserError(f"{twice.name} is named twice; name each language once.")
     known = find_teacher(teacher) if teacher else None
     path = path or Path(f"{recipe_name(found)}.yaml")
     if path.suffix not in (".yaml", ".yml") or not re.fullmatch(
@@ -60,19 +68,30 @@ def write_recipe(language: str, path: Path | None = None, teacher: str | None = 
     return path
 
 
-def recipe_name(language: Language) -> str:
-    """The language's English name as a file is called: swedish, norwegian-bokmal."""
+def recipe_name(languages: Language | Sequence[Language]) -> str:
+    """The English names as a file is called: swedish, norwegian-bokmal, swedish-english."""
+    if isinstance(languages, Language):
+        return _plain_name(languages)
+    return "-".join(map(_plain_name, languages))
+
+
+def _plain_name(language: Language) -> str:
     plain = unicodedata.normalize("NFKD", language.name).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain)) or language.code
 
 
 def recipe_text(
-    language: Language, name: str, schema: str, known: KnownTeacher | None = None
+    language: Language | Sequence[Language],
+    name: str,
+    schema: str,
+    known: KnownTeacher | None = None,
 ) -> str:
-    """A commented recipe, in YAML; `schema` is where editors find its schema, `known` its teacher,
-    which by default is one that knows the language.
+    """A commented recipe, in YAML, for one language or several; `schema` is where editors find its
+    schema, `known` its teacher, which by default is one that knows the languages.
     """
-    usual = XLM_R if language.in_xlm_r else MMBERT
+    languages = [language] if isinstance(language, Language) else list(language)
+    in_xlm_r = all(language.in_xlm_r for language in languages)
+    usual = XLM_R if in_xlm_r else MMBERT
     environment = Environment(
         loader=PackageLoader("distill.new"),
         undefined=StrictUndefined,
@@ -80,13 +99,16 @@ def recipe_text(
         autoescape=False,
     )
     return environment.get_template("recipe.yaml.jinja").render(
-        language=language,
+        languages=languages,
         name=name,
         schema=schema,
+        in_xlm_r=in_xlm_r,
         teacher=known.model if known else usual,
         known=known,
         layers=(known or find_teacher(usual)).student_layers,
-        filtered=LanguageIdentifier(language.code).knows
-        and not language.in_other_script,  # it goes by letters
-        tasks=known_tasks(language),
+        filtered=all(
+            LanguageIdentifier(language.code).knows and not language.in_other_script
+            for language in languages
+        ),  # it goes by letters
+        tasks=[(language, task) for language in languages for task in known_tasks(language)],
     )

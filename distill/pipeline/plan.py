@@ -96,7 +96,7 @@ def check_surroundings(recipe: Recipe) -> None:
             collect(check_subject, name)
     if (inspection := recipe.inspection) is not None:
         collect(check_extra, "inspect", NEEDS_MAPS, "inspection")
-        collect(read_sentences, inspection, inspection.kept or recipe.language, recipe.seed)
+        collect(read_sentences, inspection, inspection.kept or recipe.languages[0], recipe.seed)
         for name in inspection.models:
             if not ModelRef.of(name).is_own:
                 collect(load_config, name)

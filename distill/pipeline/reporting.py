@@ -127,7 +127,9 @@ def publish_report(run: Run) -> Report:
         run.progress.say("tracking: logging the student as a model", "dim")
         run.tracker.model(run.folder / "export", "student")
         if run.recipe.tracking.registered:
-            run.tracker.register(registered_name(run.recipe.language), _standing(run, content))
+            run.tracker.register(
+                registered_name("-".join(run.recipe.languages)), _standing(run, content)
+            )
     return report
 
 

@@ -73,7 +73,7 @@ def _run_pending(run: Run, pending: list[Stage[Any]], force: str | None) -> None
     }
     about = {
         "teacher": run.recipe.teacher.model,
-        "language": run.recipe.language,
+        "language": ", ".join(run.recipe.languages),
         **describe_surroundings(run.file.path),
     }
     run.tracker.start(run_name(run.recipe.teacher.model), parameters, about)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
 from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
 from distill.recipe.inspection import InspectionSection
-from distill.recipe.language import checked_language
+from distill.recipe.language import check_text_languages, checked_languages
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
@@ -103,13 +103,21 @@ class ExportSection(Section):
         return push
 
 
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Languages = LanguageCode | Annotated[list[LanguageCode], Field(min_length=1)]
+
+
 class Recipe(Section):
     """One student: from which teacher, for which language, by which steps."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)
     """The run's folder in runs/, MLflow experiment and default export name."""
-    language: str = Field(pattern=r"^[a-z]{2,3}$")
-    """ISO 639-1 (or 639-3) code of the language to keep, such as sv."""
+    language: Annotated[
+        str | list[str], BeforeValidator(checked_languages, json_schema_input_type=Languages)
+    ]
+    """ISO 639-1 (or 639-3) code of the language to keep, such as sv; or of several for one student,
+    such as [sv, en], of which each source of text says which it is in.
+    """
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Everything random follows from it."""
     teacher: TeacherSection
@@ -124,15 +132,31 @@ class Recipe(Section):
     export: ExportSection = ExportSection()
     tracking: TrackingSection = TrackingSection()
 
-    @field_validator("language")
-    @classmethod
-    def _is_language(cls, language: str) -> str:
-        return checked_language(language)
-
     @model_validator(mode="before")
     @classmethod
     def _task_text(cls, given: Any) -> Any:
         return with_task_text(given)
+
+    @model_validator(mode="after")
+    def _has_text_of_each_language(self) -> Recipe:
+        check_text_languages(self.languages, [source.language for source in self.corpus.sources])
+        for task in self.evaluation.tasks:
+            if task.language is not None and task.language not in self.languages:
+                raise ValueError(
+                    f"the task {task.name} is in {task.language}, which is not among the recipe's "
+                    f"languages, {', '.join(self.languages)}"
+                )
+        return self
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of its languages."""
+        return (self.language,) if isinstance(self.language, str) else tuple(self.language)
+
+    @property
+    def text_languages(self) -> list[str]:
+        """The language of each source of text."""
+        return [source.language or self.languages[0] for source in self.corpus.sources]
 
     @property
     def stages(self) -> tuple[str, ...]:

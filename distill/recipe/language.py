@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 
 
@@ -37,6 +39,48 @@ def checked_language(code: str) -> str:
         else "it should be a code of ISO 639, such as sv or ceb."
     )
     raise ValueError(f"there is no language {code}; {hint}")
+
+
+def checked_languages(given: object) -> object:
+    """One code as it was given, or the codes of several. Raises ValueError if one is no language's
+    or stands there twice.
+    """
+    codes: list[str] = []
+    for code in given if isinstance(given, list) else [given]:
+        if not isinstance(code, str) or not re.fullmatch(r"[a-z]{2,3}", code):
+            raise ValueError(
+                f"should be a code of ISO 639, such as sv, or several, such as [sv, en]; "
+                f"found {code!r}"
+            )
+        codes.append(checked_language(code))
+    usual = [usual_code(code) for code in codes]
+    if twice := next((code for code in codes if usual.count(usual_code(code)) > 1), None):
+        raise ValueError(f"names {twice} twice; a language stands there once")
+    if not codes:
+        raise ValueError("names no language; it should be a code of ISO 639, such as sv")
+    return codes[0] if len(codes) == 1 else codes
+
+
+def check_text_languages(languages: Sequence[str], sources: Sequence[str | None]) -> None:
+    """Check that each of a recipe's languages has text; `sources` are the languages of the text's
+    sources. Raises ValueError if one has none, or a source is in no language of the recipe.
+    """
+    named = ", ".join(languages)
+    for number, language in enumerate(sources):
+        if language is None and len(languages) > 1:
+            raise ValueError(
+                f"corpus.sources.{number} does not say its language; add language: one of {named}"
+            )
+        if language is not None and language not in languages:
+            raise ValueError(
+                f"corpus.sources.{number} is in {language}, which is not among the recipe's "
+                f"languages, {named}"
+            )
+    if len(languages) > 1 and (missing := [one for one in languages if one not in sources]):
+        raise ValueError(
+            f"the recipe names {named}, and no source of corpus.sources is in {missing[0]}; add "
+            f"its text, or leave {missing[0]} out"
+        )
 
 
 def _spoken_in(country: str) -> str | None:

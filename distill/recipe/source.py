@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     ByteSize,
     Field,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -58,6 +60,8 @@ class Source(Section):
     """The files' format, where their names don't tell."""
     task: str | None = None
     """A task of the recipe, whose labelled rows are read as text (corpus.sources alone)."""
+    language: str | None = None
+    """Which of a recipe's several languages the text is in (corpus.sources alone)."""
     column: str = "text"
     """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""
     max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
@@ -88,6 +92,14 @@ class Source(Section):
                     f"path {self.path} names the environment variable {name}, which is not set"
                 )
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a language that is not said, so that what was read before is not read again."""
+        plain: dict[str, Any] = serialise(self)
+        if self.language is None:
+            plain.pop("language", None)
+        return plain
 
     @property
     def location(self) -> str:

@@ -11,7 +11,9 @@ from pydantic import (
     Field,
     PlainValidator,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     Tag,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
@@ -59,6 +61,18 @@ class TaskSection(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The task's name in the report."""
+    language: str | None = None
+    """Which of a recipe's several languages it is in; the report then tells what the student keeps
+    in each.
+    """
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a language that is not said, so that what was measured is not measured again."""
+        plain: dict[str, Any] = serialise(self)
+        if self.language is None:
+            plain.pop("language", None)
+        return plain
 
     @property
     def sources(self) -> list[Source]:

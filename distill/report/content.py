@@ -18,6 +18,8 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
     figures: dict[str, float] = {}
     if leading := leading_retention(content):
         figures["retention"] = fmean(leading.values())
+    for language, (kept, _) in language_retention(content).items():
+        figures[f"retention_{language}"] = kept
     if content["student"]:
         figures["student_parameters"] = content["student"]["parameters"]
     latencies = _compared_latencies(content, "student", "trimmed")
@@ -65,6 +67,20 @@ def leading_retention(content: Mapping[str, Any]) -> dict[str, float]:
         for score in leading_scores(content)
         if score["retention"] is not None
     }
+
+
+def language_retention(content: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
+    """For each language that tasks name, the student's mean retention in their first metrics, and
+    of how many tasks that is.
+    """
+    tasks = (content["recipe"].get("evaluation") or {}).get("tasks", [])
+    languages = {task["name"]: task.get("language") for task in tasks}
+    found: dict[str, list[float]] = {}
+    for score in leading_scores(content):
+        language = languages.get(score["task"])
+        if language and score["retention"] is not None:
+            found.setdefault(language, []).append(score["retention"])
+    return {language: (fmean(kept), len(kept)) for language, kept in found.items()}
 
 
 def dev_scores(content: Mapping[str, Any], model: str) -> dict[str, float]:

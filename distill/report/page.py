@@ -10,7 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from distill.report.canvas import to_svg
-from distill.report.content import is_at_chance, latency_ratio, margin_of
+from distill.report.content import (
+    is_at_chance,
+    language_retention,
+    latency_ratio,
+    margin_of,
+)
 from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
     format_bytes,
@@ -76,6 +81,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     panels = {panel.name: panel for panel in list_panels(board)}
     return environment.get_template("report.html.j2").render(
         report=content,
+        by_language=language_retention(content),
         board=board,
         panels=[
             (panels[name], Markup(to_svg(figure, name)))

@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Make:
         *sources: str | dict[str, Any],
         name: str = "corpus",
         seed: int = 0,
-        language: str | None = None,
+        language: str | list[str] | None = None,
         without: Passages | None = None,
         **section: Any,
     ) -> CorpusResult:
@@ -132,11 +132,11 @@ def test_at_least_one_group_is_held_out_and_never_all(
         return
     folder = tmp_path_factory.mktemp("split")
     rows = [
-        json.dumps({"id": str(i), "text": str(i), "group": group}) + "\n"
+        json.dumps({"id": str(i), "text": str(i), "source": 0, "group": group}) + "\n"
         for i, group in enumerate(groups)
     ]
     (folder / "all.jsonl").write_text("".join(rows), encoding="utf-8")
-    heldout = split_documents(folder / "all.jsonl", dict.fromkeys(groups, 1), share, folder)
+    heldout = split_documents(folder / "all.jsonl", [("sv", set(groups))], share, folder)
     sides = {
         side: {groups[int(document.id)] for document in read_documents(folder / f"{side}.jsonl")}
         for side in ("train", "heldout")
@@ -323,3 +323,31 @@ def test_text_is_read_in_a_format_that_was_registered_from_outside(
 def test_a_format_that_nothing_registered_is_named_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"Input should be 'txt', 'jsonl'.* or 'srt'"):
         CorpusSection.model_validate({"sources": [{"path": "a", "format": "shout"}]})
+
+
+def test_of_each_language_some_text_is_held_out(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [f"Kungen kom till staden år {n}." for n in range(300)])
+    write_jsonl(tmp_path / "b.jsonl", [f"The king came to town in {n}." for n in range(4)])
+    make("a.jsonl", "b.jsonl", language=["sv", "en"], heldout=0.01)
+    heldout = [
+        document.source for document in read_documents(tmp_path / "corpus" / "heldout.jsonl")
+    ]
+    assert (heldout.count(0), heldout.count(1)) == (3, 1)
+
+
+def test_the_filter_leaves_out_what_is_not_in_its_sources_own_language(
+    make: Make, tmp_path: Path
+) -> None:
+    swedish = [f"Det var en gång en kung som bodde i ett slott med {n} rum." for n in range(9)]
+    english = [f"Once upon a time there was a king in a castle of {n} rooms." for n in range(9)]
+    write_jsonl(tmp_path / "a.jsonl", [*swedish, english[0]])
+    write_jsonl(tmp_path / "b.jsonl", [*english[1:], "Det här är en text på svenska om en kung."])
+    result = make("a.jsonl", "b.jsonl", language=["sv", "en"], language_filter=True, heldout=0.2)
+    assert result.dropped == {"another language": 2} and result.documents == 17
+
+
+def test_a_language_whose_text_is_one_document_is_named(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [f"Kungen kom till staden år {n}." for n in range(9)])
+    write_jsonl(tmp_path / "b.jsonl", ["The king came to the town."])
+    with pytest.raises(UserError, match="all text in en is one document"):
+        make("a.jsonl", "b.jsonl", language=["sv", "en"])

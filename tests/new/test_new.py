@@ -184,3 +184,24 @@ def test_a_place_that_a_recipe_cannot_have_is_the_users_error(
 ) -> None:
     with pytest.raises(UserError, match=message):
         write_recipe("sv", tmp_path / output)
+
+
+def test_a_recipe_of_several_languages_validates_and_has_text_and_tasks_of_each(
+    tmp_path: Path,
+) -> None:
+    path = write_recipe(["swedish", "no"], tmp_path / "new.yaml")
+    recipe = load_recipe(str(path)).recipe
+    assert recipe.languages == ("sv", "no") and recipe.text_languages == ["sv", "no"]
+    assert {task.language for task in recipe.evaluation.tasks} == {"sv", "no"}
+    names = [task.name for task in recipe.evaluation.tasks]
+    assert "topics-sv" in names and "topics-no" in names
+    errors = Draft202012Validator(recipe_schema()).iter_errors(
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+    )
+    assert [error.message for error in errors] == []
+    assert recipe_name([find_language("sv"), find_language("en")]) == "swedish-english"
+
+
+def test_a_language_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Swedish is named twice"):
+        write_recipe(["sv", "swedish"], tmp_path / "new.yaml")

@@ -524,3 +524,33 @@ def test_any_override_is_either_applied_or_explained(tmp_path, override):
 def test_true_and_infinity_are_no_numbers_of_a_recipe(override):
     with pytest.raises(UserError, match=re.escape(override)):
         load_recipe("quickstart", [override])
+
+
+SEVERAL = MINIMAL.replace("language: sv", "language: [sv, en]")
+
+
+def test_a_recipe_of_several_languages_says_which_each_source_is_in(load):
+    sources = "[{path: a.txt, language: sv}, {path: b.txt, language: en}]"
+    recipe = load(SEVERAL, f"corpus.sources={sources}")
+    assert recipe.languages == ("sv", "en") and recipe.text_languages == ["sv", "en"]
+    assert load(MINIMAL.replace("language: sv", "language: [sv]")).language == "sv"
+
+
+@pytest.mark.parametrize(
+    ("language", "sources", "expected"),
+    [
+        ("[sv, en]", "[{path: a.txt, language: sv}]", "no source of corpus.sources is in en"),
+        ("[sv, en]", "[{path: a.txt}]", "corpus.sources.0 does not say its language"),
+        ("sv", "[{path: a.txt, language: en}]", "is in en, which is not among"),
+        ("[sv, swe]", "[{path: a.txt, language: sv}]", "names sv twice"),
+        ("[sv, xq]", "[{path: a.txt, language: sv}]", "there is no language xq"),
+        ("[]", "[{path: a.txt}]", "names no language"),
+        ("[sv, 3]", "[{path: a.txt}]", "found 3"),
+        ("Swedish", "[{path: a.txt}]", "found 'Swedish'"),
+    ],
+)
+def test_languages_that_cannot_be_are_told_in_a_sentence(load, language, sources, expected):
+    text = MINIMAL.replace("language: sv", f"language: {language}")
+    with pytest.raises(UserError) as told:
+        load(text, f"corpus.sources={sources}")
+    assert expected in str(told.value) and "1 error" in str(told.value)

@@ -37,7 +37,7 @@ def execute(run: Run, output: Path) -> CorpusResult:
 
     result = collect_corpus(
         run.recipe.corpus,
-        language=run.recipe.language,
+        language=run.recipe.text_languages,
         seed=run.recipe.seed,
         output=output,
         progress=run.progress,

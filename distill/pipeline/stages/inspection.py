@@ -45,7 +45,7 @@ def execute(run: Run, output: Path) -> InspectionResult:
         load=run.load,
         identify=identify,
         teacher_section=run.recipe.teacher,
-        kept=section.kept or run.recipe.language,
+        kept=section.kept or run.recipe.languages[0],
         seed=run.recipe.seed,
         output=output,
         progress=run.progress,

@@ -44,6 +44,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         prompts=run.recipe.teacher.prefixes.distinct,
         form=run.sentence_form if run.sentence_form.is_declared else None,
         sources=[(source.label, source.weight) for source in run.recipe.corpus.sources],
+        languages=run.recipe.text_languages,
         output=output,
         workers=available_workers() if len(batches) > 1 else 1,
         progress=run.progress,
