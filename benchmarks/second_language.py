@@ -1,7 +1,7 @@
 """What a second language costs: the real teacher trimmed to Swedish, to English and to both, at the
 same target in each language.
 
-    DISTILL_DATA=... python -m benchmarks.second_language --output second-language.json
+    DISTILL_DATA=... python -m benchmarks.second_language --output FILE
 """
 
 from __future__ import annotations
