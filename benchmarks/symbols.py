@@ -33,7 +33,7 @@ TRAINING = ("sfs_laws", "riksdag_interpellations_train", "debian_docs")
 HELDOUT = 0.02
 CHECKS = {
     "tweets, English": "en/tasks/wnut17_ner/*.jsonl.gz",
-    "columns, Swedish": "sv/tasks/absabank_imm/*.jsonl.gz",
+    "opinions, Swedish": "sv/tasks/absabank_imm/*.jsonl.gz",
     "encyclopaedia, Swedish": "sib200/sv/*.jsonl.gz",
 }
 
