@@ -26,7 +26,7 @@ def write_recipe(
     """Write a recipe for one language or several, codes or English names, to `path` or
     <language>.yaml, and say where it is; with a `teacher` that is known by name.
 
-    Raises UserError if there is no such language or teacher, or a language stands there twice, or
+    Raises UserError if there is no such language or teacher, or one language stands there twice, or
     if the file is there already.
     """
     given = [language] if isinstance(language, str) else language
@@ -102,10 +102,10 @@ def recipe_text(
         languages=languages,
         name=name,
         schema=schema,
+        in_xlm_r=in_xlm_r,
         teacher=known.model if known else usual,
         known=known,
         layers=(known or find_teacher(usual)).student_layers,
-        in_xlm_r=in_xlm_r,
         filtered=all(
             LanguageIdentifier(language.code).knows and not language.in_other_script
             for language in languages
