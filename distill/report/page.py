@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from distill.report.canvas import to_svg
-from distill.report.content import is_at_chance, latency_ratio, margin_of
+from distill.report.content import INT8, is_at_chance, latency_ratio, margin_of
 from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
     format_bytes,
@@ -95,6 +95,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         measures=MEASURES,
         files=distinct_files(content["benchmark"] or []),
         ratio=latency_ratio(content),
+        int8_ratio=latency_ratio(content, form=INT8),
         task_facts=task_facts(content),
         model_facts=model_facts(content),
         fine_tuned=fine_tuned_tasks(content),
