@@ -39,7 +39,8 @@ def main(folder: str) -> None:
     ]
     scores: dict[str, dict[str, Any]] = {}
     for row in rows:
-        cell = {key: row[key] for key in ("scores", "mean", "low", "high", "learning_rate")}
+        told = ("scores", "mean", "low", "high", "learning_rate", "provenance")
+        cell = {key: row[key] for key in told}
         scores.setdefault(f"{row['model']} {row['setting']}", {})[row["language"] or "average"] = (
             cell
         )

@@ -27,6 +27,7 @@ from provenance import provenance
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from distill.export.runtimes import predicts_pieces
+
 from distill.models import LoadedModel, load_tokenizer
 from distill.models.after_pooling import AfterPooling, Dense, Normalize
 from distill.models.saving import save_model

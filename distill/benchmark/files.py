@@ -14,6 +14,7 @@ from distill.benchmark.latency import random_ids
 from distill.benchmark.settings import RUNTIMES, Entrant
 from distill.benchmark.subjects import Subject, size_without_weights
 from distill.onnx.conversion import ConversionError, write_onnx
+from distill.onnx.files import write_faithful_int8
 from distill.onnx.layout import FLOAT32, INT8
 from distill.onnx.quantisation import write_int8
 from distill.onnx.sensitivity import Batch
@@ -98,7 +99,9 @@ def _converted(subject: Subject, folder: Path, runtime: str) -> Path:
     target = folder / _FILES[runtime]
     if target.is_file():
         return target
-    if runtime == "onnx_int8":
+    if runtime == "onnx_int8" and subject.judged is not None:
+        write_faithful_int8(whole, target, *subject.judged)
+    elif runtime == "onnx_int8":
         write_int8(whole, target)
     elif runtime == "openvino":
         write_openvino(whole, target)

@@ -4,12 +4,15 @@ weights, come out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.benchmark.baselines import baseline_names, find_baseline
+from distill.models.after_pooling import SentenceVectors
 from distill.models.loading import UnreachableModelError
+from distill.onnx.sensitivity import Batch
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
@@ -34,15 +37,24 @@ class Subject:
     """Of its weights and tokenizer; without files those of its parameters in float32."""
     reason: str | None = None
     """What a reader of its figures must know."""
+    judged: tuple[Sequence[Batch], SentenceVectors] | None = None
+    """Sentences by which export judges the int8 file, and how their vectors are made; without
+    them every matrix product is quantised.
+    """
 
 
-def subject_of(model: PreTrainedModel, folder: Path) -> Subject:
+def subject_of(
+    model: PreTrainedModel,
+    folder: Path,
+    judged: tuple[Sequence[Batch], SentenceVectors] | None = None,
+) -> Subject:
     """A model that was loaded from `folder`."""
     return Subject(
         model=model,
         parameters=model.num_parameters(),
         folder=folder,
         bytes_on_disk=size_on_disk(folder),
+        judged=judged,
     )
 
 

@@ -75,6 +75,12 @@ def recipe(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="With --dry-run: rehearse steps for ten seconds to tell the time."
+        ),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Read the files of finished stages; redo what is damaged."),
@@ -90,10 +96,13 @@ def recipe(
     from distill.pipeline.running import follow, run_recipe
     from distill.pipeline.stages import check_name
     from distill.recipe.reading import load_recipe
+    from distill.runtime.errors import UserError
     from distill.runtime.interruption import Interruption
     from distill.runtime.processes import Processes
     from distill.runtime.progress import Progress
 
+    if measure and not dry_run:
+        raise UserError("--measure tells the time before a run: give it with --dry-run.")
     file = load_recipe(name, overrides or [])
     check_name("--until", until)
     check_name("--force", force)
@@ -107,7 +116,7 @@ def recipe(
     )
     if dry_run:
         if processes.is_first:
-            for line in dry_run_lines(run, until=until, force=force):
+            for line in dry_run_lines(run, until=until, force=force, measure=measure):
                 OUT.print(line, markup=False, soft_wrap=True)
         return
     with run.interruption.handled(), report_interrupt(quiet=not processes.is_first):

@@ -21,6 +21,7 @@ from distill.training.chunks import Chunks
 
 _MAX_TOKENS = 12_000
 _BATCH_TOKENS = 2048
+_CENTRED_ROWS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     """The objective, and how near the student is to its teacher; means over the reference.
 
     `hidden_cosine` and `pooled_cosine` compare the last hidden states and the pooled vectors, where
-    a student of another width is mapped to the teacher's (absent if nothing maps it);
+    a student of another width is mapped to the teacher's (absent if nothing maps it); both lie in a
+    narrow cone, where random weights come near, so that `hidden_centred_cosine` and
+    `pooled_centred_cosine` compare what is left when the mean of each set is taken out;
     `neighbour_agreement` is the share of chunks whose nearest other chunk is the same for both, by
     the teacher's own similarity; `pooled_cosine_64` and the like are those of vectors that are cut
     where the teacher's may be;
@@ -74,8 +77,10 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     """
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
-    cosine = tokens = nats = size = 0.0
+    nats = size = 0.0
     pooled, mapped = [], None
+    states: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
     answers = answered = 0.0
     for batch, target in reference.batches:
         student = criterion.read_student(batch)
@@ -85,12 +90,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
             counts[name] = counts.get(name, 0.0) + counted[name]
         mapped = criterion.project_to_teacher(student)
         if mapped is not None:
-            cosine += float(
-                (
-                    F.cosine_similarity(mapped.float(), target.last.float(), dim=-1) * batch.mask
-                ).sum()
-            )
-        tokens += float(batch.mask.sum())
+            real = batch.mask.bool()
+            states.append(mapped[real].float())
+            wanted.append(target.last[real].float())
         if criterion.head is not None and criterion.head.labels:
             same = _same_answers(criterion.head, student, target)[_answered(criterion.head, batch)]
             answers, answered = answers + float(same.sum()), answered + same.numel()
@@ -105,24 +107,35 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
                 F.cross_entropy(criterion.predict(student, batch).float(), labels, reduction="sum")
             )
             size += float(reference.piece_bytes[labels].sum())
-    vectors, wanted, after = torch.cat(pooled), reference.pooled, criterion.after
+    vectors, expected, after = torch.cat(pooled), reference.pooled, criterion.after
     weights = criterion.section.objectives.weights
     measured = {
         "objective": sum(
             weights[name] * total / max(1.0, counts[name]) for name, total in sums.items()
         ),
-        "neighbour_agreement": _same_neighbours(vectors, wanted, after.similarity),
+        "neighbour_agreement": _same_neighbours(vectors, expected, after.similarity),
     }
     if mapped is not None:
-        measured["hidden_cosine"] = cosine / tokens
-        measured["pooled_cosine"] = float(F.cosine_similarity(vectors, wanted, dim=-1).mean())
-        for cut in after.cuts(wanted.shape[1]):
-            one, other = vectors[:, :cut], wanted[:, :cut]
+        measured |= _cosines("hidden", torch.cat(states), torch.cat(wanted))
+        measured |= _cosines("pooled", vectors, expected)
+        for cut in after.cuts(expected.shape[1]):
+            one, other = vectors[:, :cut], expected[:, :cut]
             measured[f"pooled_cosine_{cut}"] = float(F.cosine_similarity(one, other, dim=-1).mean())
             measured[f"neighbour_agreement_{cut}"] = _same_neighbours(one, other, after.similarity)
     if answered:
         measured["answer_agreement"] = answers / answered
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
+
+
+def _cosines(name: str, own: torch.Tensor, teachers: torch.Tensor) -> dict[str, float]:
+    """The mean cosine of rows, as they are and, of enough rows to have a mean, with the mean of
+    each set taken out.
+    """
+    found = {f"{name}_cosine": float(F.cosine_similarity(own, teachers, dim=-1).mean())}
+    if len(own) >= _CENTRED_ROWS:
+        one, other = (vectors - vectors.mean(0) for vectors in (own, teachers))
+        found[f"{name}_centred_cosine"] = float(F.cosine_similarity(one, other, dim=-1).mean())
+    return found
 
 
 def _same_answers(head: TaskHead, student: States, teacher: States) -> torch.Tensor:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from distill.evaluation.draws import Draw
@@ -13,12 +14,13 @@ from distill.evaluation.encoding import encode_rows, renumber, used_pieces
 from distill.evaluation.finetuning import Found, Outputs, Settings, fine_tune, mean_loss, predict
 from distill.evaluation.finished import Entry
 from distill.evaluation.headed_encoder import HeadedEncoder, bare_copy
-from distill.evaluation.int8 import Int8Encoder
+from distill.evaluation.int8 import Int8Encoder, encoder_int8
 from distill.evaluation.scoring import Prediction, measure
 from distill.evaluation.tasks import Row, TaskRows
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.onnx.conversion import ConversionError
+from distill.onnx.sensitivity import Batch
 from distill.recipe import EvaluationSection, FineTunedTask, MultilabelTask, TokensTask
 from distill.runtime.version import commit
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 Coded = float | int | list[int]
 """A prediction as it is kept: a class's number, a number on the labels' scale, or a class's number
 a word."""
+_JUDGED = 32
+"""By how many rows of dev an int8 encoder is judged."""
 
 
 class Bench:
@@ -45,7 +49,7 @@ class Bench:
         device: torch.device,
         quantise: bool,
     ) -> None:
-        self.quantise = quantise
+        self.quantise, self.pooling = quantise, pooling
         self.task, self.rows, self.section, self.precision, self.device = (
             task,
             rows,
@@ -145,10 +149,15 @@ class Bench:
         nothing.
         """
         try:
-            model.encoder = Int8Encoder(model.encoder)
+            model.encoder = encoder_int8(model.encoder, self._judging(), self.pooling)
         except ConversionError as error:
             return {"reason": str(error)}
         return {"predictions": self._predict(model.to("cpu"))}
+
+    def _judging(self) -> list[Batch]:
+        """The first rows of dev, each by itself."""
+        ids = [np.array([one.ids]) for one in self.dev.inputs[:_JUDGED]]
+        return [(one, np.ones_like(one)) for one in ids]
 
 
 def name_predictions(

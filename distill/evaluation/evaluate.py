@@ -44,15 +44,17 @@ def evaluate_models(
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
     documents: Callable[[], Iterable[str]] | None = None,
     sentence_form: SentenceForm | None = None,
+    sentences: Callable[[], Sequence[str]] = lambda: (),
 ) -> EvaluationResult:
     """Score every model of the section on every task; `load` gives a model and its tokenizer by
     name.
 
     All are compared with the model named `reference`, where it is among them. `sentence_form` is
-    how the teacher, and what is made from it, make sentence vectors. In what `documents`
-    gives, the text that was distilled on, rows of the tasks are looked for. Resumes with what
-    `output` does not hold yet. A baseline that cannot be loaded gets scores without a mean that say
-    why. Raises UserError for what the user can put right, and Interrupted after a signal.
+    how the teacher, and what is made from it, make sentence vectors. In what `documents` gives, the
+    text that was distilled on, rows of the tasks are looked for; by `sentences` export judges the
+    student in int8. Resumes with what `output` does not hold yet. A baseline that cannot be loaded
+    gets scores without a mean that say why. Raises UserError for what the user can put right, and
+    Interrupted after a signal.
     """
     rows = {task.name: kind_of(task).read(task, seed) for task in section.tasks}
     learnt = {
@@ -93,6 +95,7 @@ def evaluate_models(
                 load=load_resting,
                 is_reference=name == reference,
                 sentence_form=sentence_form,
+                sentences=sentences,
             )
             for task in section.tasks:
                 kind = kind_of(task)

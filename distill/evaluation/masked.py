@@ -5,13 +5,14 @@ out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
+from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.tasks import cap_rows
 from distill.models.heads import language_head
 from distill.recipe import MaskedTask
@@ -44,7 +45,7 @@ def read_texts(task: MaskedTask, seed: int) -> list[str]:
 
 @torch.inference_mode()
 def masked_hits(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Int8Encoder,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
@@ -59,7 +60,7 @@ def masked_hits(
     the same for models of one vocabulary. Raises ValueError if the model has no language-model head
     or its tokenizer no mask.
     """
-    head = language_head(model)
+    head: Any = _head(model)
     if tokenizer.mask_token_id is None:
         raise ValueError("the tokenizer has no mask token")
     encoded = tokenizer(list(texts), truncation=True, max_length=longest, verbose=False)[
@@ -81,11 +82,25 @@ def masked_hits(
             epoch=0,
         )
         masked = torch.where(chosen, tokenizer.mask_token_id, ids)
-        hidden = model.base_model(
-            input_ids=masked.to(model.device), attention_mask=mask.to(model.device)
-        ).last_hidden_state
+        given = {"input_ids": masked.to(model.device), "attention_mask": mask.to(model.device)}
+        logits = (
+            model.answers(**given)[chosen]
+            if isinstance(model, Int8Encoder)
+            else head(model.base_model(**given).last_hidden_state[chosen.to(model.device)])
+        )
         right = torch.zeros_like(chosen)
-        right[chosen] = head(hidden[chosen.to(model.device)]).argmax(-1).cpu() == ids[chosen]
+        right[chosen] = logits.argmax(-1).cpu() == ids[chosen]
         hits[rows, 0], hits[rows, 1] = right.sum(-1).numpy(), chosen.sum(-1).numpy()
         advance(len(rows) / len(texts))
     return hits
+
+
+def _head(model: PreTrainedModel | Int8Encoder) -> Any:
+    """The language-model head; None of one that is inside of an int8 file. Raises ValueError
+    without.
+    """
+    if not isinstance(model, Int8Encoder):
+        return language_head(model)
+    if not model.predicts_pieces:
+        raise ValueError("the student has no language-model head")
+    return None

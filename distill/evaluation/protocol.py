@@ -152,8 +152,11 @@ def _measured(
     entries: Sequence[Entry], rows: TaskRows, scores: Literal["scores", "int8"], at_edge: bool
 ) -> Measured:
     first, is_int8 = entries[0], scores == "int8"
-    if is_int8 and "reason" in first["int8"]:
-        raise ConversionError(first["int8"]["reason"])
+    refused = [entry["int8"] for entry in entries if is_int8 and "reason" in entry["int8"]]
+    if refused:
+        raise ConversionError(
+            f"{refused[0]['reason']} (of the student's {len(entries)} fine-tunes in {len(refused)})"
+        )
     predictions = [entry["int8"] if is_int8 else entry for entry in entries]
     return Measured(
         predictions=[decode_predictions(one["predictions"], rows.classes) for one in predictions],

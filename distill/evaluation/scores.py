@@ -97,7 +97,10 @@ def score_models(
     differences = {name: _difference(one, reference, seeds) for name, one in others.items()}
     floor = chance or 0.0
     if not _lowest(estimates[of.name], metric) > floor:
-        why = f"{of.label} does not do better than guessing, which scores {floor:.3f}"
+        why = (
+            f"{of.label} does not do better than guessing on {task} ({metric}), which scores "
+            f"{floor:.3f}"
+        )
         return [
             _without_retention(_compared(score, differences.get(score.model), of), why)
             for score in scores

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from distill.evaluation import tfidf
 from distill.evaluation.finished import Finished
-from distill.evaluation.int8 import Int8Encoder
+from distill.evaluation.int8 import exported_int8
 from distill.evaluation.kinds.kind import HOW, Advance, UnmeasuredError
 from distill.evaluation.protocol import Measured, measure_model, task_entry
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
+from distill.models.after_pooling import SentenceVectors
 from distill.models.sentence_form import SentenceForm
 from distill.onnx.conversion import ConversionError
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
@@ -25,7 +26,7 @@ from distill.runtime.version import commit
 
 STUDENT = "student"
 INT8 = "student_int8"
-"""Scored in the student's fine-tunes, each converted."""
+"""The file that export hands over; and the student's fine-tunes, each converted in the same way."""
 _UNLOADABLE = (ConversionError, UserError, OSError, ValueError, ImportError, RuntimeError)
 
 
@@ -43,12 +44,15 @@ class EvaluatedModel:
         load: Callable[[str], LoadedModel],
         is_reference: bool = False,
         sentence_form: SentenceForm | None = None,
+        sentences: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        """`load` gives a model by its name; `sentence_form` is the teacher's."""
+        """`load` gives a model by its name; `sentence_form` is the teacher's; `sentences` are those
+        by which export judges the int8 file.
+        """
         self.name, self.section, self.teacher, self.seed = name, section, teacher, seed
         self.sentence_form = sentence_form or SentenceForm()
         self._finished, self._load_by_name = finished, load
-        self.is_reference = is_reference
+        self.is_reference, self._sentences = is_reference, sentences
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model: LoadedModel | None = None
         self._refused = ""
@@ -69,7 +73,9 @@ class EvaluatedModel:
 
     def _how(self) -> dict[str, object]:
         """Runtime and arithmetic of a model as it is."""
+        file = None if self._model is None else getattr(self._model.model, "digest", None)
         return {
+            **({} if file is None else {"file": file}),
             "precision": "int8" if self.is_int8 else "float32",
             "runtime": "onnx" if self.is_int8 else "torch",
             "threads": torch.get_num_threads(),
@@ -144,8 +150,12 @@ class EvaluatedModel:
         """Another of the run's models."""
         return self._load_by_name(name)
 
+    def _vectors(self) -> SentenceVectors:
+        """How the teacher's sentence vectors are made."""
+        return SentenceVectors(self.teacher.pooling, self.sentence_form.after)
+
     def _load(self) -> LoadedModel:
         if not self.is_int8:
             return self._load_by_name(self.name)
         student = self._load_by_name(STUDENT)
-        return LoadedModel(model=Int8Encoder(student.model), tokenizer=student.tokenizer)
+        return exported_int8(student, self._sentences(), self._vectors())

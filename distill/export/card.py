@@ -14,7 +14,13 @@ from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
 from distill.export.markdown import code_span, escape_markdown, python_literal, shell_word
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
-from distill.report.content import is_at_chance, language_retention, latency_ratio, summary_scores
+from distill.report.content import (
+    INT8,
+    is_at_chance,
+    language_retention,
+    latency_ratio,
+    summary_scores,
+)
 from distill.report.formats import format_bytes, format_count
 from distill.report.grid import describe, runtime_of
 from distill.report.measured import (
@@ -72,6 +78,7 @@ def render_card(
             speed=prose.speed_grid(rows),
             sizes={(row["model"], runtime_of(row)): row["bytes_on_disk"] for row in rows},
             ratio=latency_ratio(report, of="teacher"),
+            int8_ratio=latency_ratio(report, of="teacher", form=INT8),
             slower=prose.slower_in_int8(rows),
             references=prose.references(report),
             version=__version__,

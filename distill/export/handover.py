@@ -10,8 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from distill.export.asymmetric import write_asymmetric
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
@@ -19,18 +17,20 @@ from distill.export.openvino_files import write_openvino_files
 from distill.export.proof import prove
 from distill.export.prose import example_text
 from distill.export.publishing import public_recipe, without_folders
-from distill.export.runtimes import has_head, predicts_pieces, write_runtimes
 from distill.models import LoadedModel
+from distill.models.after_pooling import SentenceVectors
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.models.sentence_form import SentenceForm, form_of_section
 from distill.models.sentence_writing import described_layers, write_form_of
 from distill.models.task_heads import head_of
+from distill.onnx.files import batches_of, has_head, predicts_pieces, write_runtimes
 from distill.onnx.layout import BESIDE, FLOAT32, INT8
 from distill.openvino.layout import INT8 as OPENVINO_INT8
 from distill.recipe import ExportSection, TeacherSection
 from distill.report.results.export import ExportProof, ExportResult, Runtimes
 from distill.runtime.files import MARK, RECORD
+from distill.runtime.hashes import hash_file
 
 
 def export_student(
@@ -59,19 +59,19 @@ def export_student(
     save_model(student.model, student.tokenizer, output)
     if form.is_declared or not has_head(student):  # its use is to give vectors
         write_form_of(student, form, output)
-    batches = [_batch(student, sentence) for sentence in sentences]
-    runtimes = write_runtimes(
-        section, student, batches, pooling=pooling, after=form.after, folder=output
+    batches, vectors = (
+        batches_of(student.tokenizer, sentences),
+        SentenceVectors(pooling, form.after),
     )
-    reason = write_openvino_files(
-        section, student, batches, pooling=pooling, after=form.after, folder=output
-    )
+    runtimes = write_runtimes(section, student, batches, vectors=vectors, folder=output)
+    reason = write_openvino_files(section, student, batches, vectors=vectors, folder=output)
     runtimes = replace(runtimes, openvino_int8_reason=reason)
     write_outside_weights(output)
     if trimmed is not None:
         write_asymmetric(output, student=student, trimmed=trimmed, form=form)
     proof = prove(output, student, sentences, pooling=pooling)
 
+    report, scored = _of_this_file(report, output / INT8)
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")
     report = without_folders(report)
     licence = card_licence(report, section.licence)
@@ -96,16 +96,32 @@ def export_student(
         proof=proof,
         pushed_to=None,
         reason="not pushed yet" if section.push else "pushing was not asked for",
-        warnings=_warnings(section, runtimes, proof),
+        warnings=[*_warnings(section, runtimes, proof), *scored],
     )
     whole = {**report, "export": asdict(result) | {"path": "."}}
     (output / "report.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     return result
 
 
-def _batch(student: LoadedModel, sentence: str) -> tuple[Any, Any]:
-    batch = student.tokenizer(sentence, truncation=True, return_tensors="np")
-    return batch["input_ids"].astype(np.int64), batch["attention_mask"].astype(np.int64)
+def _of_this_file(report: Mapping[str, Any], file: Path) -> tuple[Mapping[str, Any], list[str]]:
+    """The report without scores of another int8 file than `file`, and a warning if there were any:
+    one that another version of ONNX Runtime wrote, as a rule.
+    """
+    own = hash_file(file) if file.is_file() else None
+
+    def is_of_it(score: Mapping[str, Any]) -> bool:
+        measured = (score.get("provenance") or {}).get("file")
+        return measured is None or own is None or measured == own
+
+    scores = report.get("evaluation") or []
+    kept = [score for score in scores if is_of_it(score)]
+    if len(kept) == len(scores):
+        return report, []
+    warning = (
+        f"the scores of student_int8 are of another file than {INT8}, and are not on its card; "
+        "--force evaluation measures them anew"
+    )
+    return {**report, "evaluation": kept}, [warning]
 
 
 def write_outside_weights(folder: Path) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distill.export.runtimes import LEAST_COSINE, has_head, has_types, mean_cosine, pooled_vectors
 from distill.models import LoadedModel
-from distill.models.after_pooling import AfterPooling, SentenceVectors
+from distill.models.after_pooling import SentenceVectors
+from distill.onnx.closeness import closeness, shortfall
 from distill.onnx.conversion import ConversionError, write_onnx
+from distill.onnx.files import has_head, has_types, pooled_vectors
 from distill.onnx.layout import FLOAT32 as ONNX
 from distill.onnx.sensitivity import Batch
 from distill.openvino.conversion import write_openvino, write_openvino_int8
@@ -25,8 +26,7 @@ def write_openvino_files(
     student: LoadedModel,
     batches: Sequence[Batch],
     *,
-    pooling: str,
-    after: AfterPooling | None = None,
+    vectors: SentenceVectors,
     folder: Path,
 ) -> str | None:
     """Write the student's files for OpenVINO, where the recipe asks for them, the one in int8
@@ -38,7 +38,6 @@ def write_openvino_files(
     if not section.openvino:
         return "openvino was not asked for"
     whole, small = folder / FLOAT32, folder / INT8
-    vectors = SentenceVectors(pooling, after)
     with TemporaryDirectory() as temporary:
         source = folder / ONNX
         try:
@@ -57,15 +56,10 @@ def write_openvino_files(
     if not section.int8:
         return "int8 was not asked for"
     write_openvino_int8(whole, small, batches)
-    cosine = mean_cosine(
-        pooled_vectors(OpenvinoEncoder(small), batches, vectors),
-        pooled_vectors(OpenvinoEncoder(whole), batches, vectors),
-    )
-    if cosine >= LEAST_COSINE:
+    found = (pooled_vectors(OpenvinoEncoder(file), batches, vectors) for file in (small, whole))
+    reason = shortfall(closeness(*found))
+    if reason is None:
         return None
     for file in (small, small.with_suffix(".bin")):
         file.unlink()
-    return (
-        f"in int8 the mean cosine of its vectors to those in float32 is {cosine:.3f}, less than "
-        f"{LEAST_COSINE}"
-    )
+    return reason

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from distill.export.runtimes import LEAST_COSINE, has_head, predicts_pieces
 from distill.models import LoadedModel
 from distill.models.loading import auto_class_name
 from distill.models.task_heads import head_of
+from distill.onnx.closeness import Closeness, shortfall
 from distill.onnx.conversion import head_outputs
+from distill.onnx.files import has_head, predicts_pieces
 from distill.onnx.layout import FLOAT32, INT8
 from distill.openvino.layout import FLOAT32 as OPENVINO, INT8 as OPENVINO_INT8
 from distill.report.results.export import ExportProof
@@ -80,12 +81,16 @@ def prove(
                 f"{whole} is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
                 f"please report this, and go on without it by --set export.{runtime}=false"
             )
-        cosine = found[f"{prefix}int8_cosine"]
-        if cosine is not None and not cosine >= LEAST_COSINE:
-            raise ExportError(
-                f"the vectors of {small} have a mean cosine of {cosine:.3f}, less than "
-                f"{LEAST_COSINE}"
-            )
+        if found[f"{prefix}int8_cosine"] is None:
+            continue
+        measured = Closeness(
+            rows=len(sentences),
+            cosine=found[f"{prefix}int8_cosine"],
+            centred_cosine=found[f"{prefix}int8_centred_cosine"],
+            neighbours=found[f"{prefix}int8_neighbours"],
+        )
+        if reason := shortfall(measured):
+            raise ExportError(f"{small} is not faithful: {reason}")
     figures = {field.name for field in fields(ExportProof)} - {"sentences"}
     return ExportProof(sentences=len(sentences), **{name: found[name] for name in figures})
 

@@ -116,14 +116,14 @@ def equivalent(lines: Iterable[ScoreLine]) -> list[str]:
 
 
 def likeness(report: Mapping[str, Any]) -> float | None:
-    """The mean cosine of the finished student's sentence vectors to the teacher's, on held-out
-    text, where it was measured.
+    """The mean cosine of the finished student's sentence vectors to the teacher's, the mean taken
+    out, on held-out text, where it was measured.
     """
     measured: list[dict[str, float | None]] = report["distillation"]["fidelity"]
     kept = min(
         measured, key=lambda one: one["objective"] or 0.0, default=None
     )  # the best of them is what was kept
-    return None if kept is None else kept.get("pooled_cosine")
+    return None if kept is None else kept.get("pooled_centred_cosine")
 
 
 def speed_grid(rows: Sequence[Row]) -> Grid:

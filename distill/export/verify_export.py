@@ -142,6 +142,7 @@ def _compared(
     found: dict[str, float | None] = {
         f"{runtime}_max_abs_difference": None,
         f"{prefix}int8_cosine": None,
+        f"{prefix}int8_centred_cosine": None,
         f"{prefix}int8_neighbours": None,
         f"{prefix}int8_time": None,
     }
@@ -165,21 +166,35 @@ def _compared(
     ours = _vectors(
         [expected[f"states.{number}"] for number in range(len(inputs))], asked["pooling"]
     )
-    found[f"{prefix}int8_cosine"] = float((theirs * ours).sum(1).mean())
+    found[f"{prefix}int8_cosine"] = _mean_cosine(theirs, ours)
     if len(inputs) > 2:  # of two each is the other's nearest
+        found[f"{prefix}int8_centred_cosine"] = _mean_cosine(
+            theirs - theirs.mean(0), ours - ours.mean(0)
+        )
         found[f"{prefix}int8_neighbours"] = float((_nearest(theirs) == _nearest(ours)).mean())
     return found | {f"{prefix}int8_time": _time_share(small, whole, inputs[:_TIMED])}
 
 
 def _vectors(states: list[Arrays], pooling: str) -> Arrays:
-    """Sentence vectors of length 1, a row each."""
-    rows = np.stack([_POOLED[pooling](hidden[0]) for hidden in states])
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    """Sentence vectors, a row each."""
+    return np.stack([_POOLED[pooling](hidden[0]) for hidden in states])
+
+
+def _unit(vectors: Arrays) -> Arrays:
+    """The same directions with length 1; zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def _mean_cosine(one: Arrays, other: Arrays) -> float:
+    """The mean over rows of the cosine of two rows."""
+    return float((_unit(one) * _unit(other)).sum(1).mean())
 
 
 def _nearest(vectors: Arrays) -> Arrays:
     """For each row the number of the row that is nearest to it by cosine."""
-    likeness = vectors @ vectors.T
+    unit = _unit(vectors)
+    likeness = unit @ unit.T
     np.fill_diagonal(likeness, -2.0)
     return np.asarray(likeness.argmax(1))
 

@@ -27,6 +27,9 @@ class OnnxEncoder:
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
+        # Whoever wants hidden states need not wait for logits of every piece of the vocabulary.
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
         self._typed = TYPES in {given.name for given in self._session.get_inputs()}
 
     def __call__(
@@ -51,5 +54,5 @@ class OnnxEncoder:
         inputs = dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
         if self._typed:
             inputs[TYPES] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        found: list[npt.NDArray[np.float32]] = self._session.run(list(names), inputs)
+        found: list[npt.NDArray[np.float32]] = self._session.run(list(names), inputs, self._options)
         return found

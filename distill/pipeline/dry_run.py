@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from distill.pipeline.cost import Cost, predict_costs
 from distill.pipeline.pending import pending_stages
-from distill.pipeline.plan import check_surroundings, make_plan, predict_seconds
+from distill.pipeline.plan import check_surroundings, make_plan, predict_seconds, rehearse
 from distill.report.formats import format_bytes, format_count
 from distill.runtime.progress import format_seconds
 
@@ -17,23 +18,38 @@ if TYPE_CHECKING:
     from distill.pipeline.run import Run
 
 
-def dry_run_lines(run: Run, *, until: str | None, force: str | None) -> Iterator[str]:
-    """Stages, sizes and cost, a line each. Raises UserError with everything that would stop the
-    run.
+def dry_run_lines(
+    run: Run, *, until: str | None, force: str | None, measure: bool = False
+) -> Iterator[str]:
+    """Stages, sizes and cost, a line each; with `measure` steps are rehearsed for ten seconds.
+    Raises UserError with everything that would stop the run.
     """
     check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)
     yield f"{run.recipe.name}: {run.file.path} into {run.folder}"
+    rate, precision = rehearse(run.recipe, plan) if measure else (None, None)
+    costs = predict_costs(run, plan, rate)
+    if rate is None and "distillation" in pending and costs["distillation"].seconds is None:
+        seconds, precision = predict_seconds(plan.operations, run.recipe.distillation.precision)
+        costs["distillation"] = Cost(seconds=seconds, by="by this machine's matrix product")
     for stage in run.recipe.stages:
         state = (
-            "to do"
+            f"to do, {_in_words(costs[stage], _limit(run, stage))}"
             if stage in pending
             else "up to date"
             if stage in run.records
             else "not asked for"
         )
         yield f"  {stage:<14}{state}"
+    known = [(stage, costs[stage].seconds) for stage in pending]
+    whole = sum(min(seconds, _limit(run, stage)) for stage, seconds in known if seconds is not None)
+    without = [stage for stage, seconds in known if seconds is None]
+    if whole:
+        yield (
+            f"in all about {format_seconds(whole)}"
+            + (f", and {' and '.join(without)}" if without else "")
+        )
     about = "" if plan.vocabulary_is_measured else "about "
     yield f"teacher: {format_count(plan.teacher_parameters)} parameters"
     yield (
@@ -42,12 +58,25 @@ def dry_run_lines(run: Run, *, until: str | None, force: str | None) -> Iterator
         f"{about}{plan.vocabulary:,} pieces"
     )
     if "distillation" in pending:
-        seconds, precision = predict_seconds(plan.operations, run.recipe.distillation.precision)
-        limit = 60 * (run.recipe.distillation.minutes or math.inf)
+        fits = (costs["distillation"].seconds or 0.0) <= _limit(run, "distillation")
         yield (
-            f"distillation: {'at most ' if seconds > limit else ''}{plan.tokens:,} tokens, "
-            f"{plan.operations:.2g} floating-point operations, about "
-            f"{format_seconds(min(seconds, limit))} here in {precision}"
+            f"distillation: {'' if fits else 'at most '}{plan.tokens:,} tokens, "
+            f"{plan.operations:.2g} floating-point operations"
+            + (f", here in {precision}" if precision else "")
         )
     if "export" in pending and run.recipe.export.push:
         yield f"export: pushed to {run.recipe.export.push} when the run is done"
+
+
+def _limit(run: Run, stage: str) -> float:
+    """The seconds that the recipe gives a stage at most."""
+    minutes = run.recipe.distillation.minutes if stage == "distillation" else None
+    return 60 * minutes if minutes else math.inf
+
+
+def _in_words(cost: Cost, limit: float) -> str:
+    if cost.seconds is None:
+        return f"time: {cost.by}"
+    if cost.seconds > limit:
+        return f"{format_seconds(limit)}, which its minutes allow"
+    return f"about {format_seconds(cost.seconds)}, {cost.by}"

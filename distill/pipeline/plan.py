@@ -46,6 +46,9 @@ class Plan:
     tokens: int
     operations: float
     """Floating-point operations of the distillation."""
+    teacher_matrices: int = 0
+    """Parameters that every token is multiplied with."""
+    student_matrices: int = 0
 
 
 def check_surroundings(recipe: Recipe) -> None:
@@ -201,6 +204,8 @@ def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
         tokens=recipe.distillation.tokens,
         operations=float(recipe.distillation.tokens)
         * (2 * teacher_matrices + 6 * student_matrices),
+        teacher_matrices=teacher_matrices,
+        student_matrices=student_matrices,
     )
 
 
@@ -227,6 +232,36 @@ def predict_seconds(operations: float, precision: str) -> tuple[float, str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = choose_precision(precision, device)
     return operations / (peak_rate(device, chosen) * _TRAINING_SHARE_OF_PEAK), chosen
+
+
+def rehearse(recipe: Recipe, plan: Plan) -> tuple[float, str]:
+    """Operations a second of the recipe's distillation here, by whole steps of models of its shapes
+    with random weights, for ten seconds, and in which precision. Raises UserError.
+    """
+    from distill.distillation.rehearsal import rehearse_distillation
+    from distill.models import load_tokenizer
+    from distill.models.loading import auto_class, position_limit
+    from distill.runtime.runtime import Runtime
+    from distill.student.depth import choose_layers
+
+    config = _teacher_config(recipe)
+    shape = _student_config(recipe, config, plan.vocabulary)
+    config.vocab_size, config.pad_token_id = plan.vocabulary, shape.pad_token_id
+    teacher, student = (auto_class(one).from_config(one).eval() for one in (config, shape))
+    tokenizer = load_tokenizer(recipe.teacher.model, recipe.teacher.revision)
+    section = recipe.student
+    count = section.kept_layers if not section.model else shape.num_hidden_layers
+    rate, precision = rehearse_distillation(
+        recipe.distillation,
+        student=student,
+        teacher=teacher,
+        tokenizer=tokenizer,
+        layers=choose_layers(count, config.num_hidden_layers),
+        pooling=recipe.teacher.pooling,
+        longest=min(tokenizer.model_max_length, position_limit(student)),
+        runtime=Runtime(seed=recipe.seed),
+    )
+    return rate * plan.operations / plan.tokens, precision
 
 
 def check_space(plan: Plan, folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_JUDGING = 64
 
 
 @dataclass(kw_only=True)
@@ -140,6 +142,10 @@ class Run:
         return (
             (document.source, sentence) for document in documents for sentence in document.sentences
         )
+
+    def judging_sentences(self) -> list[str]:
+        """The held-out sentences by which the files of an export are judged and proven."""
+        return [sentence for _, sentence in islice(self.sentences(), _JUDGING)]
 
     def model_folder(self, name: str) -> Path:
         """The folder of a model by its name in the report; a baseline's name is its Hub id or

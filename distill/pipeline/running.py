@@ -8,7 +8,7 @@ It is thereby redone when anything before it was.
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from distill.pipeline.reporting import is_reported, note_done, publish_report, r
 from distill.pipeline.run import Run
 from distill.pipeline.stages import stage_named
 from distill.pipeline.stages.stage import Stage
+from distill.report.results.distillation import DistillationResult
 from distill.report.results.export import ExportResult
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.lock import locked
@@ -104,6 +105,7 @@ def make_stage(run: Run, stage: Stage[T], *, forced: bool = False) -> Record[T]:
     run.forced = stage.name if forced else None
     mark = stage_fingerprint(run, stage)
     folder = stage.folder(run)
+    is_whole = not (folder.is_under_way or (stage.resumable and folder.final.exists()))
     started, clock = now(), time.monotonic()
     # Forced work is its own: it doesn't go on from what was there, but after an interruption from
     # itself.
@@ -117,8 +119,24 @@ def make_stage(run: Run, stage: Stage[T], *, forced: bool = False) -> Record[T]:
     )
     folder.finish(record)
     run.records[stage.name] = record
+    if is_whole:
+        _keep_cost(run, stage.name, seconds)
     run.progress.say(f"{stage.name}: done in {format_seconds(seconds)}")
     return record
+
+
+def _keep_cost(run: Run, stage: str, seconds: float) -> None:
+    """Keep how long a stage took that did all of its work, for the next dry run."""
+    from distill.pipeline.cost import keep_cost, stage_work
+    from distill.pipeline.plan import make_plan
+
+    plan = make_plan(run.recipe, run.kept_pieces)
+    if stage == "distillation":
+        read = run.result(DistillationResult).tokens
+        plan = replace(plan, operations=plan.operations * read / plan.tokens, tokens=read)
+    work = stage_work(stage, run, plan)
+    if work:
+        keep_cost(run.folder.parent, stage, work, seconds)
 
 
 def follow(run: Run) -> None:

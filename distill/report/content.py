@@ -26,6 +26,8 @@ def headline(content: Mapping[str, Any]) -> dict[str, float]:
     if latencies is not None:
         figures["latency_ms"] = latencies[0]
         figures["latency_ratio_to_trimmed"] = latencies[0] / latencies[1]
+    if (small := latency_ratio(content, form=INT8)) is not None:
+        figures["latency_ratio_to_trimmed_int8"] = small
     if content["vocabulary"]:
         figures["vocabulary_kept"] = content["vocabulary"]["kept"]
         figures["heldout_identical"] = content["vocabulary"]["heldout_identical"]
@@ -113,6 +115,12 @@ def summary(content: Mapping[str, Any]) -> str:
     if "latency_ratio_to_trimmed" in figures:
         parts.append(
             f"{figures['latency_ratio_to_trimmed']:.2f} times the trimmed teacher's latency"
+            + (
+                f", both in torch's float32, and {figures['latency_ratio_to_trimmed_int8']:.2f} "
+                "times, both in int8"
+                if "latency_ratio_to_trimmed_int8" in figures
+                else ""
+            )
         )
     if "heldout_identical" in figures:
         parts.append(
@@ -154,32 +162,46 @@ def is_at_chance(score: Mapping[str, Any]) -> bool:
     return chance is not None and low is not None and bool(low <= chance)
 
 
+TORCH, INT8 = ("torch", "float32"), ("onnx", "int8")
+"""Runtime and precision in which two models are compared: the same for both."""
+
+
 def is_plain(row: Mapping[str, Any]) -> bool:
     """Whether a row of the benchmark is of what everybody runs: torch in float32 on the CPU."""
-    return (row["device"], row["runtime"], row["precision"]) == ("cpu", "torch", "float32")
+    return _runs_in(row, TORCH)
+
+
+def _runs_in(row: Mapping[str, Any], form: tuple[str, str]) -> bool:
+    return (row["device"], row["runtime"], row["precision"]) == ("cpu", *form)
 
 
 def latency_ratio(
-    content: Mapping[str, Any], model: str = "student", of: str = "trimmed"
+    content: Mapping[str, Any],
+    model: str = "student",
+    of: str = "trimmed",
+    form: tuple[str, str] = TORCH,
 ) -> float | None:
-    """Median latency of `model` over that of `of` in torch's float32, at batch 1 and the longest
-    length, with all threads.
+    """Median latency of `model` over that of `of` in the same runtime and precision on the CPU, at
+    batch 1 and the longest length, with all threads.
     """
-    latencies = _compared_latencies(content, model, of)
+    latencies = _compared_latencies(content, model, of, form)
     return None if latencies is None else latencies[0] / latencies[1]
 
 
 def _compared_latencies(
-    content: Mapping[str, Any], model: str, of: str
+    content: Mapping[str, Any], model: str, of: str, form: tuple[str, str] = TORCH
 ) -> tuple[float, float] | None:
     """The median milliseconds of both where `latency_ratio` compares them."""
     rows = [
-        row for row in content["benchmark"] or [] if is_plain(row) and row["median_ms"] is not None
+        row
+        for row in content["benchmark"] or []
+        if _runs_in(row, form) and row["median_ms"] is not None
     ]
     by_setting: dict[tuple[int, int, int], dict[str, float]] = {}
     for row in rows:
         setting = (-row["batch_size"], row["length"], row["threads"])
-        by_setting.setdefault(setting, {})[row["model"]] = row["median_ms"]
+        name = row["model"].removesuffix("_int8")  # one row of a model in each runtime
+        by_setting.setdefault(setting, {})[name] = row["median_ms"]
     both = {
         setting: found for setting, found in by_setting.items() if model in found and of in found
     }

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from distill.report.canvas import to_svg
 from distill.report.content import (
+    INT8,
     is_at_chance,
     language_retention,
     latency_ratio,
@@ -101,6 +102,7 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         measures=MEASURES,
         files=distinct_files(content["benchmark"] or []),
         ratio=latency_ratio(content),
+        int8_ratio=latency_ratio(content, form=INT8),
         task_facts=task_facts(content),
         model_facts=model_facts(content),
         fine_tuned=fine_tuned_tasks(content),

@@ -152,9 +152,11 @@ def loss_plot(losses: Sequence[Mapping[str, float]]) -> Figure:
 
 def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     """Closeness to the teacher on held-out text against tokens seen."""
+    centred = all("pooled_centred_cosine" in point for point in fidelity)
+    of = "_centred_cosine" if centred else "_cosine"  # runs of earlier versions have no other
     labels = {
-        "hidden_cosine": ("hidden states", BLUE),
-        "pooled_cosine": ("sentence vectors", ORANGE),
+        f"hidden{of}": ("hidden states", BLUE),
+        f"pooled{of}": ("sentence vectors", ORANGE),
         "neighbour_agreement": ("nearest\nneighbour", GREEN),
     }
     if "answer_agreement" in fidelity[-1]:  # what the student of a fine-tuned teacher is for
@@ -165,10 +167,10 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
         f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest "
         "neighbour that the teacher gives them"
     )
-    if "pooled_cosine" in fidelity[-1]:
+    if f"pooled{of}" in fidelity[-1]:
         title = (
-            f"Held-out sentence vectors: cosine {fidelity[-1]['pooled_cosine']:.3f} to the "
-            "teacher's"
+            f"Held-out sentence vectors: cosine {fidelity[-1][f'pooled{of}']:.3f} to the teacher's"
+            f"{', the mean taken out' if centred else ''}"
         )
     if "answer_agreement" in fidelity[-1]:
         title = (

@@ -173,6 +173,10 @@ class TrainingLoop:
         self.state.allowed_seconds = seconds - (time.monotonic() - started)
         self._plan(rate * (seconds - reserved))
 
+    def rehearsed_rate(self, add_gradients: AddGradients, seconds: float) -> float:
+        """Tokens a second of whole steps that move nothing, over so long."""
+        return measure_rate(self._rehearse(add_gradients), self._processes, seconds)
+
     @property
     def _checkpoint_seconds(self) -> float:
         """How often a checkpoint is due: where the time is limited, often enough for the budget to
@@ -381,7 +385,9 @@ def describe_trouble(loss: float, norm: float, state: LoopState) -> str | None:
     return None
 
 
-def measure_rate(rehearsed: Iterable[int], processes: Processes | None = None) -> float:
+def measure_rate(
+    rehearsed: Iterable[int], processes: Processes | None = None, least: float = PROBE_SECONDS
+) -> float:
     """Tokens per second of batches that are rehearsed one by one; the first of them warms up."""
     batches = iter(rehearsed)
     next(batches)
@@ -389,7 +395,7 @@ def measure_rate(rehearsed: Iterable[int], processes: Processes | None = None) -
     for gained in batches:
         tokens += gained
         seconds = time.monotonic() - started
-        if (processes.share(seconds) if processes else seconds) >= PROBE_SECONDS:
+        if (processes.share(seconds) if processes else seconds) >= least:
             break
     return tokens / seconds
 

@@ -17,9 +17,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from distill.export.runtimes import pooled_vectors
 from distill.models import load_with_tokenizer
 from distill.onnx.encoder import OnnxEncoder
+from distill.onnx.files import pooled_vectors
 from distill.onnx.layout import INT8
 from tests.clients.conftest import Vectors, printed, unit
 from tests.conftest import ROOT

@@ -13,7 +13,7 @@ from distill.models import LoadedModel
 from distill.models.after_pooling import AfterPooling, Dense, Normalize
 from distill.models.heads import piece_bytes
 from distill.recipe import DistillationSection
-from distill.student.depth import keep_layers
+from distill.student.depth import keep_layers, untrained_copy
 from distill.training.batches import Masking
 from distill.training.chunks import Chunks, write_chunks
 from tests.conftest import swedish_sentences
@@ -80,6 +80,8 @@ def test_it_is_one_where_the_student_is_the_teacher(
     assert measured["objective"] == pytest.approx(0, abs=1e-4)
     assert measured["hidden_cosine"] == pytest.approx(1, abs=1e-5)
     assert measured["pooled_cosine"] == pytest.approx(1, abs=1e-5)
+    for name in ("hidden", "pooled"):
+        assert measured[f"{name}_centred_cosine"] == pytest.approx(1, abs=1e-5)
     assert measured["neighbour_agreement"] == 1
 
 
@@ -102,6 +104,15 @@ def test_it_is_what_chunk_after_chunk_without_padding_gives(
     assert measured["pooled_cosine"] == pytest.approx(
         (pooled[0] * pooled[1]).sum(-1).mean().item(), abs=1e-5
     )
+    centred = [torch.stack([states.mean(0) for states in side]) for side in (own, target)]
+    centred = [vectors - vectors.mean(0) for vectors in centred]
+    assert measured["pooled_centred_cosine"] == pytest.approx(
+        F.cosine_similarity(*centred).mean().item(), abs=1e-5
+    )
+    tokens = [torch.cat(side) - torch.cat(side).mean(0) for side in (own, target)]
+    assert measured["hidden_centred_cosine"] == pytest.approx(
+        F.cosine_similarity(*tokens).mean().item(), abs=1e-5
+    )
     nearest = [
         [
             max((i for i in range(len(side)) if i != j), key=lambda i: float(side[i] @ side[j]))
@@ -114,6 +125,23 @@ def test_it_is_what_chunk_after_chunk_without_padding_gives(
     assert 0 < agreement < 1
 
 
+def test_what_all_vectors_share_does_not_make_another_models_alike(
+    teacher: LoadedModel, chunks: Chunks
+) -> None:
+    """A large part in common, as trained encoders have it, hides that the rest is another's."""
+    apart = untrained_copy(teacher.model, 5)
+    with torch.no_grad():
+        for model in (teacher.model, apart):
+            model.encoder.layer[-1].output.LayerNorm.bias[0] += 100.0
+    try:
+        measured = measure(apart, teacher, chunks)
+    finally:
+        with torch.no_grad():
+            teacher.model.encoder.layer[-1].output.LayerNorm.bias[0] -= 100.0
+    assert measured["pooled_cosine"] > 0.99 and measured["hidden_cosine"] > 0.98
+    assert measured["pooled_centred_cosine"] < 0.6
+
+
 def test_a_single_chunk_can_be_measured(teacher: LoadedModel, tmp_path: Path) -> None:
     one = write_chunks(
         ["kung och ko"],
@@ -124,4 +152,6 @@ def test_a_single_chunk_can_be_measured(teacher: LoadedModel, tmp_path: Path) ->
         longest=60,
         seed=0,
     )
-    assert measure(teacher.model, teacher, one)["hidden_cosine"] == pytest.approx(1, abs=1e-5)
+    measured = measure(teacher.model, teacher, one)
+    assert measured["hidden_cosine"] == pytest.approx(1, abs=1e-5)
+    assert "pooled_centred_cosine" not in measured

@@ -347,10 +347,11 @@ def test_the_student_in_int8_is_scored_in_the_students_own_fine_tunes(
     chosen = [line for line in tuned if line["learning_rate"] == small.learning_rate]
     assert len(small.scores) == len([line["int8"]["predictions"] for line in chosen]) == 2
     assert small.provenance is not None and small.provenance.runtime == "onnx"
-    assert any(
-        (score.model, score.task) == ("student_int8", "faq") and score.mean
-        for score in result.scores
+    assert small.provenance.file is None
+    as_it_is = next(
+        score for score in result.scores if (score.model, score.task) == ("student_int8", "faq")
     )
+    assert as_it_is.mean and as_it_is.provenance is not None and as_it_is.provenance.file
 
 
 def test_a_student_that_cannot_be_had_in_int8_has_a_reason(
@@ -367,5 +368,6 @@ def test_a_student_that_cannot_be_had_in_int8_has_a_reason(
     assert scores["student", "mcc"].mean is not None
     assert (
         scores["student_int8", "mcc"].mean is None
-        and scores["student_int8", "mcc"].reason == "there is no ONNX for it"
+        and scores["student_int8", "mcc"].reason
+        == "there is no ONNX for it (of the student's 2 fine-tunes in 2)"
     )

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel, PreTrainedModel
 
-from distill.evaluation.int8 import Int8Encoder
+from distill.evaluation.int8 import encoder_int8
 
 SHAPE = {
     "vocab_size": 60,
@@ -14,6 +15,7 @@ SHAPE = {
     "intermediate_size": 48,
 }
 IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+JUDGED = [(ids := np.array([[5 + n, 6, 7]]), np.ones_like(ids)) for n in range(6)]
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
 
 
@@ -38,7 +40,7 @@ def states(encoder: torch.nn.Module, types: torch.Tensor | None = None) -> torch
 def test_it_answers_nearly_as_the_encoder_that_it_was_made_from(types: int) -> None:
     encoder = bert(types)
     expected = states(encoder)
-    found = states(Int8Encoder(encoder))
+    found = states(encoder_int8(encoder, JUDGED, "mean"))
     assert torch.nn.functional.cosine_similarity(found, expected).min() > 0.98 and not torch.equal(
         found, expected
     )
@@ -47,6 +49,7 @@ def test_it_answers_nearly_as_the_encoder_that_it_was_made_from(types: int) -> N
 def test_the_types_of_a_pair_reach_it() -> None:
     encoder = bert(2)
     second = torch.ones_like(IDS)
-    expected, small = states(encoder, second), Int8Encoder(encoder)
+    expected = states(encoder, second)
+    small = encoder_int8(encoder, JUDGED, "mean")
     assert torch.nn.functional.cosine_similarity(states(small, second), expected).min() > 0.98
     assert not torch.equal(states(small, second), states(small))

@@ -164,7 +164,9 @@ def test_a_teacher_at_chance_keeps_nothing_to_compare_with() -> None:
     teacher = queries(right(random, 0.52))
     score = scored(chance=0.5, teacher=teacher, student=queries(right(random, 0.7)))["student"]
     assert score.retention is None
-    assert score.reason == "the teacher does not do better than guessing, which scores 0.500"
+    assert score.reason == (
+        "the teacher does not do better than guessing on task (accuracy), which scores 0.500"
+    )
     assert score.difference is not None
 
 

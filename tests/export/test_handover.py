@@ -10,12 +10,17 @@ from typing import Any
 import onnx
 import pytest
 
-from distill.export import handover, runtimes
-from distill.export.handover import _warnings, export_student, write_outside_weights
+from distill.evaluation.int8 import exported_int8
+from distill.export import handover
+from distill.export.handover import _of_this_file, _warnings, export_student, write_outside_weights
 from distill.models import LoadedModel
+from distill.models.after_pooling import SentenceVectors
+from distill.onnx import files
 from distill.onnx.conversion import ConversionError
+from distill.onnx.layout import INT8
 from distill.recipe import ExportSection, TeacherSection
 from distill.report.results.export import ExportProof, ExportResult, Runtimes
+from distill.runtime.hashes import hash_file
 from tests.conftest import swedish_sentences
 from tests.export.conftest import SECRET
 
@@ -101,7 +106,30 @@ def test_the_report_in_the_folder_has_its_own_export_part(folder: Path) -> None:
 def test_the_report_tells_how_near_the_files_are_to_the_student(folder: Path) -> None:
     proof = json.loads((folder / "report.json").read_text())["export"]["proof"]
     assert proof["sentences"] == len(SENTENCES) and 0 < proof["onnx_max_abs_difference"] <= 1e-4
+    assert 0.97 <= proof["int8_centred_cosine"] < 1 and proof["int8_neighbours"]
     assert 0.99 <= proof["int8_cosine"] < 1 and proof["int8_time"] > 0
+
+
+def test_what_is_scored_in_int8_is_the_exported_file_to_the_last_byte(
+    student: LoadedModel, folder: Path
+) -> None:
+    scored = exported_int8(student, SENTENCES, SentenceVectors("mean"))
+    assert scored.model.digest == hash_file(folder / INT8)
+
+
+def test_scores_of_another_int8_file_are_left_out_with_a_warning(folder: Path) -> None:
+    def score(model: str, file: str | None) -> dict[str, Any]:
+        return {"model": model, "provenance": {"file": file}}
+
+    own, others = hash_file(folder / INT8), [score("student", None), score("student_int8", None)]
+    kept, warnings = _of_this_file(
+        {"evaluation": [*others, score("student_int8", own)]}, folder / INT8
+    )
+    assert len(kept["evaluation"]) == 3 and warnings == []
+    kept, warnings = _of_this_file(
+        {"evaluation": [*others, score("student_int8", "0")]}, folder / INT8
+    )
+    assert kept["evaluation"] == others and "--force evaluation" in warnings[0]
 
 
 @pytest.mark.usefixtures("unproven")
@@ -182,7 +210,7 @@ def test_an_architecture_that_onnx_cannot_say_costs_its_files_and_not_the_export
     def refuse(*arguments: Any, **options: Any) -> None:
         raise ConversionError("FickleModel cannot be converted to ONNX: it changes its mind")
 
-    monkeypatch.setattr(runtimes, "write_onnx", refuse)
+    monkeypatch.setattr(files, "write_onnx", refuse)
     result = exported(student, local_report, tmp_path, onnx=True)
     assert set(result.files) == STOCK | FOR_SENTENCES
     assert result.warnings == [

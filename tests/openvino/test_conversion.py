@@ -13,14 +13,15 @@ pytest.importorskip("openvino", reason="needs the extra openvino")
 pytest.importorskip("nncf", reason="needs the extra openvino")
 
 from distill.benchmark.process import measure_footprint
-from distill.export import openvino_files
 from distill.export.openvino_files import write_openvino_files
-from distill.export.runtimes import mean_cosine, pooled_vectors
 from distill.library.benchmark import benchmark
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.after_pooling import SentenceVectors
 from distill.models.saving import save_model
+from distill.onnx import closeness
+from distill.onnx.closeness import mean_cosine
 from distill.onnx.encoder import OnnxEncoder
+from distill.onnx.files import pooled_vectors
 from distill.onnx.sensitivity import Batch
 from distill.openvino.encoder import OpenvinoEncoder
 from distill.openvino.layout import FLOAT32, INT8
@@ -59,7 +60,12 @@ def folder(
     place = tmp_path_factory.mktemp("openvino")
     save_model(student.model, student.tokenizer, place)
     section = ExportSection(openvino=True)
-    assert write_openvino_files(section, student, batches, pooling="mean", folder=place) is None
+    assert (
+        write_openvino_files(
+            section, student, batches, vectors=SentenceVectors("mean"), folder=place
+        )
+        is None
+    )
     return place
 
 
@@ -93,7 +99,7 @@ def test_the_file_in_int8_is_small_and_its_vectors_are_near(
 def test_an_int8_file_that_is_not_faithful_is_left_out_with_a_reason(
     student: LoadedModel, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_files, "LEAST_COSINE", 1.01)
+    monkeypatch.setattr(closeness, "LEAST_CENTRED", 1.01)
     reason = write_openvino_files(
         ExportSection(openvino=True), student, batches[:4], pooling="cls", folder=tmp_path
     )

@@ -212,7 +212,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(fresh):
 def test_a_dry_run_after_a_run_tells_what_was_measured(finished):
     plan = finished.distill("--dry-run", "--set", "distillation.tokens=5k").stdout
     assert "student       up to date" in plan
-    assert "distillation  to do" in plan
+    assert "distillation  to do, about" in plan and "by the last run here" in plan
     assert f"{finished.report['vocabulary']['kept']:,} pieces" in plan
     assert "about" not in plan.split("student: ")[1].splitlines()[0]
 

@@ -180,6 +180,7 @@ def example_results(
                 "sentences": 64,
                 "onnx_max_abs_difference": None,
                 "int8_cosine": None,
+                "int8_centred_cosine": None,
                 "int8_time": None,
             },
             "warnings": [],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from distill.report.content import (
+    INT8,
     headline,
     latency_ratio,
     leading_retention,
@@ -158,6 +159,23 @@ def test_the_latency_ratio_is_that_of_batch_1_at_the_longest_length_with_most_th
         *both(0.7, batch_size=1, length=32, threads=2),
     ]
     assert latency_ratio({"benchmark": benchmark}) == pytest.approx(0.5)
+
+
+def test_int8_is_compared_with_int8_and_named_so() -> None:
+    content = example_report() | {
+        "benchmark": [
+            *rows("student", median_ms=4.0),
+            *rows("trimmed", median_ms=8.0),
+            *rows("student_int8", median_ms=3.0, runtime="onnx", precision="int8"),
+            *rows("trimmed", median_ms=5.0, runtime="onnx", precision="int8"),
+        ]
+    }
+    assert latency_ratio(content) == 0.5 and latency_ratio(content, form=INT8) == 0.6
+    assert headline(content)["latency_ratio_to_trimmed_int8"] == 0.6
+    assert (
+        "0.50 times the trimmed teacher's latency, both in torch's float32, and 0.60 times, both "
+        "in int8"
+    ) in summary(content)
 
 
 def test_for_the_latency_ratio_length_goes_before_threads() -> None:

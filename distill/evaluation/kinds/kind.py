@@ -66,7 +66,7 @@ class Subject(Protocol):
 
     @property
     def is_int8(self) -> bool:
-        """Whether it is an encoder in ONNX Runtime, without a language-model head."""
+        """Whether it is the student's int8 file in ONNX Runtime."""
         ...
 
 

@@ -69,9 +69,6 @@ class Masked(WithoutFineTunes):
         self, subject: Subject, task: MaskedTask, rows: list[str], advance: Advance
     ) -> Values:
         detail = f"{subject.name} on {task.name}"
-        if subject.is_int8:
-            advance(1, detail)
-            return {"reason": "the int8 file holds the encoder without its language-model head"}
         model = subject.load()
         longest = min(
             subject.section.max_length,

@@ -25,14 +25,19 @@ def execute(run: Run, output: Path) -> BenchmarkResult:
     """Every model's size and latency."""
     from distill.benchmark.measure import measure_models
     from distill.benchmark.subjects import Subject, open_subject, subject_of
+    from distill.models.after_pooling import SentenceVectors
+    from distill.onnx.files import batches_of
     from distill.recipe.model_reference import ModelRef
 
+    sentences = run.judging_sentences()
+    vectors = SentenceVectors(run.recipe.teacher.pooling, run.sentence_form.after)
+
     def open_model(name: str) -> Subject:
-        return (
-            subject_of(run.load(name).model, run.model_folder(name))
-            if ModelRef.of(name).is_own
-            else open_subject(name)
-        )
+        if not ModelRef.of(name).is_own:
+            return open_subject(name)
+        found = run.load(name)
+        judged = (batches_of(found.tokenizer, sentences), vectors)
+        return subject_of(found.model, run.model_folder(name), judged)
 
     return measure_models(
         run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress
@@ -41,8 +46,8 @@ def execute(run: Run, output: Path) -> BenchmarkResult:
 
 STAGE = Stage(
     name="benchmark",
-    revision=2,
-    reads=("vocabulary", "student", "distillation"),
+    revision=3,
+    reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=BenchmarkResult,
     execute=execute,

@@ -75,6 +75,7 @@ def execute(run: Run, output: Path) -> EvaluationResult:
         on_scores=on_scores,
         documents=lambda: run.texts("train"),
         sentence_form=run.sentence_form,
+        sentences=run.judging_sentences,
     )
     return replace(result, scratch=read_record(output / SCRATCH))
 
@@ -151,7 +152,9 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
     if name != "scratch":
         # Of which untrained has the architecture alone.
         folder = run.model_folder("student" if name == "student_int8" else name)
-        return {"name": name, "files": run.hashes.of_folder(folder), "seed": run.recipe.seed}
+        judged = {"corpus": run.records["corpus"].identity} if name == "student_int8" else {}
+        files = run.hashes.of_folder(folder)
+        return {"name": name, "files": files, "seed": run.recipe.seed, **judged}
     student = run.model_folder("student")
     form = [path for path in student.iterdir() if path.suffix != ".safetensors"]
     return {
@@ -166,7 +169,7 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
 
 STAGE = Stage(
     name="evaluation",
-    revision=4,
+    revision=5,
     reads=("corpus", "vocabulary", "student", "distillation"),
     depends_on=depends_on,
     result=EvaluationResult,

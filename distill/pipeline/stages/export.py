@@ -17,8 +17,6 @@ def depends_on(run: Run) -> dict[str, object]:
 
 def execute(run: Run, output: Path) -> ExportResult:
     """The folder that is handed over."""
-    from itertools import islice
-
     from distill.export.handover import export_student
     from distill.report.model import plain
 
@@ -31,7 +29,7 @@ def execute(run: Run, output: Path) -> ExportResult:
         trimmed=run.load("trimmed") if run.recipe.export.asymmetric else None,
         report=plain(run.report),
         recipe_text=changes + run.file.text,
-        sentences=[sentence for _, sentence in islice(run.sentences(), 64)],
+        sentences=run.judging_sentences(),
         path=Path(os.path.relpath(run.folder / "export")),
         output=output,
     )
@@ -41,7 +39,7 @@ def execute(run: Run, output: Path) -> ExportResult:
 
 STAGE = Stage(
     name="export",
-    revision=3,
+    revision=4,
     reads=(
         "corpus",
         "vocabulary",

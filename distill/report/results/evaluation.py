@@ -21,6 +21,8 @@ class Provenance:
     threads: int | None = None
     commit: str | None = None
     """Of distill's own code when it was measured; None outside a checkout."""
+    file: str | None = None
+    """Of the student in int8 as it is: a hash of the ONNX file that was run, which is export's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,34 +1,39 @@
 """The student for ONNX Runtime: a model in memory goes in; files in float32 and int8 come out, or
 why there are none.
+
+Export hands them over; evaluation and benchmark measure what this writes, and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from distill.models import LoadedModel
-from distill.models.after_pooling import AfterPooling, SentenceVectors
+from distill.models.after_pooling import SentenceVectors
 from distill.models.task_heads import head_of
+from distill.onnx.closeness import closeness, shortfall
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.layout import FLOAT32, INT8, TYPES
 from distill.onnx.quantisation import write_int8
 from distill.onnx.sensitivity import Batch, worst_products
-from distill.openvino.encoder import OpenvinoEncoder
 from distill.recipe import ExportSection
 from distill.report.results.export import Runtimes
 
-LEAST_COSINE = 0.99
-"""The mean cosine of an int8 student's sentence vectors to its own in float32, below which it is
-not handed over.
-"""
 _PROBED = 8
 """Of how many sentences the products are looked at one by one."""
+Encode = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+"""Ids and mask to hidden states, as a runtime does it."""
+
+
+class UnfaithfulError(ConversionError):
+    """An int8 file was not kept, because its vectors are too far off; the text says how far."""
 
 
 def predicts_pieces(student: LoadedModel) -> bool:
@@ -49,19 +54,28 @@ def has_types(student: LoadedModel) -> bool:
     )
 
 
+def batches_of(tokenizer: Any, sentences: Sequence[str]) -> list[Batch]:
+    """Each sentence by itself, as files are judged by them; an empty one where there is none."""
+
+    def batch(sentence: str) -> Batch:
+        found = tokenizer(sentence, truncation=True, return_tensors="np")
+        return found["input_ids"].astype(np.int64), found["attention_mask"].astype(np.int64)
+
+    return [batch(sentence) for sentence in list(sentences) or [""]]
+
+
 def write_runtimes(
     section: ExportSection,
     student: LoadedModel,
     batches: Sequence[Batch],
     *,
-    pooling: str,
-    after: AfterPooling | None = None,
+    vectors: SentenceVectors,
     folder: Path,
 ) -> Runtimes:
     """Write the student's ONNX files that the recipe asks for; `batches` are what the int8 file is
-    judged by, by the vectors that `pooling` and what is `after` it make.
+    judged by, by their `vectors`.
 
-    Where that is more than a mean or the first token's state, the files give the vectors, too.
+    Where those are more than a mean or the first token's state, the files give the vectors, too.
 
     An architecture that ONNX cannot say, and an int8 file that is not faithful, cost the files, not
     the export.
@@ -70,12 +84,10 @@ def write_runtimes(
         return Runtimes(
             float32_reason="onnx was not asked for", int8_reason="onnx was not asked for"
         )
-    whole, small = folder / FLOAT32, folder / INT8
-    vectors = SentenceVectors(pooling, after)
     try:
         write_onnx(
             student.model,
-            whole,
+            folder / FLOAT32,
             types=has_types(student),
             head=has_head(student),
             vectors=vectors if vectors.is_elaborate else None,
@@ -84,28 +96,42 @@ def write_runtimes(
         return Runtimes(float32_reason=str(error), int8_reason=str(error))
     if not section.int8:
         return Runtimes(int8_reason="int8 was not asked for")
+    try:
+        left = write_faithful_int8(folder / FLOAT32, folder / INT8, batches, vectors)
+    except UnfaithfulError as error:
+        return Runtimes(int8_reason=str(error))
+    return Runtimes(left_whole=left)
+
+
+def write_faithful_int8(
+    whole: Path, small: Path, batches: Sequence[Batch], vectors: SentenceVectors
+) -> int:
+    """Quantise the float32 file `whole` to `small`; how many matrix products stay in float32,
+    because the vectors of `batches` would be too far off without.
+
+    Raises UnfaithfulError, and leaves no file, if they are too far off with all of them.
+    """
     wanted = pooled_vectors(OnnxEncoder(whole), batches, vectors)
-    write_int8(whole, small)
-    cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted)
-    worst = worst_products(whole, batches[:_PROBED]) if cosine < LEAST_COSINE else []
+
+    def lacking(left: Sequence[str] = ()) -> str | None:
+        write_int8(whole, small, whole=left)
+        return shortfall(closeness(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted))
+
+    reason = lacking()
+    if reason is None:
+        return 0
+    worst = worst_products(whole, batches[:_PROBED])
     for count in _doubling(len(worst)):
-        write_int8(whole, small, whole=worst[:count])
-        cosine = mean_cosine(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted)
-        if cosine >= LEAST_COSINE:
-            return Runtimes(left_whole=count)
-    if cosine >= LEAST_COSINE:
-        return Runtimes()
+        reason = lacking(worst[:count])
+        if reason is None:
+            return count
     for file in small.parent.glob(f"{small.name}*"):
         file.unlink()
-    reason = (
-        f"in int8 the mean cosine of its vectors to those in float32 is {cosine:.3f}, less "
-        f"than {LEAST_COSINE}"
-    )
-    return Runtimes(int8_reason=reason)
+    raise UnfaithfulError(reason)
 
 
 def pooled_vectors(
-    encoder: OnnxEncoder | OpenvinoEncoder, batches: Sequence[Batch], vectors: SentenceVectors
+    encoder: Encode, batches: Sequence[Batch], vectors: SentenceVectors
 ) -> npt.NDArray[np.float32]:
     """The sentence vectors of an encoder's file, a row for each sentence of the batches."""
     found = [
@@ -113,12 +139,6 @@ def pooled_vectors(
         for ids, mask in batches
     ]
     return np.concatenate(found)
-
-
-def mean_cosine(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """The mean over rows of the cosine of two rows."""
-    products = (one * other).sum(1)
-    return float((products / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).mean())
 
 
 def _doubling(most: int) -> list[int]:

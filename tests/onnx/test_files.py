@@ -8,14 +8,16 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, PreTrainedModel
 
-from distill.export import runtimes
-from distill.export.runtimes import mean_cosine, pooled_vectors, write_runtimes
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.after_pooling import SentenceVectors
+from distill.onnx import closeness as room
+from distill.onnx.closeness import Closeness, closeness, mean_cosine, shortfall
 from distill.onnx.encoder import OnnxEncoder
+from distill.onnx.files import pooled_vectors, write_runtimes
 from distill.onnx.layout import FLOAT32, INT8
 from distill.onnx.sensitivity import Batch
 from distill.recipe import ExportSection
+from distill.report.results.export import Runtimes
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,10 @@ def test_a_faithful_model_is_quantised_throughout(
 ) -> None:
     student = LoadedModel(model=bert(0.0), tokenizer=tokenizer_of.tokenizer)
     assert (
-        write_runtimes(ExportSection(), student, batches, pooling="mean", folder=tmp_path)
-        == runtimes.Runtimes()
+        write_runtimes(
+            ExportSection(), student, batches, vectors=SentenceVectors("mean"), folder=tmp_path
+        )
+        == Runtimes()
     )
     assert products_in_float32(tmp_path / INT8) == 0
 
@@ -71,24 +75,28 @@ def test_the_product_that_int8_spoils_stays_in_float32(
     tokenizer_of: LoadedModel, batches: list[Batch], tmp_path: Path
 ) -> None:
     student = LoadedModel(model=bert(3000.0), tokenizer=tokenizer_of.tokenizer)
-    made = write_runtimes(ExportSection(), student, batches, pooling="mean", folder=tmp_path)
-    assert made == runtimes.Runtimes(left_whole=1)
+    made = write_runtimes(
+        ExportSection(), student, batches, vectors=SentenceVectors("mean"), folder=tmp_path
+    )
+    assert made == Runtimes(left_whole=1)
     assert products_in_float32(tmp_path / INT8) == 1
     vectors = [
         pooled_vectors(OnnxEncoder(tmp_path / name), batches, SentenceVectors("mean"))
         for name in (FLOAT32, INT8)
     ]
-    assert mean_cosine(*vectors) >= 0.99
+    assert (closeness(*vectors).centred_cosine or 0) >= 0.97
 
 
 def test_a_model_that_int8_spoils_wherever_is_left_out_with_a_reason(
     tokenizer_of: LoadedModel, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtimes, "LEAST_COSINE", 1.01)
+    monkeypatch.setattr(room, "LEAST_CENTRED", 1.01)
     student = LoadedModel(model=bert(0.0), tokenizer=tokenizer_of.tokenizer)
-    made = write_runtimes(ExportSection(), student, batches, pooling="cls", folder=tmp_path)
+    made = write_runtimes(
+        ExportSection(), student, batches, vectors=SentenceVectors("cls"), folder=tmp_path
+    )
     assert (made.int8_reason or "").startswith(
-        "in int8 the mean cosine of its vectors to those in float32 is 1.000, less than"
+        "in int8 the mean cosine of its vectors to those in float32, the mean taken out, is "
     )
     assert [path.name for path in (tmp_path / "onnx").iterdir()] == ["model.onnx"]
 
@@ -98,7 +106,11 @@ def test_int8_alone_can_be_left_out(
 ) -> None:
     student = LoadedModel(model=bert(0.0), tokenizer=tokenizer_of.tokenizer)
     made = write_runtimes(
-        ExportSection(int8=False), student, batches, pooling="mean", folder=tmp_path
+        ExportSection(int8=False),
+        student,
+        batches,
+        vectors=SentenceVectors("mean"),
+        folder=tmp_path,
     )
     assert (made.float32_reason, made.int8_reason) == (None, "int8 was not asked for")
     assert [path.name for path in (tmp_path / "onnx").iterdir()] == ["model.onnx"]
@@ -110,3 +122,30 @@ def test_the_mean_cosine_does_not_depend_on_lengths() -> None:
         np.array([[5.0, 0.0], [0.0, 1.0]], np.float32),
     )
     assert mean_cosine(one, other) == pytest.approx((1 + 2**-0.5) / 2)
+
+
+def test_a_file_whose_vectors_are_other_sentences_is_not_faithful_however_high_the_raw_cosine() -> (
+    None
+):
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(20, 8)).astype(np.float32)
+    vectors[:, 0] += 100.0  # what trained encoders' vectors all have
+    others = np.roll(vectors, 1, axis=0)
+    found = closeness(others, vectors)
+    assert found.cosine > 0.99 and (found.centred_cosine or 1) < 0.5
+    assert "the mean taken out" in (shortfall(found) or "")
+    assert shortfall(closeness(vectors, vectors)) is None
+
+
+def test_too_few_nearest_sentences_in_common_are_told() -> None:
+    found = Closeness(rows=20, cosine=1.0, centred_cosine=0.99, neighbours=0.5)
+    assert shortfall(found) == (
+        "in int8 50% of 20 sentences have the nearest sentence that they have in float32, fewer "
+        "than 75%"
+    )
+
+
+def test_two_sentences_are_judged_by_their_cosine_alone() -> None:
+    two = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    assert closeness(two, two).centred_cosine is None and shortfall(closeness(two, two)) is None
+    assert "is 0.000, less than 0.99" in (shortfall(closeness(two, two[::-1])) or "")
