@@ -163,27 +163,6 @@ class Recipe(Section):
         """The language of each source of text."""
         return [source.language or self.languages[0] for source in self.corpus.sources]
 
-    @model_validator(mode="after")
-    def _has_text_of_each_language(self) -> Recipe:
-        check_text_languages(self.languages, [source.language for source in self.corpus.sources])
-        for task in self.evaluation.tasks:
-            if task.language is not None and task.language not in self.languages:
-                raise ValueError(
-                    f"the task {task.name} is in {task.language}, which is not among the recipe's "
-                    f"languages, {', '.join(self.languages)}"
-                )
-        return self
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The codes of its languages."""
-        return (self.language,) if isinstance(self.language, str) else tuple(self.language)
-
-    @property
-    def text_languages(self) -> list[str]:
-        """The language of each source of text."""
-        return [source.language or self.languages[0] for source in self.corpus.sources]
-
     @property
     def stages(self) -> tuple[str, ...]:
         """The names of the stages that the recipe asks for, in order: a section that has no
