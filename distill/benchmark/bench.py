@@ -123,8 +123,8 @@ class Bench:
         return self._rates.get((runtime, precision)) or self._sample_rate(runtime, precision)
 
     def _sample_rate(self, runtime: str, precision: str) -> float:
-        found = product_rate(runtime, precision, self.placement.device, self.placement.threads)
-        self._rates[runtime, precision] = max(found, self._rates.get((runtime, precision), 0.0))
+        rate = product_rate(runtime, precision, self.placement.device, self.placement.threads)
+        self._rates[runtime, precision] = max(rate, self._rates.get((runtime, precision), 0.0))
         return self._rates[runtime, precision]
 
     def _bandwidth(self, size: int) -> float:

@@ -49,14 +49,14 @@ def write_sources(
     """What each entrant is loaded from; ONNX files, and random weights, are written below `folder`
     first.
     """
-    found: dict[Entrant, Source] = {}
+    sources: dict[Entrant, Source] = {}
     for entrant in entrants:
         subject = subjects[entrant.subject]
-        own = folder / entrant.subject.replace("/", "--")
+        target = folder / entrant.subject.replace("/", "--")
         if RUNTIMES[entrant.runtime][0] == "torch":
             predicted = subject.folder is None and subject.bytes_on_disk is not None
-            found[entrant] = Source(
-                path=subject.folder or _written(subject, own),
+            sources[entrant] = Source(
+                path=subject.folder or _written(subject, target),
                 bytes_on_disk=subject.bytes_on_disk,
                 remark="bytes on disk are those of its parameters in float32"
                 if predicted
@@ -65,16 +65,16 @@ def write_sources(
             continue
         try:
             file = exported_file(subject, entrant.runtime) or _converted(
-                subject, own, entrant.runtime
+                subject, target, entrant.runtime
             )
         except ConversionError as error:
-            found[entrant] = Source(path=None, bytes_on_disk=None, reason=str(error))
+            sources[entrant] = Source(path=None, bytes_on_disk=None, reason=str(error))
             continue
         known = subject.parameters is not None
-        found[entrant] = Source(
+        sources[entrant] = Source(
             path=file, bytes_on_disk=_size(file, subject.folder) if known else None
         )
-    return found
+    return sources
 
 
 def _written(subject: Subject, folder: Path) -> Path:
@@ -93,18 +93,18 @@ def exported_file(subject: Subject, runtime: str) -> Path | None:
 
 
 def _converted(subject: Subject, folder: Path, runtime: str) -> Path:
-    whole = folder / FLOAT32
-    if not whole.is_file():
-        write_onnx(subject.model, whole)
+    exported = folder / FLOAT32
+    if not exported.is_file():
+        write_onnx(subject.model, exported)
     target = folder / _FILES[runtime]
     if target.is_file():
         return target
     if runtime == "onnx_int8" and subject.judged is not None:
-        write_faithful_int8(whole, target, *subject.judged)
+        write_faithful_int8(exported, target, *subject.judged)
     elif runtime == "onnx_int8":
-        write_int8(whole, target)
+        write_int8(exported, target)
     elif runtime == "openvino":
-        write_openvino(whole, target)
+        write_openvino(exported, target)
     elif runtime == "openvino_int8":
         source = _converted(subject, folder, "openvino")
         write_openvino_int8(source, target, _random_batches(subject))

@@ -81,7 +81,7 @@ def measure_models(
                     timed += _measure(bench, entrants, shape, section.seconds)
                     bench.sample_rates()
                     bar.advance(1, f"{placement.device}, batch {shape[0]}, length {shape[1]}")
-                rows += [_row(bench, one, footprints[one.entrant]) for one in timed]
+                rows += [_row(bench, timing, footprints[timing.entrant]) for timing in timed]
                 bench.clear()
     (output / "measurements.json").write_text(
         json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8"
@@ -130,7 +130,7 @@ def _row(bench: Bench, timed: Timed, footprint: Footprint | str) -> Measurement:
     entrant, shape, times = timed.entrant, timed.shape, timed.times
     placement, subject, source = bench.placement, bench.subject(entrant), bench.sources[entrant]
     measured, peak = len(times) > 0, None
-    reasons = [one for one in (timed.obstacle, subject.reason, source.remark) if one]
+    reasons = [text for text in (timed.obstacle, subject.reason, source.remark) if text]
     if placement.device == "cuda" and measured:
         peak = bench.cuda_peak(entrant, shape)
     elif placement.device == "cpu" and isinstance(footprint, Footprint):

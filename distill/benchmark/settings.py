@@ -70,9 +70,9 @@ def list_placements(section: BenchmarkSection) -> list[Placement]:
     threads = list(
         dict.fromkeys(every if count == "all" else min(count, every) for count in section.threads)
     )
-    found = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     devices = [
-        device for name in section.devices for device in (found if name == "all" else [name])
+        device for name in section.devices for device in (available if name == "all" else [name])
     ]
     return [
         Placement(device=device, threads=count)

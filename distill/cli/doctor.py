@@ -46,10 +46,10 @@ def examine() -> Iterator[Finding]:
     from distill.runtime.extras import EXTRAS, missing_modules
     from distill.runtime.version import __version__, commit
 
-    place = f"commit {commit()}" if commit() else "installed"
+    origin = f"commit {commit()}" if commit() else "installed"
     yield Finding(
         what="distill",
-        value=f"{__version__}, {place}",
+        value=f"{__version__}, {origin}",
         used=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
     )
     yield from _devices()

@@ -83,7 +83,7 @@ def model_name(model: str) -> str:
     if Path(model).is_dir() and "/" not in model:
         return f"./{model}"
     try:
-        return check_model_name(model, own=())
+        return check_model_name(model, known=())
     except ValueError as error:
         raise UserError(no_folder(model), key="MODEL") from error
 

@@ -144,8 +144,8 @@ def _by_language(
 ) -> list[tuple[str, set[int]]]:
     """For each source its language, and the groups of all text in that."""
     together: dict[str, set[int]] = {code: set() for code in languages}
-    for source, own in groups.items():
-        together[languages[source]] |= own
+    for source, group in groups.items():
+        together[languages[source]] |= group
     return [(code, together[code]) for code in languages]
 
 
@@ -159,8 +159,8 @@ def split_documents(
     one, never all.
     """
     last: list[int] = []
-    for language, own in groups:
-        ordered = sorted(own)
+    for language, group in groups:
+        ordered = sorted(group)
         if len(ordered) < 2:
             where = f" in {language}" if len({code for code, _ in groups}) > 1 else ""
             raise UserError(
@@ -205,8 +205,8 @@ def _sample(
     """
     if len(sample) < LANGUAGE_SAMPLE:
         sample.append(text)
-    elif (place := draw.randrange(before + 1)) < LANGUAGE_SAMPLE:
-        sample[place] = text
+    elif (slot := draw.randrange(before + 1)) < LANGUAGE_SAMPLE:
+        sample[slot] = text
 
 
 def _group_hash(group: str, seed: int) -> int:

@@ -44,14 +44,14 @@ class DocumentBatch:
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         with Path(self.path).open("rb") as file:
-            place = self.start
-            if place:
-                file.seek(place - 1)
-                place += (
+            position = self.start
+            if position:
+                file.seek(position - 1)
+                position += (
                     len(file.readline()) - 1
                 )  # the rest of a line that belongs to the batch before, or its newline
-            while place < self.end and (line := file.readline()):
-                place += len(line)
+            while position < self.end and (line := file.readline()):
+                position += len(line)
                 row = json.loads(line)
                 yield row.get("source", 0), row["text"]
 
@@ -65,8 +65,8 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 def document_batches(path: Path, size: int = BATCH_BYTES) -> list[DocumentBatch]:
     """A file's documents in batches of about `size` bytes."""
-    whole = path.stat().st_size
+    length = path.stat().st_size
     return [
-        DocumentBatch(path=str(path), start=start, end=min(start + size, whole))
-        for start in range(0, whole, size)
+        DocumentBatch(path=str(path), start=start, end=min(start + size, length))
+        for start in range(0, length, size)
     ]

@@ -34,8 +34,8 @@ class LanguageIdentifier:
     def is_foreign(self, text: str) -> bool:
         """Whether the text is in another language; a text that tells none is not."""
         values = self._detector.compute_language_confidence_values(text[:_CHARACTERS])
-        own = sum(value.value for value in values if value.language in self._own)
-        return bool(values) and values[0].value > 0 and own < _FOREIGN_CONFIDENCE
+        expected = sum(value.value for value in values if value.language in self._own)
+        return bool(values) and values[0].value > 0 and expected < _FOREIGN_CONFIDENCE
 
     @cached_property
     def _own(self) -> set[Any]:
@@ -43,9 +43,9 @@ class LanguageIdentifier:
 
         codes = {code.upper() for code in _VARIETIES.get(self.language, (self.language,))}
         return {
-            one
-            for one in Language.all()
-            if {one.iso_code_639_1.name, one.iso_code_639_3.name} & codes
+            language
+            for language in Language.all()
+            if {language.iso_code_639_1.name, language.iso_code_639_3.name} & codes
         }
 
     @cached_property

@@ -26,7 +26,7 @@ class Passages:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._hashes = [_hashes(_words(text)) for text in texts]
-        sizes = np.array([len(one) for one in self._hashes], dtype=np.int64)
+        sizes = np.array([len(text_hashes) for text_hashes in self._hashes], dtype=np.int64)
         self._tables = {
             size: self._table(np.flatnonzero(sizes == size), size)
             for size in range(SHORTEST, IN_A_ROW)
@@ -40,15 +40,17 @@ class Passages:
         """Of each text whether it stands in a document whole, and whether 12 words in a row do; of
         one that is shorter, whether it does whole.
         """
-        whole, shared = (np.zeros(len(self._hashes), dtype=bool) for _ in range(2))
+        contained, shared = (np.zeros(len(self._hashes), dtype=bool) for _ in range(2))
         for words in _batches(documents):
-            for place, owner, offset, size in self._hits(words):
+            for start, owner, offset, size in self._hits(words):
                 shared[owner] = True
-                if offset == 0 and not whole[owner]:
-                    own = self._hashes[owner]
+                if offset == 0 and not contained[owner]:
+                    hashes = self._hashes[owner]
                     is_short = size < IN_A_ROW
-                    whole[owner] = is_short or np.array_equal(words[place : place + len(own)], own)
-        return whole, shared
+                    contained[owner] = is_short or np.array_equal(
+                        words[start : start + len(hashes)], hashes
+                    )
+        return contained, shared
 
     def share_with(self, document: str) -> bool:
         """Whether any of the texts shares so much with a document."""
@@ -74,9 +76,9 @@ class Passages:
             rows = rows[places]
             first = np.searchsorted(hashes, rows)
             last = np.searchsorted(hashes, rows, side="right")
-            for found in np.flatnonzero(last > first):
-                for entry in range(first[found], last[found]):
-                    yield int(places[found]), int(of[entry]), int(at[entry]), size
+            for hit in np.flatnonzero(last > first):
+                for entry in range(first[hit], last[hit]):
+                    yield int(places[hit]), int(of[entry]), int(at[entry]), size
 
 
 def _words(text: str) -> list[str]:

@@ -64,14 +64,14 @@ def list_files(source: Source) -> list[str]:
     try:
         filesystem, root = fsspec.core.url_to_fs(address)
         # A file whose own name has a bracket or a question mark is that file, not a pattern.
-        found = (
+        matches = (
             [root]
             if filesystem.isfile(root)
             else sorted(str(path) for path in filesystem.glob(root))
         )
         files = [
             filesystem.unstrip_protocol(path) if "://" in address else path
-            for path in found
+            for path in matches
             if filesystem.isfile(path)
         ]
     except (OSError, ValueError, ImportError) as error:
@@ -80,7 +80,7 @@ def list_files(source: Source) -> list[str]:
         ) from error
     if files:
         return files
-    if found and filesystem.isdir(found[0]):
+    if matches and filesystem.isdir(matches[0]):
         raise UserError(
             f"source {source.location}: this is a folder; name its files, such as "
             f"{source.path}/*.txt."

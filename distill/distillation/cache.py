@@ -96,9 +96,9 @@ class TeacherCache:
                         batch.mask.bool()
                     ]
                 span = slice(int(self._chunks.offsets[done]), int(self._chunks.offsets[end]))
-                found = everything.to(self._dtype).view(self._raw).cpu().numpy()
-                states[span] = found
-                digest.update(np.ascontiguousarray(found).data)
+                computed = everything.to(self._dtype).view(self._raw).cpu().numpy()
+                states[span] = computed
+                digest.update(np.ascontiguousarray(computed).data)
                 task.advance(span.stop - span.start)
                 done = end
                 if time.monotonic() - noted_at >= _NOTED_SECONDS or done == len(self._chunks):
@@ -134,11 +134,11 @@ class TeacherCache:
 
     def __call__(self, batch: Batch, rows: np.ndarray) -> States:
         """The teacher's states of the batch's rows, as `Criterion.read_teacher` gives them."""
-        found = torch.zeros((*batch.ids.shape, *self._shape[1:]), dtype=self._dtype)
+        states = torch.zeros((*batch.ids.shape, *self._shape[1:]), dtype=self._dtype)
         for i, row in enumerate(rows):
-            own = self._states[self._chunks.offsets[row] : self._chunks.offsets[row + 1]]
-            found[i, : len(own)] = torch.from_numpy(np.array(own)).view(self._dtype)
-        parts = found.to(batch.ids.device).unbind(2)
+            cached = self._states[self._chunks.offsets[row] : self._chunks.offsets[row + 1]]
+            states[i, : len(cached)] = torch.from_numpy(np.array(cached)).view(self._dtype)
+        parts = states.to(batch.ids.device).unbind(2)
         return States(
             hidden=parts[: self._hidden], projections=parts[self._hidden :], attentions=()
         )

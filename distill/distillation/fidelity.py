@@ -127,15 +127,15 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
 
 
-def _cosines(name: str, own: torch.Tensor, teachers: torch.Tensor) -> dict[str, float]:
+def _cosines(name: str, student: torch.Tensor, teachers: torch.Tensor) -> dict[str, float]:
     """The mean cosine of rows, as they are and, of enough rows to have a mean, with the mean of
     each set taken out.
     """
-    found = {f"{name}_cosine": float(F.cosine_similarity(own, teachers, dim=-1).mean())}
-    if len(own) >= _CENTRED_ROWS:
-        one, other = (vectors - vectors.mean(0) for vectors in (own, teachers))
-        found[f"{name}_centred_cosine"] = float(F.cosine_similarity(one, other, dim=-1).mean())
-    return found
+    cosines = {f"{name}_cosine": float(F.cosine_similarity(student, teachers, dim=-1).mean())}
+    if len(student) >= _CENTRED_ROWS:
+        one, other = (vectors - vectors.mean(0) for vectors in (student, teachers))
+        cosines[f"{name}_centred_cosine"] = float(F.cosine_similarity(one, other, dim=-1).mean())
+    return cosines
 
 
 def _same_answers(head: TaskHead, student: States, teacher: States) -> torch.Tensor:

@@ -142,14 +142,14 @@ def find_projections(encoder: torch.nn.Module, layer: int | None = None) -> list
     Raises ValueError if the architecture has none of known name, or has no such layer.
     """
     named = [(path.rsplit(".", 1)[-1], module) for path, module in encoder.named_modules()]
-    found = [[module for name, module in named if name in names] for names in _PROJECTIONS]
-    if not all(found):
-        found = [[module for name, module in named if name == _FUSED and _is_thirds(module)]]
-    if not all(found):
+    projections = [[module for name, module in named if name in names] for names in _PROJECTIONS]
+    if not all(projections):
+        projections = [[module for name, module in named if name == _FUSED and _is_thirds(module)]]
+    if not all(projections):
         raise ValueError(
             f"{type(encoder).__name__} has no query, key and value projections of known name"
         )
-    layers = list(zip(*found, strict=True))
+    layers = list(zip(*projections, strict=True))
     if layer is not None and not 1 <= layer <= len(layers):
         raise ValueError(
             f"{type(encoder).__name__} has query, key and value projections of {len(layers)} "

@@ -119,10 +119,10 @@ class Bench:
 
     def _dev(self, model: HeadedEncoder) -> float:
         """The task's first metric on dev."""
-        found = predict(
+        predicted = predict(
             model, self.dev, outputs=self.outputs, precision=self.precision, padding=self.padding
         )
-        predictions = name_predictions(found, self.rows.dev, self.rows)
+        predictions = name_predictions(predicted, self.rows.dev, self.rows)
         return measure(self.task, self.rows.dev, predictions)[self.task.metrics[0]]
 
     def _loss(self, model: HeadedEncoder, draw: Draw) -> float:
@@ -137,11 +137,11 @@ class Bench:
 
     def _predict(self, model: HeadedEncoder) -> list[Coded]:
         precision = "float32" if isinstance(model.encoder, Int8Encoder) else self.precision
-        found = predict(
+        predicted = predict(
             model, self.test, outputs=self.outputs, precision=precision, padding=self.padding
         )
         return encode_predictions(
-            name_predictions(found, self.rows.test, self.rows), self.rows.classes
+            name_predictions(predicted, self.rows.test, self.rows), self.rows.classes
         )
 
     def _predict_int8(self, model: HeadedEncoder) -> Entry:
@@ -156,12 +156,12 @@ class Bench:
 
     def _judging(self) -> list[Batch]:
         """The first rows of dev, each by itself."""
-        ids = [np.array([one.ids]) for one in self.dev.inputs[:_JUDGED]]
-        return [(one, np.ones_like(one)) for one in ids]
+        ids = [np.array([item.ids]) for item in self.dev.inputs[:_JUDGED]]
+        return [(item, np.ones_like(item)) for item in ids]
 
 
 def name_predictions(
-    found: Sequence[Found], rows: Sequence[Row], task: TaskRows
+    predicted: Sequence[Found], rows: Sequence[Row], task: TaskRows
 ) -> list[Prediction]:
     """Predictions as labels are written: classes by name, numbers on their scale, every word with a
     class.
@@ -170,10 +170,10 @@ def name_predictions(
     """
     if not task.classes:
         low, high = task.scale
-        numbers = [value for value in found if isinstance(value, float)]
+        numbers = [value for value in predicted if isinstance(value, float)]
         return [low + value * (high - low) for value in numbers]
     named: list[Prediction] = []
-    for value, row in zip(found, rows, strict=True):
+    for value, row in zip(predicted, rows, strict=True):
         if isinstance(value, dict):
             named.append(
                 tuple(
@@ -192,22 +192,22 @@ def encode_predictions(named: Sequence[Prediction], classes: Sequence[str]) -> l
     """Predictions as they are kept: classes by number."""
     numbers = {name: i for i, name in enumerate(classes)}
     return [
-        [numbers[name] for name in one]
-        if isinstance(one, tuple)
-        else numbers[one]
-        if isinstance(one, str)
-        else one
-        for one in named
+        [numbers[name] for name in prediction]
+        if isinstance(prediction, tuple)
+        else numbers[prediction]
+        if isinstance(prediction, str)
+        else prediction
+        for prediction in named
     ]
 
 
 def decode_predictions(coded: Sequence[Coded], classes: Sequence[str]) -> list[Prediction]:
     """The predictions that were kept."""
     return [
-        tuple(classes[i] for i in one)
-        if isinstance(one, list)
-        else classes[int(one)]
+        tuple(classes[i] for i in prediction)
+        if isinstance(prediction, list)
+        else classes[int(prediction)]
         if classes
-        else float(one)
-        for one in coded
+        else float(prediction)
+        for prediction in coded
     ]

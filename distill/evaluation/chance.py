@@ -30,7 +30,9 @@ def chance_levels(
     drawn = [measure(task, test, labels) for labels in shuffled]
     return {
         metric: max(
-            0.0, *(one[metric] for one in scores), float(np.mean([one[metric] for one in drawn]))
+            0.0,
+            *(values[metric] for values in scores),
+            float(np.mean([values[metric] for values in drawn])),
         )
         for metric in task.metrics
     }

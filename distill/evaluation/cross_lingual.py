@@ -48,11 +48,11 @@ def read_cross_lingual(task: FineTunedTask, seed: int) -> CrossLingualRows:
     """
     reader = _Reader(task, seed)
     section = reader.section
-    whole = {language: reader.read("test", language) for language in section.languages}
-    tests = {language: reader.drawn(rows, task.max_test) for language, rows in whole.items()}
+    test_sets = {language: reader.read("test", language) for language in section.languages}
+    tests = {language: reader.drawn(rows, task.max_test) for language, rows in test_sets.items()}
     wanted: dict[str, dict[str, list[Row]]] = {}
     for setting in section.settings:
-        translated = reader.translations(whole, tests) if setting == "translate_test" else tests
+        translated = reader.translations(test_sets, tests) if setting == "translate_test" else tests
         for language in section.languages:
             rows = list(translated[language].values())
             wanted.setdefault(section.learnt_from(setting, language), {})[
@@ -63,11 +63,11 @@ def read_cross_lingual(task: FineTunedTask, seed: int) -> CrossLingualRows:
         fine_tunes={
             name: _task_rows(
                 task,
-                [learnt[one] for one in (section.languages if name == ALL else [name])],
-                own,
+                [learnt[code] for code in (section.languages if name == ALL else [name])],
+                languages,
                 reader.left_out,
             )
-            for name, own in wanted.items()
+            for name, languages in wanted.items()
         },
         test=sum(map(len, tests.values())),
     )
@@ -91,8 +91,8 @@ def cross_lingual_scores(
         for metric in task.metrics:
             by_language = {
                 language: {
-                    model: _observe(task, rows, found, setting, metric, language, of.seed)
-                    for model, found in measurements.items()
+                    model: _observe(task, rows, measured, setting, metric, language, of.seed)
+                    for model, measured in measurements.items()
                 }
                 for language in section.languages
             }
@@ -106,8 +106,8 @@ def cross_lingual_scores(
             ]
             for language, observed in of_all:
                 chance = fmean(
-                    _chance(task, rows, setting, one, of.seed)[metric]
-                    for one in (section.languages if language is None else [language])
+                    _chance(task, rows, setting, code, of.seed)[metric]
+                    for code in (section.languages if language is None else [language])
                 )
                 name = score_name(task.name, setting, language)
                 for score in score_models(name, metric, observed, of, chance):
@@ -116,14 +116,14 @@ def cross_lingual_scores(
                     scores.append(
                         _placed(replace(score, learning_rate=rate), task, setting, language)
                     )
-    order = {which: place for place, which in enumerate(_scored(task))}
-    return sorted(scores, key=lambda one: order[one.setting, one.metric, one.language])  # type: ignore[index]
+    order = {which: position for position, which in enumerate(_scored(task))}
+    return sorted(scores, key=lambda code: order[code.setting, code.metric, code.language])  # type: ignore[index]
 
 
 def _observe(
     task: FineTunedTask,
     rows: CrossLingualRows,
-    found: Mapping[str, Measured],
+    measured: Mapping[str, Measured],
     setting: Setting,
     metric: str,
     language: str,
@@ -132,7 +132,7 @@ def _observe(
     learnt_from = _section(task).learnt_from(setting, language)
     part = rows.fine_tunes[learnt_from]
     places = part.tests[test_name(setting, language)]
-    return observe_seeds(task, metric, part, found[learnt_from], places, seed)
+    return observe_seeds(task, metric, part, measured[learnt_from], places, seed)
 
 
 def _chance(
@@ -146,14 +146,14 @@ def _chance(
 
 def _rates(
     task: FineTunedTask,
-    found: Mapping[str, Measured],
+    measured: Mapping[str, Measured],
     setting: Setting,
     language: str | None,
 ) -> set[float | None]:
     """The learning rates behind a score."""
     section = _section(task)
     languages = section.languages if language is None else [language]
-    return {found[section.learnt_from(setting, one)].learning_rate for one in languages}
+    return {measured[section.learnt_from(setting, code)].learning_rate for code in languages}
 
 
 def no_cross_lingual_scores(model: str, task: FineTunedTask, reason: str) -> list[Score]:
@@ -221,23 +221,27 @@ class _Reader:
             "dev": self.drawn(rows["dev"], task.max_dev),
         }
 
-    def translations(self, whole: Mapping[str, Rows], tests: Mapping[str, Rows]) -> dict[str, Rows]:
+    def translations(
+        self, originals: Mapping[str, Rows], tests: Mapping[str, Rows]
+    ) -> dict[str, Rows]:
         """The test rows in a translation into the source language, with the labels that they have
         in their own.
 
         `whole` has the rows that `tests` were drawn from.
         """
         section, source = self.section, self.section.source_language
-        found = {source: tests[source]}
+        translated = {source: tests[source]}
         for language in section.foreign:
             other = (
-                whole[source] if section.translated is None else self.read("translated", language)
+                originals[source]
+                if section.translated is None
+                else self.read("translated", language)
             )
-            if section.id is None and len(other) != len(whole[language]):
+            if section.id is None and len(other) != len(originals[language]):
                 raise UserError(
-                    f"evaluation task {self.task.name}: {language} has {len(whole[language])} test "
-                    "rows and "
-                    f"{len(other)} translations; say in cross_lingual.id which column tells what "
+                    f"evaluation task {self.task.name}: {language} has "
+                    f"{len(originals[language])} test rows and {len(other)} "
+                    "translations; say in cross_lingual.id which column tells what "
                     "is a translation of what."
                 )
             if lacking := sorted(tests[language].keys() - other.keys()):
@@ -246,10 +250,10 @@ class _Reader:
                     f"{language} have no translation "
                     f"into {source} (first: {lacking[0]})."
                 )
-            found[language] = {
+            translated[language] = {
                 name: replace(other[name], label=row.label) for name, row in tests[language].items()
             }
-        return found
+        return translated
 
     def read(self, split: str, language: str) -> Rows:
         """All rows of a split in a language."""
@@ -287,7 +291,7 @@ def _task_rows(
     once.
     """
     train, dev = (
-        [row for one in learnt for row in one[split].values()] for split in ("train", "dev")
+        [row for parts in learnt for row in parts[split].values()] for split in ("train", "dev")
     )
     splits = {"train": train, "dev": dev}
     splits |= {f"test in {name}": rows for name, rows in tests.items()}

@@ -126,15 +126,16 @@ def word_pieces(
 
 def used_pieces(splits: Iterable[Encoded], padding: int) -> np.ndarray:
     """The ids that occur in the splits, and all up to the padding's, in rising order."""
-    found = {i for encoded in splits for one in encoded.inputs for i in one.ids}
-    return np.array(sorted(found | set(range(padding + 1))))
+    used = {i for encoded in splits for item in encoded.inputs for i in item.ids}
+    return np.array(sorted(used | set(range(padding + 1))))
 
 
 def renumber(encoded: Encoded, pieces: np.ndarray) -> Encoded:
     """The same with each id's place in `pieces` for the id."""
-    place = {int(piece): at for at, piece in enumerate(pieces)}
+    number = {int(piece): at for at, piece in enumerate(pieces)}
     return replace(
-        encoded, inputs=[replace(one, ids=[place[i] for i in one.ids]) for one in encoded.inputs]
+        encoded,
+        inputs=[replace(item, ids=[number[i] for i in item.ids]) for item in encoded.inputs],
     )
 
 
@@ -144,27 +145,27 @@ def pad(
     """A batch: ids, mask and types [B, L]; targets [B], or of words [B, L] with -100 where no word
     begins, or of texts that can have `several_of` classes [B, N] with 1 for each that they have.
     """
-    longest = max(len(one.ids) for one in inputs)
+    longest = max(len(item.ids) for item in inputs)
     shape = (len(inputs), longest)
     ids, mask, types = (
         np.full(shape, padding),
         np.zeros(shape, dtype=np.int64),
         np.zeros(shape, dtype=np.int64),
     )
-    targets: Any = np.array([one.target for one in inputs], dtype=np.float32)
+    targets: Any = np.array([item.target for item in inputs], dtype=np.float32)
     if of_words:
         targets = np.full(shape, IGNORED)
     elif several_of:
         targets = np.zeros((len(inputs), several_of), dtype=np.float32)
-    for at, one in enumerate(inputs):
-        ids[at, : len(one.ids)] = one.ids
-        mask[at, : len(one.ids)] = 1
-        if one.types is not None:
-            types[at, : len(one.ids)] = one.types
+    for at, item in enumerate(inputs):
+        ids[at, : len(item.ids)] = item.ids
+        mask[at, : len(item.ids)] = 1
+        if item.types is not None:
+            types[at, : len(item.ids)] = item.types
         if of_words:
-            targets[at, list(one.places)] = one.targets
+            targets[at, list(item.places)] = item.targets
         elif several_of:
-            targets[at, list(one.targets)] = 1.0
+            targets[at, list(item.targets)] = 1.0
     arrays = {"ids": ids, "mask": mask, "types": types, "targets": targets}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -109,10 +109,10 @@ def evaluate_models(
                     for part, measured in kind.fine_tuned(task, measurement).items():
                         cut.setdefault(part, {})[name] = measured.cut
     scores = _scores(section, rows, measurements, unmeasured, of, names)
-    for (model, task_name), own in groupby(
+    for (model, task_name), group in groupby(
         scores, key=lambda score: (score.model, score.base_task or score.task)
     ):
-        on_scores(model, task_name, list(own))
+        on_scores(model, task_name, list(group))
     content = json.dumps([asdict(score) for score in scores], indent=2)
     (output / "scores.json").write_text(content + "\n", encoding="utf-8")
     sizes = {task.name: kind_of(task).size(rows[task.name]) for task in section.tasks}
@@ -154,7 +154,7 @@ def _scores(
     tasks = [task.name for task in section.tasks]
     return sorted(
         [*scores, *unmeasured],
-        key=lambda one: (names.index(one.model), tasks.index(one.base_task or one.task)),
+        key=lambda row: (names.index(row.model), tasks.index(row.base_task or row.task)),
     )
 
 

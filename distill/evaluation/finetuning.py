@@ -133,7 +133,7 @@ def _train(
     advance: Callable[[float], object],
 ) -> FineTuned:
     random = np.random.default_rng(seed)
-    lengths = np.array([len(one.ids) for one in train])
+    lengths = np.array([len(item.ids) for item in train])
     an_epoch = math.ceil(len(train) / settings.batch_size)
     steps = min(settings.epochs * an_epoch, settings.max_steps or settings.epochs * an_epoch)
     every = min(settings.evaluation_steps or an_epoch, steps)
@@ -146,9 +146,9 @@ def _train(
 
     def validate() -> None:
         nonlocal best, stalled
-        found = measure_dev(model)
-        if best is None or found > best[0]:
-            best, stalled = (found, step, [parameter.detach().clone() for parameter in trained]), 0
+        score = measure_dev(model)
+        if best is None or score > best[0]:
+            best, stalled = (score, step, [parameter.detach().clone() for parameter in trained]), 0
         else:
             stalled += 1
 
@@ -215,7 +215,7 @@ def mean_loss(
     """The loss of rows, a mean over them, in batches of like length."""
     model.eval()
     total = 0.0
-    for chosen in rows_of_like_length([len(one.ids) for one in rows], _PREDICTED_TOKENS):
+    for chosen in rows_of_like_length([len(item.ids) for item in rows], _PREDICTED_TOKENS):
         batch = outputs.pad([rows[i] for i in chosen], padding)
         total += len(chosen) * float(_loss(model, batch, outputs, precision))
     return total / len(rows)
@@ -230,10 +230,12 @@ def predict(
     """
     model.eval()
     device = model.encoder.device
-    found: list[Found] = [0.0] * encoded.rows
+    predictions: list[Found] = [0.0] * encoded.rows
     if outputs.pooling is None:
-        found = [{} for _ in range(encoded.rows)]
-    for chosen in rows_of_like_length([len(one.ids) for one in encoded.inputs], _PREDICTED_TOKENS):
+        predictions = [{} for _ in range(encoded.rows)]
+    for chosen in rows_of_like_length(
+        [len(item.ids) for item in encoded.inputs], _PREDICTED_TOKENS
+    ):
         batch = pad([encoded.inputs[i] for i in chosen], padding)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             answers = model(
@@ -241,14 +243,16 @@ def predict(
             )
         if outputs.several:
             for i, has in zip(chosen, (answers > 0).cpu().numpy(), strict=True):
-                found[encoded.row_of[i]] = tuple(np.flatnonzero(has).tolist())
+                predictions[encoded.row_of[i]] = tuple(np.flatnonzero(has).tolist())
             continue
         numbers = (answers.argmax(-1) if outputs.classes else answers[..., 0].float()).cpu().numpy()
         for at, i in enumerate(chosen):
-            row, one = encoded.row_of[i], encoded.inputs[i]
-            of_words = found[row]
+            row, item = encoded.row_of[i], encoded.inputs[i]
+            of_words = predictions[row]
             if isinstance(of_words, dict):
-                of_words.update(zip(one.words, numbers[at, list(one.places)].tolist(), strict=True))
+                of_words.update(
+                    zip(item.words, numbers[at, list(item.places)].tolist(), strict=True)
+                )
             else:
-                found[row] = float(numbers[at])
-    return found
+                predictions[row] = float(numbers[at])
+    return predictions

@@ -52,9 +52,9 @@ def encoder_int8(encoder: PreTrainedModel, batches: Sequence[Batch], pooling: st
     """
     types = getattr(encoder.config, "type_vocab_size", 0) > 1
     with TemporaryDirectory() as place:
-        whole, small = Path(place, FLOAT32), Path(place, INT8)
-        write_onnx(encoder.eval().to("cpu"), whole, types=types)
-        write_faithful_int8(whole, small, batches, SentenceVectors(pooling))
+        full, small = Path(place, FLOAT32), Path(place, INT8)
+        write_onnx(encoder.eval().to("cpu"), full, types=types)
+        write_faithful_int8(full, small, batches, SentenceVectors(pooling))
         return Int8Encoder(small, encoder.config)
 
 

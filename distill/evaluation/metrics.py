@@ -23,8 +23,8 @@ def ranks_of_answers(similarity: np.ndarray, answers: np.ndarray) -> np.ndarray:
     against the answer keeps a model that maps everything to one vector, or to no number at all, at
     the bottom.
     """
-    own = np.take_along_axis(similarity, answers[:, None], axis=1)
-    return np.asarray((~(similarity < own - _ROUNDING)).sum(axis=1))
+    to_answer = np.take_along_axis(similarity, answers[:, None], axis=1)
+    return np.asarray((~(similarity < to_answer - _ROUNDING)).sum(axis=1))
 
 
 def ranks_by_vectors(

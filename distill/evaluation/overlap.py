@@ -25,20 +25,24 @@ def measure_overlap(tasks: Mapping[str, Any], documents: Iterable[str]) -> dict[
     """
     splits = {name: task_texts(rows) for name, rows in tasks.items()}
     flat = [
-        text for own in splits.values() for split in own.values() for row in split for text in row
+        text
+        for parts in splits.values()
+        for split in parts.values()
+        for row in split
+        for text in row
     ]
-    whole, shared = map(iter, Passages(flat).find(documents))
+    contained, shared = map(iter, Passages(flat).find(documents))
 
     def count(rows: Sequence[Texts]) -> SplitOverlap:
-        exact = [[bool(next(whole)) for _ in row] for row in rows]
+        exact = [[bool(next(contained)) for _ in row] for row in rows]
         partly = [[bool(next(shared)) for _ in row] for row in rows]
         return SplitOverlap(
             rows=len(rows), exact=sum(map(all, exact)), shared=sum(map(any, partly))
         )
 
     return {
-        name: Overlap(**{split: count(rows) for split, rows in own.items() if rows})
-        for name, own in splits.items()
+        name: Overlap(**{split: count(rows) for split, rows in parts.items() if rows})
+        for name, parts in splits.items()
     }
 
 

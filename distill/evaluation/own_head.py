@@ -105,19 +105,19 @@ def predict_labels(
     limit = min(longest, model.tokenizer.model_max_length, position_limit(model.model))
     encoded = encode_rows(named, task, model.tokenizer, limit)
     fallback = OUTSIDE if OUTSIDE in head.labels else head.labels[0]
-    found = [[fallback] * len(row.names) for row in rows]
-    lengths = [len(one.ids) for one in encoded.inputs]
+    labels = [[fallback] * len(row.names) for row in rows]
+    lengths = [len(item.ids) for item in encoded.inputs]
     for chosen in rows_of_like_length(lengths, _BATCH_TOKENS):
         places_BL = _answers(model, encoded, chosen, of_tokens=head.of_tokens)
         for answer, at in zip(places_BL, chosen, strict=True):
-            one, row = encoded.inputs[at], found[encoded.row_of[at]]
+            item, row = encoded.inputs[at], labels[encoded.row_of[at]]
             if head.of_tokens:
-                for word, place in zip(one.words, one.places, strict=True):
-                    row[word] = head.labels[int(answer[place])]
+                for word, position in zip(item.words, item.places, strict=True):
+                    row[word] = head.labels[int(answer[position])]
             else:
                 row[0] = head.labels[int(answer)]
         advance(len(chosen) / len(lengths))
-    return found
+    return labels
 
 
 def _renamed(row: Row, head: TaskHead) -> Row:

@@ -109,22 +109,22 @@ def measure_model(
     Raises ConversionError if the model cannot be had in int8.
     """
     bench: Bench | None = None
-    own = task_entry(task.name, learnt_from)
+    entry = task_entry(task.name, learnt_from)
     choosing = range(min(_CHOOSING_SEEDS, section.seeds))
 
     def fine_tune(number: int, rate: float) -> Entry:
         nonlocal bench
-        found = finished.find(name, own, number, rate)
-        if found is not None:
-            return found
+        kept = finished.find(name, entry, number, rate)
+        if kept is not None:
+            return kept
         if bench is None:
             bench = Bench(task, rows, load(), section, pooling, precision, device, quantise)
         draw = draw_for(rows, seed, task.name, number, section.protocol)
-        detail = f"{name} on {own}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
+        detail = f"{name} on {entry}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
         is_planned = rate in section.learning_rates
         measured = bench(draw, rate, lambda share: advance(share if is_planned else 0, detail))
         return finished.add(
-            {"model": name, "task": own, "seed": number, "learning_rate": rate, **measured}
+            {"model": name, "task": entry, "seed": number, "learning_rate": rate, **measured}
         )
 
     def on_dev(rate: float) -> float:
@@ -159,7 +159,7 @@ def _measured(
         )
     predictions = [entry["int8"] if is_int8 else entry for entry in entries]
     return Measured(
-        predictions=[decode_predictions(one["predictions"], rows.classes) for one in predictions],
+        predictions=[decode_predictions(kept["predictions"], rows.classes) for kept in predictions],
         learning_rate=first["learning_rate"],
         rate_at_edge=at_edge,
         dev=[entry["dev"] for entry in entries],

@@ -35,13 +35,13 @@ def observe(
     """A metric on the whole set for each seed, and its mean over seeds in bootstraps that follow
     from `seed` and the number of rows alone.
     """
-    whole = np.ones((1, rows))
+    every_row = np.ones((1, rows))
     draws = [
         np.mean([statistic(weights) for statistic in statistics], axis=0)
         for weights in draw_weights(rows, seed)
     ]
     return Observed(
-        values=np.array([statistic(whole)[0] for statistic in statistics]),
+        values=np.array([statistic(every_row)[0] for statistic in statistics]),
         draws=np.concatenate(draws),
         rows=rows,
         has_seeds=has_seeds,

@@ -59,16 +59,18 @@ class _Seeds:
         """The variance of what a seed does to all models alike."""
         return max(0.0, self.plain - self.paired)
 
-    def of_pair(self, one: Observed, other: Observed, times: float) -> tuple[float, int] | None:
+    def of_pair(
+        self, observed: Observed, other: Observed, times: float
+    ) -> tuple[float, int] | None:
         """The variance of `one` less so many times `other` on one seed, and its degrees of freedom;
         None where seeds change neither.
         """
-        if one.has_seeds and other.has_seeds:
+        if observed.has_seeds and other.has_seeds:
             variance = (1 + times**2) * self.paired + (1 - times) ** 2 * self.shared
             return variance, self.paired_freedom
-        if not one.has_seeds and not other.has_seeds:
+        if not observed.has_seeds and not other.has_seeds:
             return None
-        return (1.0 if one.has_seeds else times**2) * self.plain, self.plain_freedom
+        return (1.0 if observed.has_seeds else times**2) * self.plain, self.plain_freedom
 
 
 def score_models(
@@ -84,17 +86,18 @@ def score_models(
     `chance` is what guessing scores on the same rows; None where nobody can say.
     """
     reference = observed.get(of.name)
-    seeds = _pooled([one.values for one in observed.values() if one.has_seeds])
-    estimates = {name: _estimate(one, seeds) for name, one in observed.items()}
+    seeds = _pooled([model.values for model in observed.values() if model.has_seeds])
+    estimates = {name: _estimate(model, seeds) for name, model in observed.items()}
     scores = [
-        _score(name, task, metric, one, estimates[name], chance) for name, one in observed.items()
+        _score(name, task, metric, model, estimates[name], chance)
+        for name, model in observed.items()
     ]
     if provenance:
-        scores = [replace(one, provenance=provenance.get(one.model)) for one in scores]
+        scores = [replace(score, provenance=provenance.get(score.model)) for score in scores]
     if reference is None:
         return [_without_retention(score, f"{of.label} was not evaluated") for score in scores]
-    others = {name: one for name, one in observed.items() if one is not reference}
-    differences = {name: _difference(one, reference, seeds) for name, one in others.items()}
+    others = {name: model for name, model in observed.items() if model is not reference}
+    differences = {name: _difference(model, reference, seeds) for name, model in others.items()}
     floor = chance or 0.0
     if not _lowest(estimates[of.name], metric) > floor:
         why = (
@@ -105,7 +108,9 @@ def score_models(
             _without_retention(_compared(score, differences.get(score.model), of), why)
             for score in scores
         ]
-    retentions = {name: _retention(one, reference, floor, seeds) for name, one in others.items()}
+    retentions = {
+        name: _retention(model, reference, floor, seeds) for name, model in others.items()
+    }
     return [
         _kept(
             _compared(score, differences.get(score.model), of),
@@ -153,54 +158,56 @@ def _pooled(values: Sequence[np.ndarray]) -> _Seeds:
     )
 
 
-def _estimate(one: Observed, seeds: _Seeds) -> Estimate:
+def _estimate(observed: Observed, seeds: _Seeds) -> Estimate:
     """A model's mean over seeds."""
-    value = float(one.values.mean())
-    of_a_seed = (seeds.plain, seeds.plain_freedom) if one.has_seeds else None
-    return _with_error(value, one.draws, one, of_a_seed)
+    value = float(observed.values.mean())
+    of_a_seed = (seeds.plain, seeds.plain_freedom) if observed.has_seeds else None
+    return _with_error(value, observed.draws, observed, of_a_seed)
 
 
-def _difference(one: Observed, reference: Observed, seeds: _Seeds) -> Estimate:
+def _difference(observed: Observed, reference: Observed, seeds: _Seeds) -> Estimate:
     """A model's mean difference from the reference, by pairs of rows and seeds."""
-    value = float(one.values.mean() - reference.values.mean())
-    draws = one.draws - reference.draws
-    return _with_error(value, draws, _longer(one, reference), seeds.of_pair(one, reference, 1.0))
+    value = float(observed.values.mean() - reference.values.mean())
+    draws = observed.draws - reference.draws
+    return _with_error(
+        value, draws, _longer(observed, reference), seeds.of_pair(observed, reference, 1.0)
+    )
 
 
-def _retention(one: Observed, reference: Observed, chance: float, seeds: _Seeds) -> Estimate:
+def _retention(observed: Observed, reference: Observed, chance: float, seeds: _Seeds) -> Estimate:
     """A model's (mean - chance) / (reference - chance), its variance by the first terms of Taylor's
     series (the delta method).
     """
     above = float(reference.values.mean()) - chance
-    kept = (float(one.values.mean()) - chance) / above
-    draws = (one.draws - kept * reference.draws) / above
-    found = seeds.of_pair(one, reference, kept)
-    of_a_seed = None if found is None else (found[0] / above**2, found[1])
-    return _with_error(kept, draws, _longer(one, reference), of_a_seed)
+    kept = (float(observed.values.mean()) - chance) / above
+    draws = (observed.draws - kept * reference.draws) / above
+    of_seeds = seeds.of_pair(observed, reference, kept)
+    of_a_seed = None if of_seeds is None else (of_seeds[0] / above**2, of_seeds[1])
+    return _with_error(kept, draws, _longer(observed, reference), of_a_seed)
 
 
-def _longer(one: Observed, other: Observed) -> Observed:
+def _longer(observed: Observed, other: Observed) -> Observed:
     """That of both which says how many seeds there are."""
-    return max(one, other, key=lambda each: len(each.values))
+    return max(observed, other, key=lambda each: len(each.values))
 
 
 def _with_error(
-    value: float, draws: np.ndarray, one: Observed, of_a_seed: tuple[float, int] | None
+    value: float, draws: np.ndarray, observed: Observed, of_a_seed: tuple[float, int] | None
 ) -> Estimate:
     """A figure with the variance of rows and, where there are any, seeds, whose variance comes with
     its degrees of freedom; an error that is no number where seeds matter and nobody has two.
     """
     of_rows = float(draws.var(ddof=1))
     variance, freedom = of_a_seed or (0.0, 0)
-    of_seeds = variance / len(one.values)
+    of_seeds = variance / len(observed.values)
     total = of_rows + of_seeds
-    parts = of_rows**2 / max(1, one.rows - 1)
+    parts = of_rows**2 / max(1, observed.rows - 1)
     if freedom:
         parts += of_seeds**2 / freedom
     return Estimate(
         value=value,
         error=float("nan") if of_a_seed and not freedom else total**0.5,
-        freedom=total**2 / parts if parts else max(1.0, one.rows - 1.0),
+        freedom=total**2 / parts if parts else max(1.0, observed.rows - 1.0),
     )
 
 

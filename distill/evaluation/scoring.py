@@ -25,7 +25,10 @@ def measure(
         )
         return {metric: NUMBERS[metric](gold, predicted) for metric in task.metrics}
     if isinstance(task, MultilabelTask):
-        sets = [set(one) if isinstance(one, tuple) else {str(one)} for one in predictions]
+        sets = [
+            set(prediction) if isinstance(prediction, tuple) else {str(prediction)}
+            for prediction in predictions
+        ]
         truth = [set(row.names) for row in rows]
         return {metric: SETS[metric](truth, sets) for metric in task.metrics}
     named = [(name,) if isinstance(name, str) else name for name in predictions]
@@ -33,9 +36,9 @@ def measure(
     predicted = np.array(
         [name for names in named if not isinstance(names, float) for name in names]
     )
-    found = {
+    scores = {
         metric: CLASSES[metric](gold, predicted) for metric in task.metrics if metric in CLASSES
     }
     if isinstance(task, TokensTask) and "entity_f1" in task.metrics:
-        found["entity_f1"] = entity_f1([row.names for row in rows], named)  # type: ignore[arg-type]
-    return {metric: found[metric] for metric in task.metrics}
+        scores["entity_f1"] = entity_f1([row.names for row in rows], named)  # type: ignore[arg-type]
+    return {metric: scores[metric] for metric in task.metrics}

@@ -154,10 +154,10 @@ def heldout_loss(model: PreTrainedModel, heldout: Chunks, masking: Masking) -> f
     total = pieces = 0.0
     for rows in split_rows(np.arange(count), heldout.lengths, _BATCH_TOKENS):
         batch = masking.batch(heldout, rows, padding, epoch=0).to(device)
-        found = int(batch.chosen.sum())
+        masked = int(batch.chosen.sum())
         total, pieces = (
-            total + found * float(_masked_loss(model, head, batch, "float32")),
-            pieces + found,
+            total + masked * float(_masked_loss(model, head, batch, "float32")),
+            pieces + masked,
         )
     return total / pieces if pieces else math.nan
 

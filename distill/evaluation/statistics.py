@@ -26,7 +26,9 @@ def statistic_of(
     if isinstance(task, SimilarityTask):
         gold = np.array([row.label for row in rows], dtype=np.float64)
         return NUMBERS[metric](gold, np.array(predictions, dtype=np.float64))
-    named = [(one,) if isinstance(one, str) else one for one in predictions]
+    named = [
+        (prediction,) if isinstance(prediction, str) else prediction for prediction in predictions
+    ]
     if isinstance(task, MultilabelTask):
         return set_statistic(metric, [row.names for row in rows], named)  # type: ignore[arg-type]
     if metric == "entity_f1":
@@ -84,8 +86,8 @@ def _counted_statistic(
     entries = [
         (row, side * count + names[name])
         for side, lists in enumerate((right, gold, predicted))
-        for row, one in enumerate(lists)
-        for name in one
+        for row, labels in enumerate(lists)
+        for name in labels
     ]
     rows, columns = np.array(entries, dtype=np.int64).reshape(-1, 2).T
     table = coo_array(
@@ -143,7 +145,9 @@ def spearman_statistic(gold: np.ndarray, predicted: np.ndarray) -> Statistic:
         total = weights.sum(axis=1, keepdims=True)
         x, y = (_ranks(side, weights) / total - 0.5 for side in (gold, predicted))
         products = (x, y, x * x, y * y, x * y)
-        return _correlation(np.stack([(weights * one).sum(1) for one in products], 1) / total)
+        return _correlation(
+            np.stack([(weights * product).sum(1) for product in products], 1) / total
+        )
 
     return value
 
@@ -210,12 +214,12 @@ _CLASSES = {
 }
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _ratio(part: np.ndarray, total: np.ndarray) -> np.ndarray:
     """The part of the whole; 0 where that is nothing."""
-    found: np.ndarray = np.divide(
-        part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0
+    ratio: np.ndarray = np.divide(
+        part, total, out=np.zeros_like(part, dtype=np.float64), where=total > 0
     )
-    return found
+    return ratio
 
 
 def _alpha(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -241,8 +245,8 @@ def _correlation(moments: np.ndarray) -> np.ndarray:
 
 def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The mean rank of each row's value in each draw, [draws, N]; equal values share theirs."""
-    _, place = np.unique(values, return_inverse=True)
-    table = coo_array((np.ones(len(place)), (np.arange(len(place)), place))).tocsr()
+    _, position = np.unique(values, return_inverse=True)
+    table = coo_array((np.ones(len(position)), (np.arange(len(position)), position))).tocsr()
     counts = (table.T @ weights.T).T
     middle = np.cumsum(counts, axis=1) - (counts - 1) / 2
-    return np.asarray(middle[:, place])
+    return np.asarray(middle[:, position])

@@ -68,8 +68,8 @@ class EvaluatedModel:
         if kept is None:
             values = {**measure(), HOW: self._how()}
             kept = self._finished.add({"model": self.name, "task": task, "values": values})
-        found: Mapping[str, Any] = kept["values"]
-        return found
+        measured: Mapping[str, Any] = kept["values"]
+        return measured
 
     def _how(self) -> dict[str, object]:
         """Runtime and arithmetic of a model as it is."""
@@ -116,12 +116,12 @@ class EvaluatedModel:
         """What the bag of words predicts."""
         if not tfidf.can_classify(rows):
             raise UnmeasuredError(tfidf.UNSUITED)
-        own = task_entry(task.name, learnt_from)
-        kept = self._finished.find(self.name, own)
+        entry = task_entry(task.name, learnt_from)
+        kept = self._finished.find(self.name, entry)
         if kept is None:
-            found = tfidf.classify(task, rows, self.section, self.seed)
-            kept = self._finished.add({"model": self.name, "task": own, **found})
-            advance(1, f"{self.name} on {own}")
+            learned = tfidf.classify(task, rows, self.section, self.seed)
+            kept = self._finished.add({"model": self.name, "task": entry, **learned})
+            advance(1, f"{self.name} on {entry}")
         return tfidf.measured_of(kept, rows, self.section.seeds)
 
     def load(self) -> LoadedModel:

@@ -32,20 +32,25 @@ def score_task(
     chance: float | None,
 ) -> list[Score]:
     """Every model's score under a metric."""
-    whole = range(len(rows.test))
+    every_row = range(len(rows.test))
     statistics = {
-        name: seed_statistics(task, metric, rows, one, whole) for name, one in measurements.items()
+        name: seed_statistics(task, metric, rows, measured, every_row)
+        for name, measured in measurements.items()
     }
     observed = {
-        name: observe(own, len(whole), of.seed, has_seeds=measurements[name].has_seeds)
-        for name, own in statistics.items()
+        name: observe(by_seed, len(every_row), of.seed, has_seeds=measurements[name].has_seeds)
+        for name, by_seed in statistics.items()
     }
-    provenance = {name: provenance_of(rows, one, whole) for name, one in measurements.items()}
+    provenance = {
+        name: provenance_of(rows, measured, every_row) for name, measured in measurements.items()
+    }
     scores = score_models(task.name, metric, observed, of, chance, provenance)
     if of.protocol == "euroeval":
         scores = [
-            replace(one, euroeval=_euroeval(statistics[one.model], rows, task.name, of.seed))
-            for one in scores
+            replace(
+                measured, euroeval=_euroeval(statistics[measured.model], rows, task.name, of.seed)
+            )
+            for measured in scores
         ]
     return [with_learning(score, measurements[score.model]) for score in scores]
 

@@ -198,8 +198,8 @@ def find_unlearnt(rows: dict[str, list[Row]]) -> dict[str, list[str]]:
     """The classes of other splits that train lacks, by split."""
     learnt = {name for row in rows["train"] for name in row.names}
     lacking = {
-        split: sorted({name for row in found for name in row.names} - learnt)
-        for split, found in rows.items()
+        split: sorted({name for row in part for name in row.names} - learnt)
+        for split, part in rows.items()
     }
     return {split: names for split, names in lacking.items() if names}
 
@@ -297,12 +297,12 @@ def _several(task: MultilabelTask, value: Any, origin: str) -> tuple[str, ...] |
     if class_name(value) is None:
         return None
     odd = not isinstance(value, list | tuple)
-    if odd or any(isinstance(one, list | tuple | dict) for one in value):
+    if odd or any(isinstance(item, list | tuple | dict) for item in value):
         raise UserError(
             f"evaluation task {task.name}: multilabel needs a list of classes; {task.label!r} "
             f"holds {str(value)[:40]!r} in {origin}."
         )
-    named = {_counted(task.labels, class_name(one)) for one in value}
+    named = {_counted(task.labels, class_name(item)) for item in value}
     return tuple(sorted(name for name in named if name is not None))
 
 
@@ -324,11 +324,11 @@ def _sentence(task: TokensTask, words: Any, tags: Any, origin: str) -> Row | Non
         return None
     lists = isinstance(words, list) and isinstance(tags, list)
     if not lists or len(words) != len(tags):
-        found = f"{len(words)} and {len(tags)}" if lists else "something else"
+        lengths = f"{len(words)} and {len(tags)}" if lists else "something else"
         raise UserError(
             f"evaluation task {task.name}: {origin} should have a list of words in {task.words!r} "
             "and a list as long of "
-            f"their classes in {task.label!r}; found {found}."
+            f"their classes in {task.label!r}; found {lengths}."
         )
     if odd := next((tag for tag in tags if isinstance(tag, list | tuple | dict)), None):
         raise UserError(
@@ -355,13 +355,11 @@ def _check_numbers(task: SimilarityTask, rows: dict[str, list[Row]]) -> tuple[st
 def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str, ...]:
     learnt = sorted({name for row in rows["train"] for name in row.names})
     if len(learnt) < 2:
-        found = f"one class, {learnt[0]}" if learnt else "no class"
+        part = f"one class, {learnt[0]}" if learnt else "no class"
         raise UserError(
-            f"evaluation task {task.name}: the training rows have {found}; two or more are needed."
+            f"evaluation task {task.name}: the training rows have {part}; two or more are needed."
         )
-    classes = tuple(
-        sorted({name for found in rows.values() for row in found for name in row.names})
-    )
+    classes = tuple(sorted({name for part in rows.values() for row in part for name in row.names}))
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
         raise UserError(

@@ -51,11 +51,11 @@ def classify(task: FineTunedTask, rows: TaskRows, section: EvaluationSection, se
     """
     started = time.monotonic()
     number = section.seeds if section.protocol == "euroeval" else 1
-    draws = [draw_for(rows, seed, task.name, one, section.protocol) for one in range(number)]
-    found = [_learn(task, rows, draw) for draw in draws]
+    draws = [draw_for(rows, seed, task.name, repeat, section.protocol) for repeat in range(number)]
+    learned = [_learn(task, rows, draw) for draw in draws]
     return {
-        "dev": [dev for dev, _ in found],
-        "predictions": [encode_predictions(named, rows.classes) for _, named in found],
+        "dev": [dev for dev, _ in learned],
+        "predictions": [encode_predictions(named, rows.classes) for _, named in learned],
         "how": {**HOW, "commit": commit()},
         "seconds": time.monotonic() - started,
     }
@@ -65,7 +65,7 @@ def measured_of(entry: Entry, rows: TaskRows, seeds: int) -> Measured:
     """A kept entry as the measurement of so many seeds."""
     has_seeds = len(entry["predictions"]) > 1
     times = 1 if has_seeds else seeds
-    predictions = [decode_predictions(one, rows.classes) for one in entry["predictions"]]
+    predictions = [decode_predictions(coded, rows.classes) for coded in entry["predictions"]]
     return Measured(
         predictions=predictions * times,
         learning_rate=None,
@@ -106,7 +106,7 @@ def _learn(task: FineTunedTask, rows: TaskRows, draw: Draw) -> tuple[float, list
         return measure(task, rows.dev, predict(dev))[task.metrics[0]]
 
     fit = _fit_several if isinstance(task, MultilabelTask) else _fit
-    tried = [(value(svm), svm) for svm in (fit(learnt, train, one) for one in PENALTIES)]
+    tried = [(value(svm), svm) for svm in (fit(learnt, train, penalty) for penalty in PENALTIES)]
     best, predict = max(tried, key=lambda pair: pair[0])
     return best, predict(test)
 
@@ -115,7 +115,7 @@ def _fit(features: csr_matrix, rows: Sequence[Row], penalty: float) -> Predict:
     from sklearn.svm import LinearSVC
 
     svm = LinearSVC(C=penalty, random_state=0).fit(features, [str(row.label) for row in rows])
-    return lambda found: svm.predict(found).tolist()
+    return lambda vectors: svm.predict(vectors).tolist()
 
 
 def _fit_several(features: csr_matrix, rows: Sequence[Row], penalty: float) -> Predict:
@@ -130,7 +130,7 @@ def _fit_several(features: csr_matrix, rows: Sequence[Row], penalty: float) -> P
         # A class that every text has, or none, is no mistake: it is always predicted, or never.
         warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
         svm.fit(features, columns.fit_transform([row.names for row in rows]))
-    return lambda found: columns.inverse_transform(svm.predict(found))
+    return lambda vectors: columns.inverse_transform(svm.predict(vectors))
 
 
 def _vectors(vectorizers: Sequence[Any], rows: Sequence[Row], fit: bool = False) -> csr_matrix:
@@ -140,8 +140,8 @@ def _vectors(vectorizers: Sequence[Any], rows: Sequence[Row], fit: bool = False)
     sides = ([row.text for row in rows], [row.text_pair or "" for row in rows])
     return hstack(
         [
-            one.fit_transform(side) if fit else one.transform(side)
-            for one, side in zip(vectorizers, sides, strict=False)
+            vectorizer.fit_transform(side) if fit else vectorizer.transform(side)
+            for vectorizer, side in zip(vectorizers, sides, strict=False)
         ]
     ).tocsr()
 

@@ -29,13 +29,13 @@ def write_asymmetric(
     types: dict[str, str] = {}
     structure: dict[str, list[str]] = {}
     for route, pair in ((QUERY, student), (DOCUMENT, trimmed)):
-        own = place / route
-        own.mkdir(parents=True)
-        save_model(pair.model, pair.tokenizer, own)
-        write_form_of(pair, form, own)
+        part = place / route
+        part.mkdir(parents=True)
+        save_model(pair.model, pair.tokenizer, part)
+        write_form_of(pair, form, part)
         length = min(pair.tokenizer.model_max_length, position_limit(pair.model))
         modules = write_sentence_modules(
-            own, form, width=pair.model.config.hidden_size, length=length, inside=f"{route}/"
+            part, form, width=pair.model.config.hidden_size, length=length, inside=f"{route}/"
         )
         paths = [str(module["path"]).rstrip("/") for module in modules]
         types |= {path: module["type"] for path, module in zip(paths, modules, strict=True)}

@@ -105,14 +105,14 @@ def card_licence(report: Mapping[str, Any], given: str | None) -> str | None:
 
 
 def _licence_context(report: Mapping[str, Any], licence: str | None) -> dict[str, object]:
-    found = prose.ingredients(report)
+    ingredients = prose.ingredients(report)
     return {
         "report": report,
         "licence": licence,
         "settled": licence_metadata(licence)["license"] != OTHER,
-        "strictest": strictest_licence(one for _, one in found),
-        "why": unsettled(found),
-        "ingredients": found,
+        "strictest": strictest_licence(name for _, name in ingredients),
+        "why": unsettled(ingredients),
+        "ingredients": ingredients,
     }
 
 
@@ -166,9 +166,9 @@ def _difference(score: Mapping[str, Any] | None) -> str:
     """How far a score is from the teacher's, with the interval where there is one."""
     if score is None or score.get("difference") is None:
         return "–"
-    found = f"{score['difference']:+.3f}".replace("-", "−")
+    text = f"{score['difference']:+.3f}".replace("-", "−")
     low = score.get("difference_low")
-    return found if low is None else f"{found} ({_interval(low, score['difference_high'])})"
+    return text if low is None else f"{text} ({_interval(low, score['difference_high'])})"
 
 
 def _interval(low: float, high: float) -> str:

@@ -98,8 +98,8 @@ def export_student(
         reason="not pushed yet" if section.push else "pushing was not asked for",
         warnings=[*_warnings(section, runtimes, proof), *scored],
     )
-    whole = {**report, "export": asdict(result) | {"path": "."}}
-    (output / "report.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    complete = {**report, "export": asdict(result) | {"path": "."}}
+    (output / "report.json").write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
     return result
 
 
@@ -107,11 +107,11 @@ def _of_this_file(report: Mapping[str, Any], file: Path) -> tuple[Mapping[str, A
     """The report without scores of another int8 file than `file`, and a warning if there were any:
     one that another version of ONNX Runtime wrote, as a rule.
     """
-    own = hash_file(file) if file.is_file() else None
+    digest = hash_file(file) if file.is_file() else None
 
     def is_of_it(score: Mapping[str, Any]) -> bool:
         measured = (score.get("provenance") or {}).get("file")
-        return measured is None or own is None or measured == own
+        return measured is None or digest is None or measured == digest
 
     scores = report.get("evaluation") or []
     kept = [score for score in scores if is_of_it(score)]
@@ -142,11 +142,11 @@ def write_outside_weights(folder: Path) -> None:
 
 def _files(folder: Path) -> list[str]:
     """The files in the folder, but for what the run keeps there for itself."""
-    own = {MARK, RECORD}
+    internal = {MARK, RECORD}
     return sorted(
         file.relative_to(folder).as_posix()
         for file in folder.rglob("*")
-        if file.is_file() and file.name not in own
+        if file.is_file() and file.name not in internal
     )
 
 

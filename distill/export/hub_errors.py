@@ -44,29 +44,29 @@ def explain(error: BaseException, repository: str, endpoint: str) -> str | None:
     while cause is not None and cause not in causes:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    for one in causes:
-        if isinstance(one, OfflineModeIsEnabled):
+    for link in causes:
+        if isinstance(link, OfflineModeIsEnabled):
             return (
                 f"--push {repository}: HF_HUB_OFFLINE is set, which forbids it; unset it to push."
             )
-    for one in causes:
-        if isinstance(one, HfHubHTTPError):
+    for link in causes:
+        if isinstance(link, HfHubHTTPError):
             return _answer(
-                one.response.status_code, _one_line(one.server_message), repository, endpoint
+                link.response.status_code, _one_line(link.server_message), repository, endpoint
             )
-    lost = [one for one in causes if isinstance(one, network_error)]
+    lost = [link for link in causes if isinstance(link, network_error)]
     # Xet's failures are OSErrors without a file or a number; an answer's status is in their text
     # alone.
     lost += [
-        one
-        for one in causes
-        if isinstance(one, OSError) and one.filename is None and one.errno is None
+        link
+        for link in causes
+        if isinstance(link, OSError) and link.filename is None and link.errno is None
     ]
     if lost:
-        if found := _XET_STATUS.search(str(lost[0])):
+        if status := _XET_STATUS.search(str(lost[0])):
             return _answer(
-                int(found[1]),
-                "HF_HUB_DISABLE_XET=1 does without Xet" if found[1] == "404" else "",
+                int(status[1]),
+                "HF_HUB_DISABLE_XET=1 does without Xet" if status[1] == "404" else "",
                 repository,
                 endpoint,
             )

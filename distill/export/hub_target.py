@@ -42,24 +42,24 @@ def read_repository(api: HfApi, repository: str, revision: str | None) -> HubTar
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        found = api.model_info(repository, files_metadata=True)
+        info = api.model_info(repository, files_metadata=True)
     except RepositoryNotFoundError:
         return None
     refs = api.list_repo_refs(repository)
     branches = frozenset(branch.name for branch in refs.branches)
     if revision in branches:
-        found = api.model_info(repository, revision=revision, files_metadata=True)
-    sizes = {file.rfilename: file.size or 0 for file in found.siblings or []}
+        info = api.model_info(repository, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
     report = None
     if 0 < sizes.get("report.json", 0) < _LARGEST_REPORT:
         with TemporaryDirectory() as folder:
             path = Path(
-                api.hf_hub_download(repository, "report.json", revision=found.sha, local_dir=folder)
+                api.hf_hub_download(repository, "report.json", revision=info.sha, local_dir=folder)
             )
             report = _parsed(path.read_bytes())
     return HubTarget(
-        commit=found.sha,
-        private=bool(found.private),
+        commit=info.sha,
+        private=bool(info.private),
         files=frozenset(sizes),
         report=report if model_of(report) else None,
         branches=branches,
@@ -134,8 +134,8 @@ def version_tag(tags: Mapping[str, str], commit: str | None) -> str:
     """
     first = f"v{__version__}"
     names = [first, *(f"{first}-{number}" for number in range(2, len(tags) + 3))]
-    own = [name for name in names if commit is not None and tags.get(name) == commit]
-    return own[0] if own else next(name for name in names if name not in tags)
+    matching = [name for name in names if commit is not None and tags.get(name) == commit]
+    return matching[0] if matching else next(name for name in names if name not in tags)
 
 
 def _parsed(text: bytes) -> Any:

@@ -23,9 +23,11 @@ _BY_STRICTNESS = tuple(
     cc-by-nc-nd-4.0
     """.split()
 )
-_NON_COMMERCIAL = tuple(one for one in _BY_STRICTNESS if "-nc-" in one and "-nd-" not in one)
+_NON_COMMERCIAL = tuple(name for name in _BY_STRICTNESS if "-nc-" in name and "-nd-" not in name)
 _ALLOWED = {
-    "apache-2.0": tuple(one for one in _BY_STRICTNESS if one != "gpl-2.0" and "-nd-" not in one),
+    "apache-2.0": tuple(
+        name for name in _BY_STRICTNESS if name != "gpl-2.0" and "-nd-" not in name
+    ),
     "cc-by-sa-3.0": ("cc-by-sa-3.0", "cc-by-sa-4.0"),
     "cc-by-sa-4.0": ("cc-by-sa-4.0", "gpl-3.0"),
     "odbl": ("odbl",),
@@ -84,13 +86,13 @@ def strictest_licence(licences: Iterable[str | None]) -> str | None:
     """The strictest of the licences: None if one of them is not said, `other` if one is not known
     here or they conflict.
     """
-    found = {None if licence is None else spelled(licence) for licence in licences}
-    if not found or None in found:
+    spellings = {None if licence is None else spelled(licence) for licence in licences}
+    if not spellings or None in spellings:
         return None
-    known = [one for one in _BY_STRICTNESS if one in found]
-    if len(known) < len(found):
+    known = [name for name in _BY_STRICTNESS if name in spellings]
+    if len(known) < len(spellings):
         return OTHER
-    return next((one for one in known if all(one in _allowed(other) for other in known)), OTHER)
+    return next((name for name in known if all(name in _allowed(other) for other in known)), OTHER)
 
 
 def unsettled(ingredients: Sequence[tuple[str, str | None]]) -> str:
@@ -103,9 +105,9 @@ def unsettled(ingredients: Sequence[tuple[str, str | None]]) -> str:
     if licence != OTHER:
         return ""
     spellings = [spelled(licence) for _, licence in ingredients if licence is not None]
-    if any(one not in _BY_STRICTNESS for one in spellings):
+    if any(name not in _BY_STRICTNESS for name in spellings):
         return "distill does not know what that of at least one ingredient asks"
-    if barred := [one for one in spellings if not _allowed(one)]:
+    if barred := [name for name in spellings if not _allowed(name)]:
         return f"{barred[0]} does not let adaptations be shared"
     return "no licence of an ingredient is allowed by those of all others"
 
@@ -121,14 +123,14 @@ def licence_metadata(licence: str | None) -> dict[str, str]:
     """
     if licence is not None and licence != OTHER and spelled(licence) in HUB_LICENCES:
         return {"license": spelled(licence)}
-    own = (
+    chosen = (
         ""
         if licence in (None, OTHER)
         else re.sub(r"[^a-z0-9.]+", "-", spelled(str(licence)))[:64].strip("-.")
     )
-    return {"license": OTHER, "license_name": own or "unsettled", "license_link": "LICENSE.md"}
+    return {"license": OTHER, "license_name": chosen or "unsettled", "license_link": "LICENSE.md"}
 
 
 def _allowed(licence: str) -> Sequence[str]:
     further = _BY_STRICTNESS[_BY_STRICTNESS.index(licence) :]
-    return [one for one in _ALLOWED.get(licence, further) if one in further]
+    return [name for name in _ALLOWED.get(licence, further) if name in further]

@@ -36,7 +36,7 @@ def python_literal(text: str) -> str:
     letters stay themselves.
     """
     return _UNSEEN.sub(
-        lambda found: "".join(f"\\u{ord(letter):04x}" for letter in found[0]),
+        lambda match: "".join(f"\\u{ord(letter):04x}" for letter in match[0]),
         json.dumps(text, ensure_ascii=False),
     )
 

@@ -94,7 +94,7 @@ def card_metadata(
     datasets = dict.fromkeys(
         source["hub"] for source in recipe["corpus"]["sources"] if _is_hub_id(source.get("hub"))
     )
-    found = {
+    metadata = {
         "onnx": contents.onnx,
         "openvino": contents.openvino,
         "sentence-transformers": contents.sentences,
@@ -109,7 +109,7 @@ def card_metadata(
             "distilled",
             "vocabulary-trimming",
             *([] if contents.task else ["feature-extraction"]),
-            *(tag for tag, there in found.items() if there),
+            *(tag for tag, there in metadata.items() if there),
         ],
         model_name=one_line(recipe["name"]) if results else None,
         eval_results=results or None,

@@ -37,7 +37,7 @@ def write_openvino_files(
     """
     if not section.openvino:
         return "openvino was not asked for"
-    whole, small = folder / FLOAT32, folder / INT8
+    full, small = folder / FLOAT32, folder / INT8
     with TemporaryDirectory() as temporary:
         source = folder / ONNX
         try:
@@ -52,11 +52,11 @@ def write_openvino_files(
                 )
         except ConversionError as error:
             return str(error)
-        write_openvino(source, whole)
+        write_openvino(source, full)
     if not section.int8:
         return "int8 was not asked for"
-    write_openvino_int8(whole, small, batches)
-    found = (pooled_vectors(OpenvinoEncoder(file), batches, vectors) for file in (small, whole))
+    write_openvino_int8(full, small, batches)
+    found = (pooled_vectors(OpenvinoEncoder(file), batches, vectors) for file in (small, full))
     reason = shortfall(closeness(*found))
     if reason is None:
         return None

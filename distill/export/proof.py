@@ -58,46 +58,46 @@ def prove(
     in float32 by more than 1e-4, or the int8 file's vectors by more than they may.
     """
     threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as place:
-        expected = Path(place)
+    with tempfile.TemporaryDirectory() as folder_of_arrays:
+        expected = Path(folder_of_arrays)
         torch.set_num_threads(1)  # as in the other process: another number adds up in another order
         try:
             _write_expected(student, sentences, expected, pooling)
         finally:
             torch.set_num_threads(threads)
-        found = _ask(folder.resolve(), expected)
-    for what, same in found["same"].items():
+        answer = _ask(folder.resolve(), expected)
+    for what, same in answer["same"].items():
         if not same:
             raise ExportError(
                 f"the exported folder does not give the student's {what}; please report this"
             )
-    for runtime, prefix, whole, small in (
+    for runtime, prefix, full, small in (
         ("onnx", "", FLOAT32, INT8),
         ("openvino", "openvino_", OPENVINO, OPENVINO_INT8),
     ):
-        difference = found[f"{runtime}_max_abs_difference"]
+        difference = answer[f"{runtime}_max_abs_difference"]
         if difference is not None and not difference <= _TOLERANCE:
             raise ExportError(
-                f"{whole} is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
+                f"{full} is up to {difference:.2g} off the student, more than {_TOLERANCE}; "
                 f"please report this, and go on without it by --set export.{runtime}=false"
             )
-        if found[f"{prefix}int8_cosine"] is None:
+        if answer[f"{prefix}int8_cosine"] is None:
             continue
         measured = Closeness(
             rows=len(sentences),
-            cosine=found[f"{prefix}int8_cosine"],
-            centred_cosine=found[f"{prefix}int8_centred_cosine"],
-            neighbours=found[f"{prefix}int8_neighbours"],
+            cosine=answer[f"{prefix}int8_cosine"],
+            centred_cosine=answer[f"{prefix}int8_centred_cosine"],
+            neighbours=answer[f"{prefix}int8_neighbours"],
         )
         if reason := shortfall(measured):
             raise ExportError(f"{small} is not faithful: {reason}")
     figures = {field.name for field in fields(ExportProof)} - {"sentences"}
-    return ExportProof(sentences=len(sentences), **{name: found[name] for name in figures})
+    return ExportProof(sentences=len(sentences), **{name: answer[name] for name in figures})
 
 
 @torch.inference_mode()
 def _write_expected(
-    student: LoadedModel, sentences: Sequence[str], place: Path, pooling: str
+    student: LoadedModel, sentences: Sequence[str], target: Path, pooling: str
 ) -> None:
     """What the student computes, for `stranger.py` to compare."""
     tensors: dict[str, torch.Tensor] = {}
@@ -112,7 +112,7 @@ def _write_expected(
                 tensors[f"{name}.{number}"] = output[name]
     save_file(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
-        place / "expected.safetensors",
+        target / "expected.safetensors",
     )
     asked: dict[str, object] = {"sentences": list(sentences), "pooling": pooling}
     if has_head(student):
@@ -137,7 +137,7 @@ def _write_expected(
         masked = f"{mask} {sentences[0].split()[0] if sentences[0].split() else ''}".strip()
         asked["masked"] = masked
         asked["filled"] = [[answer["token"], answer["score"]] for answer in fill(masked)]
-    (place / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+    (target / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
 
 
 def _plain(answers: Any) -> Any:
@@ -168,5 +168,5 @@ def _ask(folder: Path, expected: Path) -> Mapping[str, Any]:
         raise ExportError(
             f"stock classes cannot load the exported folder ({words}); please report this"
         )
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return found
+    answer: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return answer

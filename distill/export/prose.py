@@ -77,8 +77,8 @@ def score_lines(scores: Iterable[Score]) -> list[ScoreLine]:
         if score.get("language") is None:
             lines.setdefault((score["task"], score["metric"]), {})[score["model"]] = score
     return [
-        ScoreLine(task=task, metric=metric, by_model=found)
-        for (task, metric), found in lines.items()
+        ScoreLine(task=task, metric=metric, by_model=shown)
+        for (task, metric), shown in lines.items()
     ]
 
 
@@ -86,21 +86,23 @@ def unmeasured(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
     """Model, task and reason of what has no score."""
     return list(
         dict.fromkeys(
-            (one["model"], one["task"], str(one["reason"])) for one in scores if one["mean"] is None
+            (score["model"], score["task"], str(score["reason"]))
+            for score in scores
+            if score["mean"] is None
         )
     )
 
 
 def furthest_below(lines: Iterable[ScoreLine]) -> ScoreLine | None:
     """Where the student is furthest below the teacher, if it is anywhere beyond its interval."""
-    found = [
+    falls = [
         (score["difference"], line)
         for line in lines
         if (score := line.of("student"))
         and score.get("difference_high") is not None
         and score["difference_high"] < 0
     ]
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    return min(falls, key=lambda pair: pair[0])[1] if falls else None
 
 
 def equivalent(lines: Iterable[ScoreLine]) -> list[str]:
@@ -121,7 +123,7 @@ def likeness(report: Mapping[str, Any]) -> float | None:
     """
     measured: list[dict[str, float | None]] = report["distillation"]["fidelity"]
     kept = min(
-        measured, key=lambda one: one["objective"] or 0.0, default=None
+        measured, key=lambda row: row["objective"] or 0.0, default=None
     )  # the best of them is what was kept
     return None if kept is None else kept.get("pooled_centred_cosine")
 
@@ -153,7 +155,7 @@ def slower_in_int8(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
                 best[_setting(row)] = (
                     row
                     if other is None
-                    else min(other, row, key=lambda one: float(one["median_ms"]))
+                    else min(other, row, key=lambda candidate: float(candidate["median_ms"]))
                 )
             elif other is not None and row["median_ms"] > other["median_ms"]:
                 slower.append((row, other))

@@ -51,15 +51,15 @@ def public_recipe(text: str, report: Mapping[str, Any]) -> str:
     }
     shortened = _shortened(text, known)
     words = [
-        place.span()
+        match.span()
         for word, is_word in set(_strings(report["recipe"]))
         if is_word and _ABSOLUTE.search(word)
-        for place in re.finditer(re.escape(word), shortened)
+        for match in re.finditer(re.escape(word), shortened)
     ]
 
-    def last(found: re.Match[str]) -> str:
-        is_word = any(start <= found.start() and found.end() <= end for start, end in words)
-        return found[0] if is_word else last_name(found[0])
+    def last(match: re.Match[str]) -> str:
+        is_word = any(start <= match.start() and match.end() <= end for start, end in words)
+        return match[0] if is_word else last_name(match[0])
 
     return _ABSOLUTE.sub(last, shortened)
 

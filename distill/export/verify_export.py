@@ -49,13 +49,13 @@ def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @torch.inference_mode()
-def _compare(folder: Path, place: Path) -> dict[str, object]:
+def _compare(folder: Path, expected_folder: Path) -> dict[str, object]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    asked = json.loads((place / "asked.json").read_text(encoding="utf-8"))
-    expected = load_file(place / "expected.safetensors")
+    asked = json.loads((expected_folder / "asked.json").read_text(encoding="utf-8"))
+    expected = load_file(expected_folder / "expected.safetensors")
     torch.set_num_threads(1)  # as `proof.py` does: another number adds up in another order
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
@@ -98,8 +98,8 @@ def _head_is_the_same(
             )
     if "pipeline" in asked:
         answer = pipeline(asked["pipeline"], model=str(folder), device="cpu")
-        found = json.loads(json.dumps(answer(asked["sentences"][0]), default=float))
-        same["answers"] = found == asked["answers"]
+        answers = json.loads(json.dumps(answer(asked["sentences"][0]), default=float))
+        same["answers"] = answers == asked["answers"]
     if "masked" in asked:
         filled = pipeline("fill-mask", model=str(folder), device="cpu")(asked["masked"])
         same["fill-mask"] = [[answer["token"], answer["score"]] for answer in filled] == asked[
@@ -115,7 +115,7 @@ def _runtimes(
     asked: Asked,
 ) -> dict[str, float | None]:
     """How far the files of each runtime are from torch, and how fast those in int8 are."""
-    arrays = [{name: tensor.numpy() for name, tensor in one.items()} for one in inputs]
+    arrays = [{name: tensor.numpy() for name, tensor in batch.items()} for batch in inputs]
     states = {name: tensor.numpy() for name, tensor in expected.items()}
     onnx = [folder / "onnx" / name for name in ("model.onnx", "model_quantized.onnx")]
     openvino = [
@@ -139,7 +139,7 @@ def _compared(
     """Of a runtime's files in float32 and int8 those that there are, compared with torch's
     states.
     """
-    found: dict[str, float | None] = {
+    figures: dict[str, float | None] = {
         f"{runtime}_max_abs_difference": None,
         f"{prefix}int8_cosine": None,
         f"{prefix}int8_centred_cosine": None,
@@ -147,32 +147,32 @@ def _compared(
         f"{prefix}int8_time": None,
     }
     if not files[0].is_file():
-        return found
-    whole = load(files[0])
+        return figures
+    full = load(files[0])
     differences = [0.0]
-    for number, one in enumerate(inputs):
-        outputs = whole(one)
+    for number, batch in enumerate(inputs):
+        outputs = full(batch)
         for name, key in (
             ("last_hidden_state", f"states.{number}"),
             *((name, f"{name}.{number}") for name in asked.get("head", ())),
         ):
             if name in outputs and key in expected:
                 differences.append(float(np.abs(outputs[name] - expected[key]).max()))
-    found[f"{runtime}_max_abs_difference"] = max(differences)
+    figures[f"{runtime}_max_abs_difference"] = max(differences)
     if not files[1].is_file():
-        return found
+        return figures
     small = load(files[1])
-    theirs = _vectors([small(one)["last_hidden_state"] for one in inputs], asked["pooling"])
+    theirs = _vectors([small(batch)["last_hidden_state"] for batch in inputs], asked["pooling"])
     ours = _vectors(
         [expected[f"states.{number}"] for number in range(len(inputs))], asked["pooling"]
     )
-    found[f"{prefix}int8_cosine"] = _mean_cosine(theirs, ours)
+    figures[f"{prefix}int8_cosine"] = _mean_cosine(theirs, ours)
     if len(inputs) > 2:  # of two each is the other's nearest
-        found[f"{prefix}int8_centred_cosine"] = _mean_cosine(
+        figures[f"{prefix}int8_centred_cosine"] = _mean_cosine(
             theirs - theirs.mean(0), ours - ours.mean(0)
         )
-        found[f"{prefix}int8_neighbours"] = float((_nearest(theirs) == _nearest(ours)).mean())
-    return found | {f"{prefix}int8_time": _time_share(small, whole, inputs[:_TIMED])}
+        figures[f"{prefix}int8_neighbours"] = float((_nearest(theirs) == _nearest(ours)).mean())
+    return figures | {f"{prefix}int8_time": _time_share(small, full, inputs[:_TIMED])}
 
 
 def _vectors(states: list[Arrays], pooling: str) -> Arrays:
@@ -186,9 +186,9 @@ def _unit(vectors: Arrays) -> Arrays:
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
-def _mean_cosine(one: Arrays, other: Arrays) -> float:
+def _mean_cosine(vectors: Arrays, other: Arrays) -> float:
     """The mean over rows of the cosine of two rows."""
-    return float((_unit(one) * _unit(other)).sum(1).mean())
+    return float((_unit(vectors) * _unit(other)).sum(1).mean())
 
 
 def _nearest(vectors: Arrays) -> Arrays:
@@ -199,14 +199,14 @@ def _nearest(vectors: Arrays) -> Arrays:
     return np.asarray(likeness.argmax(1))
 
 
-def _time_share(small: Run, whole: Run, inputs: list[dict[str, Arrays]]) -> float:
+def _time_share(small: Run, full: Run, inputs: list[dict[str, Arrays]]) -> float:
     """The time of one as a share of the other's: the median of alternating runs."""
     shares = []
-    for one in inputs * _ROUNDS:
+    for batch in inputs * _ROUNDS:
         taken = []
-        for run in (whole, small):
+        for run in (full, small):
             started = time.perf_counter()
-            run(one)
+            run(batch)
             taken.append(time.perf_counter() - started)
         shares.append(taken[1] / taken[0])
     return median(shares)

@@ -17,13 +17,13 @@ def cka_map(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     rotation and scale alone. Rows are the same texts; at least four.
     """
     centred = [[_centred(layer) for layer in model] for model in (first, second)]
-    own = [[_hsic(layer, layer) for layer in model] for model in centred]
-    found = np.empty((len(first), len(second)))
-    for i, one in enumerate(centred[0]):
+    norms = [[_hsic(layer, layer) for layer in model] for model in centred]
+    similarity = np.empty((len(first), len(second)))
+    for i, states in enumerate(centred[0]):
         for j, other in enumerate(centred[1]):
-            scale = np.sqrt(max(own[0][i], 0.0) * max(own[1][j], 0.0))
-            found[i, j] = _hsic(one, other) / scale if scale > 0 else 0.0
-    return found
+            scale = np.sqrt(max(norms[0][i], 0.0) * max(norms[1][j], 0.0))
+            similarity[i, j] = _hsic(states, other) / scale if scale > 0 else 0.0
+    return similarity
 
 
 def _centred(rows_ND: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ class _Drawn:
         )
         places = [parallel.languages.index(language) for language in self.languages]
         self.rows = np.array(
-            [place * len(parallel.ids) + i for place in places for i in self.sentences]
+            [position * len(parallel.ids) + i for position in places for i in self.sentences]
         )
 
     def projection(self, maps: Mapping[str, np.ndarray]) -> Projection:
@@ -125,7 +125,7 @@ class _Drawn:
             texts=tuple(
                 tuple(texts[language][i] for i in self.sentences) for language in self.languages
             ),
-            points={name: found.reshape(len(found), *shape) for name, found in maps.items()},
+            points={name: drawn.reshape(len(drawn), *shape) for name, drawn in maps.items()},
         )
 
 

@@ -65,16 +65,16 @@ def colours(codes: Sequence[str]) -> dict[str, str]:
     """A colour for each code: its family's hue, darker or lighter by its place among the
     family's.
     """
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for family, members in by_family(codes).items():
         red, green, blue = (int(FAMILIES[family][0][at : at + 2], 16) / 255 for at in (1, 3, 5))
         hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-        for place, code in enumerate(members):
+        for position, code in enumerate(members):
             shade = (
                 lightness
                 if len(members) == 1
-                else _DARKEST + (_LIGHTEST - _DARKEST) * place / (len(members) - 1)
+                else _DARKEST + (_LIGHTEST - _DARKEST) * position / (len(members) - 1)
             )
             rgb = colorsys.hls_to_rgb(hue, shade, saturation)
-            found[code] = "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
-    return {code: found[code] for code in codes}
+            chosen[code] = "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
+    return {code: chosen[code] for code in codes}

@@ -68,13 +68,13 @@ def measure_languages(
 ) -> list[LanguageFigures]:
     """Figures of each language, from the last layer's matrices."""
     at = languages.index(kept) if kept in languages else None
-    found = []
-    for place, (language, spelling) in enumerate(zip(languages, spellings, strict=True)):
+    measured = []
+    for position, (language, spelling) in enumerate(zip(languages, spellings, strict=True)):
         plain, centred = (
-            _both_ways(matrix[-1], place) for matrix in (matrices.plain, matrices.centred)
+            _both_ways(matrix[-1], position) for matrix in (matrices.plain, matrices.centred)
         )
-        with_kept = None if at is None or at == place else at
-        found.append(
+        with_kept = None if at is None or at == position else at
+        measured.append(
             LanguageFigures(
                 language=language,
                 unknown_pieces=spelling.unknown_pieces,
@@ -86,9 +86,9 @@ def measure_languages(
                 retrieval_kept_centred=None if with_kept is None else float(centred[with_kept]),
             )
         )
-    return found
+    return measured
 
 
-def _both_ways(matrix: np.ndarray, place: int) -> np.ndarray:
+def _both_ways(matrix: np.ndarray, position: int) -> np.ndarray:
     """A language's accuracy with each other one, the mean of both directions."""
-    return np.asarray((matrix[place] + matrix[:, place]) / 2)
+    return np.asarray((matrix[position] + matrix[:, position]) / 2)

@@ -50,7 +50,7 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
     }
     for axes, (key, label) in zip(figure.subplots(2, 3).flat, LAYER_LABELS.items(), strict=True):
         axes.set_title(label, loc="left", fontsize=9.5, color=BLACK)
-        for place, model in enumerate(models):
+        for position, model in enumerate(models):
             depth = len(model["layers"]) - 1
             x, y = (
                 [row["layer"] / depth for row in model["layers"]],
@@ -59,13 +59,13 @@ def layers_plot(models: Sequence[Mapping[str, Any]], languages: int, sentences: 
             colour = (
                 STYLES[model["model"]][1]
                 if model["model"] in STYLES
-                else _OTHERS[place % len(_OTHERS)]
+                else _OTHERS[position % len(_OTHERS)]
             )
             axes.plot(
                 x,
                 y,
                 color=colour,
-                marker=MARKS[place % len(MARKS)],
+                marker=MARKS[position % len(MARKS)],
                 markersize=3.5,
                 linewidth=1.5,
                 label=short_name(model["model"]),
@@ -98,9 +98,9 @@ def cka_plot(model: Mapping[str, Any], first: str) -> Figure:
     values = np.array(model["cka"])
     rows, columns = values.shape
     figure = Figure(figsize=(1.6 + 0.46 * columns, 1.5 + 0.4 * rows), layout="constrained")
-    own = short_name(model["model"])
+    name = short_name(model["model"])
     title = (
-        f"{own}'s last layer is most like layer {int(values[-1].argmax())} of {short_name(first)}"
+        f"{name}'s last layer is most like layer {int(values[-1].argmax())} of {short_name(first)}"
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold", color=BLACK)
     axes = figure.subplots()
@@ -123,7 +123,7 @@ def cka_plot(model: Mapping[str, Any], first: str) -> Figure:
     axes.set_xticks(range(columns))
     axes.set_yticks(range(rows))
     axes.set_xlabel(f"layer of {short_name(first)} (0: embeddings)", color=BLACK)
-    axes.set_ylabel(f"layer of {own}", color=BLACK)
+    axes.set_ylabel(f"layer of {name}", color=BLACK)
     axes.spines[:].set_visible(False)
     return figure
 

@@ -90,13 +90,13 @@ def read_parallel(
     or than LEAST sentences, are left.
     """
     _check_there(path)
-    found: Texts = {}
+    aligned: Texts = {}
     for language, record, source in _rows(path, languages, language_column):
         text, key = (
             column_value(record, text_column, source).strip(),
             column_value(record, id_column, source).strip(),
         )
-        of_language = found.setdefault(language, {})
+        of_language = aligned.setdefault(language, {})
         if key in of_language:
             raise UserError(
                 f"inspection.sentences: {path} has the id {key} twice in {language}; an id says "
@@ -104,10 +104,12 @@ def read_parallel(
             )
         if text and key:
             of_language[key] = text
-    chosen = _choose_languages(found, languages, path)
-    ids = [key for key in found[chosen[0]] if all(key in found[language] for language in chosen)]
+    chosen = _choose_languages(aligned, languages, path)
+    ids = [
+        key for key in aligned[chosen[0]] if all(key in aligned[language] for language in chosen)
+    ]
     if len(ids) < LEAST:
-        counts = ", ".join(f"{language} {len(found[language])}" for language in chosen)
+        counts = ", ".join(f"{language} {len(aligned[language])}" for language in chosen)
         raise UserError(
             f"inspection.sentences: {path} has {len(ids)} of the ids in every language, and "
             f"{LEAST} are needed "
@@ -121,7 +123,7 @@ def read_parallel(
     return Parallel(
         languages=chosen,
         ids=tuple(ids),
-        texts=tuple(tuple(found[language][key] for key in ids) for language in chosen),
+        texts=tuple(tuple(aligned[language][key] for key in ids) for language in chosen),
     )
 
 
@@ -143,7 +145,7 @@ def language_files(folder: Path) -> dict[str, Path]:
     """Each language's file in a folder of files or of folders. Raises UserError where it is not
     clear which that is.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
@@ -151,13 +153,13 @@ def language_files(folder: Path) -> dict[str, Path]:
         if file is None or format_of(file.name) is None:
             continue
         language = entry.name.split(".", 1)[0]
-        if language in found:
+        if language in files:
             raise UserError(
                 f"inspection.sentences: {folder} has two files of {language}, "
-                f"{found[language].name} and {entry.name}."
+                f"{files[language].name} and {entry.name}."
             )
-        found[language] = file
-    return found
+        files[language] = file
+    return files
 
 
 def _check_there(path: Path) -> None:
@@ -182,14 +184,14 @@ def _rows(
             yield language, record, source
 
 
-def _choose_languages(found: Texts, languages: Sequence[str] | None, path: Path) -> tuple[str, ...]:
-    missing = [language for language in languages or () if language not in found]
+def _choose_languages(texts: Texts, languages: Sequence[str] | None, path: Path) -> tuple[str, ...]:
+    missing = [language for language in languages or () if language not in texts]
     if missing:
-        known = ", ".join(language_files(path) if path.is_dir() else found) or "none of those"
+        known = ", ".join(language_files(path) if path.is_dir() else texts) or "none of those"
         raise UserError(
             f"inspection.sentences: {path} has no {', '.join(missing)}; its languages: {known}."
         )
-    chosen = tuple(languages or found)
+    chosen = tuple(languages or texts)
     if len(chosen) < 2:
         raise UserError(
             f"inspection.sentences: {path} has {', '.join(chosen) or 'no language'}; two languages "

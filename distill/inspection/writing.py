@@ -38,14 +38,14 @@ def write_all(
     content = asdict(result)
     models = content["models"]
     for model in models:
-        found = matrices[model["model"]]
+        matrix = matrices[model["model"]]
         model["matrices"] = {
-            "retrieval": _plain(found.plain),
-            "retrieval_centred": _plain(found.centred),
+            "retrieval": _plain(matrix.plain),
+            "retrieval_centred": _plain(matrix.centred),
         }
     drawn = {
         **asdict(projection),
-        "points": {name: found.round(3).tolist() for name, found in projection.points.items()},
+        "points": {name: matrix.round(3).tolist() for name, matrix in projection.points.items()},
     }
     write_whole(folder / _DATA, json.dumps(content, ensure_ascii=False) + "\n")
     write_whole(folder / _PROJECTION, json.dumps(drawn, ensure_ascii=False) + "\n")
@@ -81,7 +81,8 @@ def read_figures(folder: Path) -> dict[str, Figure]:
     content = json.loads((folder / _DATA).read_text(encoding="utf-8"))
     drawn = json.loads((folder / _PROJECTION).read_text(encoding="utf-8"))
     points = {
-        name: np.array(found, dtype=np.float32) for name, found in drawn.pop("points").items()
+        name: np.array(drawn_points, dtype=np.float32)
+        for name, drawn_points in drawn.pop("points").items()
     }
     return draw_figures(content, Projection(**drawn, points=points))
 

@@ -94,8 +94,8 @@ class AfterPooling(torch.nn.Module):
 
     def output_width(self, pooled: int) -> int:
         """How wide vectors are, of encoders as wide as `pooled`."""
-        whole = self.dense[-1].outputs if self.dense else pooled
-        return min(whole, self.width or whole)
+        width = self.dense[-1].outputs if self.dense else pooled
+        return min(width, self.width or width)
 
     def comparable(self, vectors: torch.Tensor) -> torch.Tensor:
         """As they are compared: of length 1 where that is by cosine."""

@@ -156,8 +156,8 @@ def auto_class_name(architecture: str) -> str:
     """The same of an architecture's name."""
     if architecture == "XLMWithLMHeadModel":
         return "AutoModelForMaskedLM"
-    found = next((head for head in _HEADS if architecture.endswith(f"For{head}")), "")
-    return f"AutoModelFor{found}" if found else "AutoModel"
+    head_name = next((head for head in _HEADS if architecture.endswith(f"For{head}")), "")
+    return f"AutoModelFor{head_name}" if head_name else "AutoModel"
 
 
 def check_weights(model: str, config: PretrainedConfig, revision: str = "main") -> str:

@@ -101,9 +101,9 @@ def read_sentence_files(folder: Path) -> SentenceFiles:
         raise UserError(f"{folder / MODULES} should hold a list of modules.", key="teacher.model")
     pooling, after, refused = _read_modules(folder, modules)
     settings = _object(folder / SETTINGS)
-    whole = _object(folder / PROMPTS)
-    length, width = settings.get("max_seq_length"), whole.get("truncate_dim")
-    similarity = whole.get("similarity_fn_name") or "cosine"
+    contents = _object(folder / PROMPTS)
+    length, width = settings.get("max_seq_length"), contents.get("truncate_dim")
+    similarity = contents.get("similarity_fn_name") or "cosine"
     if similarity not in SIMILARITIES:
         refused.append(f"compares vectors by {similarity} ({PROMPTS}), which distill does not know")
         similarity = "cosine"
@@ -112,8 +112,8 @@ def read_sentence_files(folder: Path) -> SentenceFiles:
         after=tuple(after),
         refused=tuple(refused),
         lower_case=bool(settings.get("do_lower_case")),
-        prompts=_prompts(whole),
-        default_prompt=whole.get("default_prompt_name"),
+        prompts=_prompts(contents),
+        default_prompt=contents.get("default_prompt_name"),
         similarity=similarity,
         length=length if isinstance(length, int) and length > 0 else None,
         width=width if isinstance(width, int) and width > 0 else None,
@@ -127,16 +127,16 @@ def check_sentence_files(name: str, folder: Path, pooling: str | None) -> None:
 
     Raises UserError naming what is another.
     """
-    found = read_sentence_files(folder)
-    if found.refused:
-        raise UserError(f"{name} {found.refused[0]}.", key="teacher.model")
-    if found.pooling is not None and pooling is not None and found.pooling != pooling:
+    files = read_sentence_files(folder)
+    if files.refused:
+        raise UserError(f"{name} {files.refused[0]}.", key="teacher.model")
+    if files.pooling is not None and pooling is not None and files.pooling != pooling:
         raise UserError(
-            f"{name} makes its vectors by {found.pooling} pooling (1_Pooling/config.json), and the "
-            f"recipe says {pooling}; set teacher.pooling: {found.pooling}, or leave it out.",
+            f"{name} makes its vectors by {files.pooling} pooling (1_Pooling/config.json), and the "
+            f"recipe says {pooling}; set teacher.pooling: {files.pooling}, or leave it out.",
             key="teacher.pooling",
         )
-    if found.lower_case:
+    if files.lower_case:
         raise UserError(
             f"{name} lower-cases text before its tokenizer ({SETTINGS}: do_lower_case), which "
             "neither the student nor its ONNX file would do; put a Lowercase normaliser into "
@@ -246,21 +246,21 @@ def _dimensions(folder: Path) -> tuple[int, ...]:
     said = config.get("matryoshka_dimensions")
     if not said and card.is_file():
         text = card.read_text(encoding="utf-8", errors="replace")
-        found = re.search(r'"?matryoshka_dims"?:\s*\[([\d,\s]+)\]', text)
-        said = [int(number) for number in found[1].split(",") if number.strip()] if found else None
+        match = re.search(r'"?matryoshka_dims"?:\s*\[([\d,\s]+)\]', text)
+        said = [int(number) for number in match[1].split(",") if number.strip()] if match else None
     if not said and config.get("is_matryoshka"):
         said = list(USUAL_DIMENSIONS)
     numbers = said if isinstance(said, list) else []
     return tuple(sorted({one for one in numbers if isinstance(one, int) and one > 0}))
 
 
-def _prompts(whole: Mapping[str, Any]) -> dict[str, str]:
+def _prompts(config: Mapping[str, Any]) -> dict[str, str]:
     """The prompts of a model's whole config; kinds of text without one are left out, and so are all
     where none has any.
     """
-    named = whole.get("prompts")
-    found = {str(kind): str(prompt or "") for kind, prompt in (named or {}).items()}
-    return found if any(found.values()) else {}
+    named = config.get("prompts")
+    prompts = {str(kind): str(prompt or "") for kind, prompt in (named or {}).items()}
+    return prompts if any(prompts.values()) else {}
 
 
 def _object(path: Path) -> dict[str, Any]:

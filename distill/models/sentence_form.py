@@ -38,7 +38,7 @@ class SentenceForm:
         Weights are not among them.
         """
         after = self.after
-        dense = [(one.inputs, one.outputs, one.activation) for one in after.dense]
+        dense = [(layer.inputs, layer.outputs, layer.activation) for layer in after.dense]
         described = {
             "dense": dense,
             "similarity": None if after.similarity == "cosine" else after.similarity,

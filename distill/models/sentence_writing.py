@@ -34,7 +34,7 @@ def write_sentence_modules(
     before each module's path. The classes go by their names since version 1, which every later
     version knows; `pooling_mode_...` and `max_seq_length` are what text-embeddings-inference reads.
     """
-    found = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     (folder / "1_Pooling").mkdir(exist_ok=True)
     modes = {_KEYS[mode]: mode == form.pooling for mode in (*_ALWAYS, form.pooling)}
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes})
@@ -42,7 +42,7 @@ def write_sentence_modules(
         (folder / path).mkdir(exist_ok=True)
         if isinstance(layer, Dense):
             _write_dense(layer, folder / path)
-        found.append((path, type(layer).__name__))
+        modules.append((path, type(layer).__name__))
     length = min(length, form.length or length)
     settings = {"max_seq_length": length, "do_lower_case": form.lower_case}
     _write(folder / SETTINGS, settings)
@@ -53,7 +53,7 @@ def write_sentence_modules(
             "path": f"{inside}{path}",
             "type": f"sentence_transformers.models.{kind}",
         }
-        for index, (path, kind) in enumerate(found)
+        for index, (path, kind) in enumerate(modules)
     ]
 
 
@@ -79,14 +79,14 @@ def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> None:
 
 def write_usage(folder: Path, form: SentenceForm) -> None:
     """Write prompts, similarity and where vectors are cut."""
-    whole: dict[str, Any] = {
+    contents: dict[str, Any] = {
         "prompts": dict(form.prompts),
         "default_prompt_name": form.default_prompt,
         "similarity_fn_name": form.after.similarity,
     }
     if form.after.width is not None:
-        whole["truncate_dim"] = form.after.width
-    _write(folder / PROMPTS, whole)
+        contents["truncate_dim"] = form.after.width
+    _write(folder / PROMPTS, contents)
     if (
         form.after.dimensions and (folder / "config.json").is_file()
     ):  # as vLLM reads it, and this package
@@ -108,7 +108,9 @@ def _write_dense(layer: Dense, folder: Path) -> None:
     _write(folder / "config.json", config)
     tensors = {"linear.weight": layer.weight, "linear.bias": layer.bias}
     kept = {
-        name: one.detach().cpu().contiguous() for name, one in tensors.items() if one is not None
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+        if tensor is not None
     }
     save_file(kept, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)

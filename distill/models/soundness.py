@@ -163,8 +163,8 @@ def check_shapes(name: str, folder: Path, config: PretrainedConfig, auto: Any) -
     for file in sorted(folder.glob("*.safetensors")):
         with safetensors.safe_open(file, framework="numpy") as weights:
             for key in weights.keys():  # noqa: SIM118 - not a dictionary
-                found = weights.get_slice(key)
-                shape, kind = list(found.get_shape()), found.get_dtype()
+                stored = weights.get_slice(key)
+                shape, kind = list(stored.get_shape()), stored.get_dtype()
                 for candidate in (key, prefix + key, key.removeprefix(prefix)):
                     wanted = expected.get(candidate)
                     if wanted is not None and list(wanted.shape) != shape:
@@ -237,15 +237,15 @@ def check_tokenizer(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase)
     from tokenizers import Tokenizer
 
     try:
-        own = Tokenizer.from_file(str(file))
+        from_file = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing narrower
         raise UserError(
             f"{file} cannot be read ({error}); save the tokenizer again.", key="teacher.model"
         ) from error
-    words = probe_words(own.get_vocab(with_added_tokens=False))
+    words = probe_words(from_file.get_vocab(with_added_tokens=False))
     loaded = tokenizer.backend_tokenizer
     try:
-        same = [loaded.encode(word).ids == own.encode(word).ids for word in words]
+        same = [loaded.encode(word).ids == from_file.encode(word).ids for word in words]
     except Exception as error:  # the library raises nothing narrower
         raise UserError(
             f"{name}: its tokenizer splits no text ({error}): {declared(folder, tokenizer)}.",
@@ -255,7 +255,7 @@ def check_tokenizer(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase)
         example = words[same.index(False)]
         raise UserError(
             f"{name}: its tokenizer.json splits {example!r} into "
-            f"{' '.join(own.encode(example).tokens)}, and as loaded by transformers it is "
+            f"{' '.join(from_file.encode(example).tokens)}, and as loaded by transformers it is "
             f"{' '.join(loaded.encode(example).tokens)}: {declared(folder, tokenizer)}. Set "
             '"tokenizer_class": "PreTrainedTokenizerFast" in its tokenizer_config.json.',
             key="teacher.model",

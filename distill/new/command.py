@@ -30,17 +30,17 @@ def write_recipe(
     if the file is there already.
     """
     given = [language] if isinstance(language, str) else language
-    found = [find_language(one) for one in given]
-    codes = [one.code for one in found]
-    if twice := next((one for one in found if codes.count(one.code) > 1), None):
+    languages = [find_language(entry) for entry in given]
+    codes = [entry.code for entry in languages]
+    if twice := next((entry for entry in languages if codes.count(entry.code) > 1), None):
         raise UserError(f"{twice.name} is named twice; name each language once.")
     known = find_teacher(teacher) if teacher else None
-    path = path or Path(f"{recipe_name(found)}.yaml")
+    path = path or Path(f"{recipe_name(languages)}.yaml")
     if path.suffix not in (".yaml", ".yml") or not re.fullmatch(
         r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem
     ):
         raise UserError(
-            f"--output: {path} should be a file's name such as {recipe_name(found)}.yaml."
+            f"--output: {path} should be a file's name such as {recipe_name(languages)}.yaml."
         )
     if not path.parent.is_dir():
         raise UserError(f"--output: there is no folder {path.parent}; make it, or name another.")
@@ -53,7 +53,7 @@ def write_recipe(
         None,
     )
     text = recipe_text(
-        found,
+        languages,
         path.stem,
         os.path.relpath(schema, path.parent) if schema else "schema.json",
         known,

@@ -214,10 +214,10 @@ def find_teacher(name: str) -> KnownTeacher:
     """The known teacher of that Hub id, or of what follows its organisation. Raises UserError if
     there is none, or if it cannot be a teacher.
     """
-    by_name = {one.model.lower(): one for one in KNOWN_TEACHERS}
-    by_name |= {one.model.split("/")[1].lower(): one for one in KNOWN_TEACHERS}
-    found = by_name.get(name.lower())
-    if found is None:
+    by_name = {teacher.model.lower(): teacher for teacher in KNOWN_TEACHERS}
+    by_name |= {teacher.model.split("/")[1].lower(): teacher for teacher in KNOWN_TEACHERS}
+    known = by_name.get(name.lower())
+    if known is None:
         near = difflib.get_close_matches(name.lower(), by_name, n=1)
         hint = (
             f"did you mean {by_name[near[0]].model}?"
@@ -225,6 +225,6 @@ def find_teacher(name: str) -> KnownTeacher:
             else ("docs/teacher.md has a table; any other goes into the recipe by hand.")
         )
         raise UserError(f"--teacher: {name} is not among the teachers known by name; {hint}")
-    if found.refused:
-        raise UserError(f"--teacher: {found.model} cannot be a teacher: {found.refused}.")
-    return found
+    if known.refused:
+        raise UserError(f"--teacher: {known.model} cannot be a teacher: {known.refused}.")
+    return known

@@ -42,45 +42,47 @@ class Closeness:
     """The share of sentences whose nearest one is the same; None of fewer than three."""
 
 
-def closeness(one: Vectors, other: Vectors) -> Closeness:
+def closeness(vectors: Vectors, other: Vectors) -> Closeness:
     """How near vectors [sentences, width] are to others of the same sentences."""
-    enough = len(one) >= _CENTRED_ROWS
+    enough = len(vectors) >= _CENTRED_ROWS
     return Closeness(
-        rows=len(one),
-        cosine=mean_cosine(one, other),
-        centred_cosine=mean_cosine(one - one.mean(0), other - other.mean(0)) if enough else None,
-        neighbours=float((nearest(one) == nearest(other)).mean()) if enough else None,
+        rows=len(vectors),
+        cosine=mean_cosine(vectors, other),
+        centred_cosine=mean_cosine(vectors - vectors.mean(0), other - other.mean(0))
+        if enough
+        else None,
+        neighbours=float((nearest(vectors) == nearest(other)).mean()) if enough else None,
     )
 
 
-def shortfall(found: Closeness) -> str | None:
+def shortfall(measured: Closeness) -> str | None:
     """What an int8 file with such vectors falls short of, or None if it is faithful."""
-    if found.centred_cosine is None:
-        if found.cosine >= LEAST_COSINE:
+    if measured.centred_cosine is None:
+        if measured.cosine >= LEAST_COSINE:
             return None
         return (
-            f"in int8 the mean cosine of its vectors to those in float32 is {found.cosine:.3f}, "
+            f"in int8 the mean cosine of its vectors to those in float32 is {measured.cosine:.3f}, "
             f"less than {LEAST_COSINE}"
         )
-    if not found.centred_cosine >= LEAST_CENTRED:
+    if not measured.centred_cosine >= LEAST_CENTRED:
         return (
             "in int8 the mean cosine of its vectors to those in float32, the mean taken out, is "
-            f"{found.centred_cosine:.3f}, less than {LEAST_CENTRED}"
+            f"{measured.centred_cosine:.3f}, less than {LEAST_CENTRED}"
         )
-    if found.neighbours is None or found.rows < _NEIGHBOUR_ROWS:
+    if measured.neighbours is None or measured.rows < _NEIGHBOUR_ROWS:
         return None
-    if found.neighbours >= LEAST_NEIGHBOURS:
+    if measured.neighbours >= LEAST_NEIGHBOURS:
         return None
     return (
-        f"in int8 {found.neighbours:.0%} of {found.rows} sentences have the nearest sentence that "
-        f"they have in float32, fewer than {LEAST_NEIGHBOURS:.0%}"
+        f"in int8 {measured.neighbours:.0%} of {measured.rows} sentences have the nearest sentence "
+        f"that they have in float32, fewer than {LEAST_NEIGHBOURS:.0%}"
     )
 
 
-def mean_cosine(one: Vectors, other: Vectors) -> float:
+def mean_cosine(vectors: Vectors, other: Vectors) -> float:
     """The mean over rows of the cosine of two rows; 0 with a row of zeros."""
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    products = (one * other).sum(1)
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(other, axis=1)
+    products = (vectors * other).sum(1)
     return float(np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0).mean())
 
 

@@ -54,5 +54,7 @@ class OnnxEncoder:
         inputs = dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
         if self._typed:
             inputs[TYPES] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        found: list[npt.NDArray[np.float32]] = self._session.run(list(names), inputs, self._options)
-        return found
+        arrays: list[npt.NDArray[np.float32]] = self._session.run(
+            list(names), inputs, self._options
+        )
+        return arrays

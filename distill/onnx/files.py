@@ -58,8 +58,8 @@ def batches_of(tokenizer: Any, sentences: Sequence[str]) -> list[Batch]:
     """Each sentence by itself, as files are judged by them; an empty one where there is none."""
 
     def batch(sentence: str) -> Batch:
-        found = tokenizer(sentence, truncation=True, return_tensors="np")
-        return found["input_ids"].astype(np.int64), found["attention_mask"].astype(np.int64)
+        encoded = tokenizer(sentence, truncation=True, return_tensors="np")
+        return encoded["input_ids"].astype(np.int64), encoded["attention_mask"].astype(np.int64)
 
     return [batch(sentence) for sentence in list(sentences) or [""]]
 
@@ -104,23 +104,23 @@ def write_runtimes(
 
 
 def write_faithful_int8(
-    whole: Path, small: Path, batches: Sequence[Batch], vectors: SentenceVectors
+    full: Path, small: Path, batches: Sequence[Batch], vectors: SentenceVectors
 ) -> int:
     """Quantise the float32 file `whole` to `small`; how many matrix products stay in float32,
     because the vectors of `batches` would be too far off without.
 
     Raises UnfaithfulError, and leaves no file, if they are too far off with all of them.
     """
-    wanted = pooled_vectors(OnnxEncoder(whole), batches, vectors)
+    wanted = pooled_vectors(OnnxEncoder(full), batches, vectors)
 
     def lacking(left: Sequence[str] = ()) -> str | None:
-        write_int8(whole, small, whole=left)
+        write_int8(full, small, unquantised=left)
         return shortfall(closeness(pooled_vectors(OnnxEncoder(small), batches, vectors), wanted))
 
     reason = lacking()
     if reason is None:
         return 0
-    worst = worst_products(whole, batches[:_PROBED])
+    worst = worst_products(full, batches[:_PROBED])
     for count in _doubling(len(worst)):
         reason = lacking(worst[:count])
         if reason is None:
@@ -134,11 +134,11 @@ def pooled_vectors(
     encoder: Encode, batches: Sequence[Batch], vectors: SentenceVectors
 ) -> npt.NDArray[np.float32]:
     """The sentence vectors of an encoder's file, a row for each sentence of the batches."""
-    found = [
+    pooled = [
         vectors(torch.from_numpy(encoder(ids, mask)), torch.from_numpy(mask)).numpy()
         for ids, mask in batches
     ]
-    return np.concatenate(found)
+    return np.concatenate(pooled)
 
 
 def _doubling(most: int) -> list[int]:

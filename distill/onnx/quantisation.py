@@ -9,7 +9,7 @@ from pathlib import Path
 from distill.onnx.layout import BESIDE, ONE_FILE_BYTES
 
 
-def write_int8(source: Path, target: Path, *, whole: Iterable[str] = ()) -> None:
+def write_int8(source: Path, target: Path, *, unquantised: Iterable[str] = ()) -> None:
     """Quantise the weights of `source` to int8, each output channel by its own scale, and write
     them to `target`.
 
@@ -32,7 +32,7 @@ def write_int8(source: Path, target: Path, *, whole: Iterable[str] = ()) -> None
             model,
             target,
             op_types_to_quantize=["MatMul", "Gemm", "Gather"],
-            nodes_to_exclude=[*done, *whole],
+            nodes_to_exclude=[*done, *unquantised],
             per_channel=True,
             weight_type=QuantType.QInt8,
             # Processors without VNNI add up pairs of products in 16 bits, where 8-bit weights

@@ -58,14 +58,14 @@ def worst_products(source: Path, batches: Sequence[Batch]) -> list[str]:
     def error(node: onnx.NodeProto) -> float:
         weights = onnx.numpy_helper.to_array(stored[node.input[1]], base_dir=str(source.parent))
         coarse = _rounded(weights, np.abs(weights).max(axis=0) / _MOST_WEIGHT)
-        wrong = whole = 0.0
+        wrong = total = 0.0
         for named in states:
             given = named[node.input[0]]
             exact = given @ weights
             step = (max(given.max(), 0.0) - min(given.min(), 0.0)) / _MOST_STATE
             wrong += float(np.square(_rounded(given, step) @ coarse - exact).sum())
-            whole += float(np.square(exact).sum())
-        return wrong / whole if whole else 0.0
+            total += float(np.square(exact).sum())
+        return wrong / total if total else 0.0
 
     errors = {node.name: error(node) for node in products}
     return sorted(errors, key=lambda name: -errors[name])

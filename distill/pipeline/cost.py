@@ -158,8 +158,8 @@ def _matrices(model: str, plan: Plan) -> int:
     """Parameters that multiply; a Hub model is thought as large as the teacher."""
     if model == "tfidf":
         return 0
-    own = model.removesuffix("_int8")
-    return plan.student_matrices if own in _STUDENTS else plan.teacher_matrices
+    base = model.removesuffix("_int8")
+    return plan.student_matrices if base in _STUDENTS else plan.teacher_matrices
 
 
 def benchmark_settings(recipe: Recipe) -> float:
@@ -179,7 +179,7 @@ def inspection_operations(run: Run, plan: Plan) -> float | None:
         return None
     from distill.inspection.sentences import read_sentences
 
-    kept = section.kept or run.recipe.language
+    kept = section.kept or run.recipe.languages[0]
     sentences = read_sentences(section, kept, run.recipe.seed)
     count = sum(map(len, sentences.texts))
     return float(count * sum(_matrices(model, plan) for model in section.models))

@@ -43,11 +43,11 @@ def dry_run_lines(
         )
         yield f"  {stage:<14}{state}"
     known = [(stage, costs[stage].seconds) for stage in pending]
-    whole = sum(min(seconds, _limit(run, stage)) for stage, seconds in known if seconds is not None)
+    total = sum(min(seconds, _limit(run, stage)) for stage, seconds in known if seconds is not None)
     without = [stage for stage, seconds in known if seconds is None]
-    if whole:
+    if total:
         yield (
-            f"in all about {format_seconds(whole)}"
+            f"in all about {format_seconds(total)}"
             + (f", and {' and '.join(without)}" if without else "")
         )
     about = "" if plan.vocabulary_is_measured else "about "

@@ -247,7 +247,7 @@ def rehearse(recipe: Recipe, plan: Plan) -> tuple[float, str]:
     config = _teacher_config(recipe)
     shape = _student_config(recipe, config, plan.vocabulary)
     config.vocab_size, config.pad_token_id = plan.vocabulary, shape.pad_token_id
-    teacher, student = (auto_class(one).from_config(one).eval() for one in (config, shape))
+    teacher, student = (auto_class(form).from_config(form).eval() for form in (config, shape))
     tokenizer = load_tokenizer(recipe.teacher.model, recipe.teacher.revision)
     section = recipe.student
     count = section.kept_layers if not section.model else shape.num_hidden_layers

@@ -61,8 +61,8 @@ class CrossLingualSection(Section):
     @property
     def learnt(self) -> list[str]:
         """The languages whose training rows some setting learns from."""
-        own = any(setting.startswith("translate_train") for setting in self.settings)
-        return self.languages if own else [self.source_language]
+        is_translated = any(setting.startswith("translate_train") for setting in self.settings)
+        return self.languages if is_translated else [self.source_language]
 
     @property
     def foreign(self) -> list[str]:

@@ -76,7 +76,7 @@ def check_text_languages(languages: Sequence[str], sources: Sequence[str | None]
                 f"corpus.sources.{number} is in {language}, which is not among the recipe's "
                 f"languages, {named}"
             )
-    if len(languages) > 1 and (missing := [one for one in languages if one not in sources]):
+    if len(languages) > 1 and (missing := [code for code in languages if code not in sources]):
         raise ValueError(
             f"the recipe names {named}, and no source of corpus.sources is in {missing[0]}; add "
             f"its text, or leave {missing[0]} out"
@@ -95,5 +95,7 @@ def _spoken_in(country: str) -> str | None:
 
 def _named_like(code: str) -> str | None:
     """The language whose English name begins so."""
-    names = sorted((name.lower(), own) for own, name in language_names().items() if len(own) == 2)
-    return next((own for name, own in names if name.startswith(code)), None)
+    names = sorted(
+        (name.lower(), code_of) for code_of, name in language_names().items() if len(code_of) == 2
+    )
+    return next((code_of for name, code_of in names if name.startswith(code)), None)

@@ -66,17 +66,17 @@ def no_folder(name: str) -> str:
     return f"there is no folder {name}; a Hub id reads organisation/name."
 
 
-def check_model_name(name: str, own: Collection[str] = OWN_MODELS) -> str:
+def check_model_name(name: str, known: Collection[str] = OWN_MODELS) -> str:
     """`name` if it can be a model's: one of `own`, a Hub id, a folder or a package.
 
     Raises ValueError otherwise, with the nearest name.
     """
-    if name in own or "/" in name or name.startswith((PACKAGE, ".", "~")):
+    if name in known or "/" in name or name.startswith((PACKAGE, ".", "~")):
         return name
     if name in OWN_MODELS:
-        raise ValueError(f"{name} is not among the models here: {', '.join(own)}")
-    near = difflib.get_close_matches(name, own, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"models: {', '.join(own)},"
+        raise ValueError(f"{name} is not among the models here: {', '.join(known)}")
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"models: {', '.join(known)},"
     raise ValueError(
         f"there is no model {name!r}; {hint} or a Hub id (organisation/name), or a folder (./name)"
     )

@@ -118,19 +118,19 @@ def load_tasks(name: str) -> TasksFile:
         evaluation = checked(
             EvaluationSection, {"tasks": data}, path, what="the tasks", lines=lambda: lines
         )
-        found = TasksFile(path=path, evaluation=evaluation, teacher=None, seed=0)
+        tasks_file = TasksFile(path=path, evaluation=evaluation, teacher=None, seed=0)
     elif isinstance(data, dict):
         recipe = load_recipe(str(path)).recipe
-        found = TasksFile(
+        tasks_file = TasksFile(
             path=path, evaluation=recipe.evaluation, teacher=recipe.teacher, seed=recipe.seed
         )
     else:
         raise UserError(
             f"{path}: should hold a list of tasks (- name: ...) or a recipe; found {kind_of(data)}."
         )
-    if not found.evaluation.tasks:
+    if not tasks_file.evaluation.tasks:
         raise UserError(f"{path}: there is no task in it.")
-    return found
+    return tasks_file
 
 
 def _apply_override(data: dict[str, Any], override: str) -> KeyPath:

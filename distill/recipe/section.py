@@ -28,8 +28,8 @@ def parse_count(value: object) -> object:
     """A whole number from 1500, "1500", "400k", "400M" or "1.5B"; anything else is left to the type
     check.
     """
-    if isinstance(value, str) and (found := _COUNT.fullmatch(value.strip().replace("_", ""))):
-        number = float(found[1]) * _FACTORS[found[2]]
+    if isinstance(value, str) and (match := _COUNT.fullmatch(value.strip().replace("_", ""))):
+        number = float(match[1]) * _FACTORS[match[2]]
         return int(number) if number.is_integer() else value
     return value
 
@@ -61,7 +61,7 @@ def filled_from_environment(path: str | None) -> str | None:
     for name in ENVIRONMENT_NAME.findall(path or ""):
         if not os.environ.get(name):
             raise ValueError(f"{path} names the environment variable {name}, which is not set")
-    return path and ENVIRONMENT_NAME.sub(lambda found: os.environ[found[1]], path)
+    return path and ENVIRONMENT_NAME.sub(lambda match: os.environ[match[1]], path)
 
 
 def is_repository(name: str) -> bool:

@@ -80,8 +80,8 @@ class Source(Section):
             )
         given = [name for name in ("hub", "path", "package") if getattr(self, name)]
         if len(given) != 1:
-            found = "none of them" if not given else " and ".join(given)
-            raise ValueError(f"a source is one of hub, path or package; found {found}")
+            origins = "none of them" if not given else " and ".join(given)
+            raise ValueError(f"a source is one of hub, path or package; found {origins}")
         if self.package and not self.files:
             raise ValueError("a package source needs `files`, a glob over the package's files")
         if self.files and not self.package:
@@ -117,18 +117,18 @@ class Source(Section):
     @property
     def filled_path(self) -> str:
         """`path` with its ${NAME}s filled from the environment."""
-        return ENVIRONMENT_NAME.sub(lambda found: os.environ.get(found[1], ""), self.path or "")
+        return ENVIRONMENT_NAME.sub(lambda match: os.environ.get(match[1], ""), self.path or "")
 
     @property
     def names_language(self) -> bool:
         """Whether it stands for a source in each of several languages."""
-        return any(LANGUAGE in (getattr(self, place) or "") for place in _PLACES)
+        return any(LANGUAGE in (getattr(self, field) or "") for field in _PLACES)
 
     def in_language(self, language: str) -> Source:
         """The source in one language."""
         named = {
-            place: value.replace(LANGUAGE, language)
-            for place in _PLACES
-            if (value := getattr(self, place))
+            field: value.replace(LANGUAGE, language)
+            for field in _PLACES
+            if (value := getattr(self, field))
         }
         return self.model_copy(update=named)

@@ -21,10 +21,10 @@ def with_task_text(recipe: Any) -> Any:
     try:
         sources, tasks = recipe["corpus"]["sources"], recipe.get("evaluation", {}).get("tasks", [])
         named = {task["name"]: task for task in tasks}
-        found = [_rows_of(named, source) if "task" in source else source for source in sources]
+        replaced = [_rows_of(named, source) if "task" in source else source for source in sources]
     except (AttributeError, KeyError, TypeError):
         return recipe
-    return {**recipe, "corpus": {**recipe["corpus"], "sources": found}}
+    return {**recipe, "corpus": {**recipe["corpus"], "sources": replaced}}
 
 
 def _rows_of(tasks: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:

@@ -303,8 +303,8 @@ class OwnHeadTask(TaskSection):
     @property
     def as_fine_tuned(self) -> FineTunedTask:
         """The task of the same rows that models are fine-tuned on, by which they are read."""
-        own = ("text", "text_pair", "words", "label", "labels")
-        given = {key: value for key in own if (value := getattr(self, key)) is not None}
+        shared = ("text", "text_pair", "words", "label", "labels")
+        given = {key: value for key in shared if (value := getattr(self, key)) is not None}
         rows = {"name": self.name, "kind": self.kind, "train": self.test, "test": self.test}
         task: FineTunedTask = _FINE_TUNED[self.kind].model_validate({**rows, **given})
         return task

@@ -102,9 +102,9 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(
-            f"{where}{place}: this is not valid YAML: {error.problem or error.context}."
+            f"{where}{position}: this is not valid YAML: {error.problem or error.context}."
         ) from error
     except (
         Exception
@@ -136,13 +136,13 @@ def checked(
         by_key = {
             _recipe_path(details): details for details in reversed(error.errors())
         }  # one of a union's members
-        found = [
+        problems = [
             _explain(key, details, str(path), known, origins, kind)
             for key, details in reversed(by_key.items())
         ]
-        count = "1 error" if len(found) == 1 else f"{len(found)} errors"
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
         raise UserError(
-            "\n".join([f"{path}: {count} in {what}:", *(f"  {line}" for line in found)])
+            "\n".join([f"{path}: {count} in {what}:", *(f"  {line}" for line in problems)])
         ) from error
 
 
@@ -172,8 +172,8 @@ def _explain(
     if kind == "missing":
         return f"{where}: {key}: is missing"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        found = details["input"].get("kind") if isinstance(details["input"], dict) else None
-        trouble = "is missing" if found is None else f"there is no {found!r}"
+        named = details["input"].get("kind") if isinstance(details["input"], dict) else None
+        trouble = "is missing" if named is None else f"there is no {named!r}"
         return f"{where}: {key}.kind: {trouble}; kinds are {', '.join(TASK_KINDS)}"
     message = message.removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
@@ -188,9 +188,9 @@ def _recipe_path(details: ErrorDetails) -> KeyPath:
     """
     location = details["loc"]
     # The user's own key, whatever it looks like.
-    own = (str(location[-1]),) if details["type"] in ("extra_forbidden", "invalid_key") else ()
+    last = (str(location[-1]),) if details["type"] in ("extra_forbidden", "invalid_key") else ()
     path: list[str | int] = []
-    for part in location[: len(location) - len(own)]:
+    for part in location[: len(location) - len(last)]:
         if isinstance(part, str) and not part.isidentifier():
             continue
         if isinstance(part, str) and path and part in {"int", "str", "float", "bool"}:
@@ -198,7 +198,7 @@ def _recipe_path(details: ErrorDetails) -> KeyPath:
         if path and isinstance(path[-1], int) and part in TASK_KINDS:
             continue
         path.append(part)
-    return (*path, *own)
+    return (*path, *last)
 
 
 def _known_keys(outermost: type[BaseModel], location: Sequence[str | int]) -> list[str]:

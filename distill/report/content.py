@@ -77,12 +77,12 @@ def language_retention(content: Mapping[str, Any]) -> dict[str, tuple[float, int
     """
     tasks = (content["recipe"].get("evaluation") or {}).get("tasks", [])
     languages = {task["name"]: task.get("language") for task in tasks}
-    found: dict[str, list[float]] = {}
+    by_language: dict[str, list[float]] = {}
     for score in leading_scores(content):
         language = languages.get(score["task"])
         if language and score["retention"] is not None:
-            found.setdefault(language, []).append(score["retention"])
-    return {language: (fmean(kept), len(kept)) for language, kept in found.items()}
+            by_language.setdefault(language, []).append(score["retention"])
+    return {language: (fmean(kept), len(kept)) for language, kept in by_language.items()}
 
 
 def dev_scores(content: Mapping[str, Any], model: str) -> dict[str, float]:
@@ -139,10 +139,10 @@ def margin_of(content: Mapping[str, Any]) -> float | None:
 def _equivalence(content: Mapping[str, Any]) -> str:
     """On how many tasks the student passed the test of equivalence with the teacher."""
     margin = margin_of(content)
-    tested = [one for one in leading_scores(content) if one.get("equivalent") is not None]
+    tested = [score for score in leading_scores(content) if score.get("equivalent") is not None]
     if not tested or margin is None:
         return ""
-    passed = sum(one["equivalent"] for one in tested)
+    passed = sum(score["equivalent"] for score in tested)
     as_good, count = f"as good as the teacher within ±{margin:g}", len(tested)
     if not passed:
         where = "the task" if count == 1 else f"any of the {count} tasks"
@@ -203,9 +203,11 @@ def _compared_latencies(
         name = row["model"].removesuffix("_int8")  # one row of a model in each runtime
         by_setting.setdefault(setting, {})[name] = row["median_ms"]
     both = {
-        setting: found for setting, found in by_setting.items() if model in found and of in found
+        setting: latencies
+        for setting, latencies in by_setting.items()
+        if model in latencies and of in latencies
     }
     if not both:
         return None
-    found = both[max(both)]
-    return found[model], found[of]
+    latencies = both[max(both)]
+    return latencies[model], latencies[of]

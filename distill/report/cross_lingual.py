@@ -46,21 +46,23 @@ def cross_lingual_tables(evaluation: Rows) -> list[CrossLingualTable]:
 
 def _table(rows: Rows) -> CrossLingualTable:
     metric = rows[0]["metric"]
-    found = {
+    by_place = {
         (row["model"], row["setting"], row["language"]): row
         for row in rows
         if row["metric"] == metric
     }
-    languages = list(dict.fromkeys(language for _, _, language in found if language is not None))
+    languages = list(dict.fromkeys(language for _, _, language in by_place if language is not None))
     models: dict[str, list[Line]] = {}
-    for model, setting in dict.fromkeys(which[:2] for which in found):
-        average = found[model, setting, None]
+    for model, setting in dict.fromkeys(which[:2] for which in by_place):
+        average = by_place[model, setting, None]
         line = Line(
             setting=setting,
             average=_hundredths(average["mean"]),
             low=_hundredths(average["low"]),
             high=_hundredths(average["high"]),
-            cells=[_hundredths(found[model, setting, language]["mean"]) for language in languages],
+            cells=[
+                _hundredths(by_place[model, setting, language]["mean"]) for language in languages
+            ],
             reason=None if average["mean"] is not None else average["reason"],
         )
         models.setdefault(model, []).append(line)

@@ -42,9 +42,9 @@ class Estimate:
         if span is None or not half:
             return self.value - half, self.value + half
         low, width = span[0], span[1] - span[0]
-        place, error = (self.value - low) / width, self.error / width
-        place = min(max(place, min(_EDGE * error, 0.5)), max(1 - _EDGE * error, 0.5))
-        centre, reach = log(place / (1 - place)), half / width / (place * (1 - place))
+        share, error = (self.value - low) / width, self.error / width
+        share = min(max(share, min(_EDGE * error, 0.5)), max(1 - _EDGE * error, 0.5))
+        centre, reach = log(share / (1 - share)), half / width / (share * (1 - share))
         ends = [low + width * _logistic(centre + way * reach) for way in (-1, 1)]
         return min(ends[0], self.value), max(ends[1], self.value)
 
@@ -64,13 +64,15 @@ def span_of(metric: str) -> tuple[float, float] | None:
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of independent estimates, with Satterthwaite's (1946) degrees of freedom."""
     count = len(estimates)
-    squares = [one.error**2 for one in estimates]
+    squares = [estimate.error**2 for estimate in estimates]
     spread = sum(squares)
-    parts = sum(square**2 / one.freedom for square, one in zip(squares, estimates, strict=True))
+    parts = sum(
+        square**2 / estimate.freedom for square, estimate in zip(squares, estimates, strict=True)
+    )
     return Estimate(
-        value=sum(one.value for one in estimates) / count,
+        value=sum(estimate.value for estimate in estimates) / count,
         error=sqrt(spread) / count,
-        freedom=spread**2 / parts if parts else min(one.freedom for one in estimates),
+        freedom=spread**2 / parts if parts else min(estimate.freedom for estimate in estimates),
     )
 
 

@@ -82,11 +82,11 @@ def build_grid(rows: Sequence[Row]) -> Grid:
                 runtime=runtime,
                 placement=placement,
                 cells=tuple(
-                    _cell(found.get(shape), fastest.get((placement, shape)), notes)
+                    _cell(measured.get(shape), fastest.get((placement, shape)), notes)
                     for shape in shapes
                 ),
             )
-            for (model, runtime, placement), found in lines.items()
+            for (model, runtime, placement), measured in lines.items()
         ),
         notes=notes,
         remarks=tuple(f"{', '.join(models)}: {reason}" for reason, models in remarks.items()),
@@ -97,10 +97,10 @@ def distinct_files(rows: Iterable[Row]) -> list[Row]:
     """The first row of each file that a model is loaded from: what bfloat16 runs on are the files
     of float32.
     """
-    found: dict[tuple[str, str, bool], Row] = {}
+    files: dict[tuple[str, str, bool], Row] = {}
     for row in rows:
-        found.setdefault((row["model"], row["runtime"], row["precision"] == "int8"), row)
-    return list(found.values())
+        files.setdefault((row["model"], row["runtime"], row["precision"] == "int8"), row)
+    return list(files.values())
 
 
 def runtime_of(row: Row) -> str:

@@ -86,12 +86,12 @@ def model_facts(content: Mapping[str, Any]) -> list[ModelFacts]:
 
 def at_edge(content: Mapping[str, Any]) -> dict[str, list[str]]:
     """By model the tasks whose learning rate was the last that was tried."""
-    tasks, found = fine_tuned_tasks(content), {}
+    tasks, rates = fine_tuned_tasks(content), {}
     for facts in model_facts(content):
         edges = [task for task, rate in zip(tasks, facts.rates, strict=True) if rate and rate[1]]
         if edges:
-            found[facts.model] = edges
-    return found
+            rates[facts.model] = edges
+    return rates
 
 
 def rows_in_words(facts: TaskFacts) -> str:
@@ -114,8 +114,8 @@ def tasks_seen(content: Mapping[str, Any]) -> list[str]:
     """The tasks of which rows also stand in the text of the distillation."""
     return [
         task
-        for task, found in (content.get("overlap") or {}).items()
-        if any(split and split["shared"] for split in found.values())
+        for task, splits in (content.get("overlap") or {}).items()
+        if any(split and split["shared"] for split in splits.values())
     ]
 
 
@@ -124,9 +124,9 @@ def overlap_in_words(facts: TaskFacts) -> str:
     there whole: 60 (2 whole) of 204 of test.
     """
     parts = [
-        f"{one['shared']:,} ({one['exact']:,} whole) of {one['rows']:,} of {split}"
+        f"{counted['shared']:,} ({counted['exact']:,} whole) of {counted['rows']:,} of {split}"
         for split in ("train", "test")
-        if (one := (facts.overlap or {}).get(split))
+        if (counted := (facts.overlap or {}).get(split))
     ]
     return ", ".join(parts)
 
@@ -146,9 +146,10 @@ def _told(content: Mapping[str, Any]) -> list[Row]:
 
 def _facts_of_task(task: str, scores: Sequence[Row], overlap: Row | None) -> TaskFacts:
     how = next(
-        (one for one in _hows(scores) if one["train_rows"] is not None), scores[0]["provenance"]
+        (score for score in _hows(scores) if score["train_rows"] is not None),
+        scores[0]["provenance"],
     )
-    chance = {format_metric(one["metric"]): one["chance"] for one in scores}
+    chance = {format_metric(score["metric"]): score["chance"] for score in scores}
     return TaskFacts(
         task=task,
         train=how["train_rows"],
@@ -161,9 +162,9 @@ def _facts_of_task(task: str, scores: Sequence[Row], overlap: Row | None) -> Tas
 
 def _facts_of_model(model: str, scores: Sequence[Row], tasks: Sequence[str]) -> ModelFacts:
     chosen: dict[str, tuple[float, bool]] = {
-        one["task"]: (one["learning_rate"], bool(one["provenance"]["rate_at_edge"]))
-        for one in scores
-        if one.get("learning_rate") is not None
+        score["task"]: (score["learning_rate"], bool(score["provenance"]["rate_at_edge"]))
+        for score in scores
+        if score.get("learning_rate") is not None
     }
     hows = _hows(scores)
     return ModelFacts(

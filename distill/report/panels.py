@@ -52,11 +52,11 @@ def list_panels(board: Scoreboard) -> list[Panel]:
                 marks=_marks(board, means),
             )
         )
-    for place, column in enumerate(board.columns[: board.tasks]):
-        marks = _marks(board, [line.cells[place] for line in board.lines])
+    for position, column in enumerate(board.columns[: board.tasks]):
+        marks = _marks(board, [line.cells[position] for line in board.lines])
         panels.append(
             Panel(
-                name=f"task-{place}",
+                name=f"task-{position}",
                 title=column.task,
                 metric=format_metric(column.metric),
                 marks=marks,

@@ -75,10 +75,10 @@ def vocabulary_plot(vocabulary: Mapping[str, Any]) -> Figure:
         )
         if point["min_count"] in (1, 3, 10, 50) and not near:
             labelled.append(point["pieces"])
-            place = (point["pieces"], point["heldout_identical"])
+            position = (point["pieces"], point["heldout_identical"])
             label = f"seen {point['min_count']}+ times"
             axes.annotate(
-                label, place, (7, -11), textcoords="offset points", fontsize=8, color=SOFT
+                label, position, (7, -11), textcoords="offset points", fontsize=8, color=SOFT
             )
     # The curve rises from left to right: above it there is room on the left, below it on the right.
     above = kept[0] > (pieces[0] + pieces[-1]) / 2

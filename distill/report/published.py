@@ -70,8 +70,8 @@ def list_protocols(scores: Iterable[Mapping[str, Any]]) -> list[Protocol]:
         ] = None
     described = _content()["protocols"]
     return [
-        Protocol(name=name, tasks=tuple(found), description=described[name])
-        for name, found in tasks.items()
+        Protocol(name=name, tasks=tuple(entries), description=described[name])
+        for name, entries in tasks.items()
     ]
 
 

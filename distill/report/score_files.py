@@ -80,7 +80,10 @@ def to_markdown(board: Scoreboard) -> str:
         ),
         *(f"[{number}] {note}." for number, note in enumerate(board.notes, 1)),
         *(f"{remark}." for remark in board.remarks),
-        *(f"{TITLE}: {one.name} ({', '.join(one.tasks)}), {one.description}." for one in published),
+        *(
+            f"{TITLE}: {protocol.name} ({', '.join(protocol.tasks)}), {protocol.description}."
+            for protocol in published
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -90,10 +93,12 @@ def facts_markdown(content: Mapping[str, Any]) -> str:
     threads and commit; nothing where no score says so.
     """
     tasks = [
-        (one.task, rows_in_words(one), chance_in_words(one), overlap_in_words(one))
-        for one in task_facts(content)
+        (facts.task, rows_in_words(facts), chance_in_words(facts), overlap_in_words(facts))
+        for facts in task_facts(content)
     ]
-    models = [(one.model, one.runtime, one.threads, one.commit) for one in model_facts(content)]
+    models = [
+        (facts.model, facts.runtime, facts.threads, facts.commit) for facts in model_facts(content)
+    ]
     if not tasks:
         return ""
     parts = [

@@ -82,7 +82,7 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
     scores: Sequence[Row] = summary_scores(content)
     columns = _columns(scores)
     tasks = len({column.task for column in columns})
-    found = {(row["model"], row["task"], row["metric"]): row for row in scores}
+    by_cell = {(row["model"], row["task"], row["metric"]): row for row in scores}
     setting, timed = comparable_latencies(content["benchmark"] or [])
     parameters = known_parameters(content)
     sizes = {
@@ -93,7 +93,7 @@ def build_scoreboard(content: Mapping[str, Any]) -> Scoreboard:
     names = list(dict.fromkeys(row["model"] for row in (*scores, *(content["benchmark"] or []))))
     cells = {
         name: tuple(
-            found.get((name, column.task, column.metric)) for column in columns
+            by_cell.get((name, column.task, column.metric)) for column in columns
         )  # a cell a column
         for name in names
     }
@@ -175,12 +175,12 @@ def _mean_figure(rows: Sequence[Row], figure: str) -> dict[str, float | None]:
     """The mean over tasks of one figure, and its interval where every task has an error of it."""
     if any(row.get(figure) is None for row in rows):
         return {figure: None, f"{figure}_low": None, f"{figure}_high": None}
-    found = _mean_estimate(rows, figure)
-    if found is None:
+    estimate = _mean_estimate(rows, figure)
+    if estimate is None:
         mean = sum(row[figure] for row in rows) / len(rows)
         return {figure: mean, f"{figure}_low": None, f"{figure}_high": None}
-    low, high = found.interval(_span_of_mean(rows) if figure == "mean" else None)
-    return {figure: found.value, f"{figure}_low": low, f"{figure}_high": high}
+    low, high = estimate.interval(_span_of_mean(rows) if figure == "mean" else None)
+    return {figure: estimate.value, f"{figure}_low": low, f"{figure}_high": high}
 
 
 def _span_of_mean(rows: Sequence[Row]) -> tuple[float, float] | None:
@@ -195,8 +195,8 @@ def _span_of_mean(rows: Sequence[Row]) -> tuple[float, float] | None:
 
 def _is_equivalent(rows: Sequence[Row], margin: float) -> bool | None:
     """Whether the mean difference's 90% interval lies within the margin."""
-    found = _mean_estimate(rows, "difference")
-    return None if found is None else found.is_within(margin)
+    estimate = _mean_estimate(rows, "difference")
+    return None if estimate is None else estimate.is_within(margin)
 
 
 def _mean_estimate(rows: Sequence[Row], figure: str) -> Estimate | None:
@@ -257,8 +257,8 @@ def _is_other_form(row: Row) -> bool:
     """Whether a row of the benchmark is of a model in another runtime or precision than the model
     itself has.
     """
-    own = ("onnx", "int8") if row["model"] == "student_int8" else ("torch", "float32")
-    return (row["runtime"], row["precision"]) != own
+    form = ("onnx", "int8") if row["model"] == "student_int8" else ("torch", "float32")
+    return (row["runtime"], row["precision"]) != form
 
 
 def _columns(scores: Iterable[Row]) -> tuple[Column, ...]:

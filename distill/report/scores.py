@@ -16,14 +16,16 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
     """A line a score, in the order of tasks, metrics and models, and the notes why some have none,
     numbered from 1.
     """
-    found = list(rows)
+    scores = list(rows)
     places = {
-        key: place
-        for place, key in enumerate(dict.fromkeys((row["task"], row["metric"]) for row in found))
+        key: position
+        for position, key in enumerate(
+            dict.fromkeys((row["task"], row["metric"]) for row in scores)
+        )
     }
-    notes = list(dict.fromkeys(row["reason"] for row in found if row["mean"] is None))
+    notes = list(dict.fromkeys(row["reason"] for row in scores if row["mean"] is None))
     lines = []
-    for row in sorted(found, key=lambda row: places[row["task"], row["metric"]]):
+    for row in sorted(scores, key=lambda row: places[row["task"], row["metric"]]):
         if row["mean"] is None:
             figures = [f"– [{notes.index(row['reason']) + 1}]", "", ""]
         else:

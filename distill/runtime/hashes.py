@@ -79,7 +79,7 @@ class FileHashes:
         try:
             content = json.loads(self._kept.read_text(encoding="utf-8"))
             return {
-                address: (_as_stamp(stamp), found) for address, (stamp, found) in content.items()
+                address: (_as_stamp(stamp), digest) for address, (stamp, digest) in content.items()
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # a file that is damaged costs reading again, nothing else
@@ -92,8 +92,8 @@ class FileHashes:
 
 
 def _stamp(path: Path) -> Stamp:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _as_stamp(numbers: list[int]) -> Stamp:

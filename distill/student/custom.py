@@ -96,14 +96,14 @@ def copy_leading(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
     source = teacher.state_dict()
     chosen = choose_layers(student.config.num_hidden_layers, teacher.config.num_hidden_layers)
     layer = re.compile(rf"^({re.escape(layer_list_name(student))}\.)(\d+)(?=\.)")
-    for name, own in student.state_dict().items():
-        found = source.get(layer.sub(lambda match: f"{match[1]}{chosen[int(match[2])] - 1}", name))
-        if found is None or found.dim() != own.dim():
+    for name, tensor in student.state_dict().items():
+        copied = source.get(layer.sub(lambda match: f"{match[1]}{chosen[int(match[2])] - 1}", name))
+        if copied is None or copied.dim() != tensor.dim():
             continue
         parts = next(
             (parts for fused, parts in _FUSED.items() if name.rpartition(".")[0].endswith(fused)), 1
         )
-        for mine, theirs in zip(own.chunk(parts), found.chunk(parts), strict=True):
+        for mine, theirs in zip(tensor.chunk(parts), copied.chunk(parts), strict=True):
             common = tuple(
                 slice(min(sizes)) for sizes in zip(mine.shape, theirs.shape, strict=True)
             )
@@ -122,16 +122,16 @@ def adopt_model(
     `untrimmed_vocabulary` are the teacher's pieces with their ids. Raises UserError if the
     vocabulary is another one.
     """
-    own, kept = existing.tokenizer.get_vocab(), trimmed.tokenizer.get_vocab()
-    if own == kept:
+    pieces, kept = existing.tokenizer.get_vocab(), trimmed.tokenizer.get_vocab()
+    if pieces == kept:
         return existing.model.eval()
-    if untrimmed_vocabulary is None or own != dict(untrimmed_vocabulary):
+    if untrimmed_vocabulary is None or pieces != dict(untrimmed_vocabulary):
         raise UserError(
-            f"student.model: its vocabulary of {len(own):,} pieces is another one than the "
+            f"student.model: its vocabulary of {len(pieces):,} pieces is another one than the "
             "teacher's; "
             "it should have the teacher's tokenizer, untrimmed or trimmed as in this run."
         )
-    return trim_model(existing.model, {own[piece]: new for piece, new in kept.items()})
+    return trim_model(existing.model, {pieces[piece]: new for piece, new in kept.items()})
 
 
 def corresponding_layers(layers: int, teacher_layers: int) -> list[int]:

@@ -63,9 +63,9 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
     prefix = re.compile(rf"^({re.escape(layer_list_name(model))}\.)(\d+)(\..*)$")
     state: dict[str, torch.Tensor] = {}
     for name, tensor in model.state_dict().items():
-        if found := prefix.match(name):
-            if int(found[2]) in position:
-                state[f"{found[1]}{position[int(found[2])]}{found[3]}"] = tensor
+        if match := prefix.match(name):
+            if int(match[2]) in position:
+                state[f"{match[1]}{position[int(match[2])]}{match[3]}"] = tensor
         else:
             state[name] = tensor
     student.load_state_dict(state)

@@ -87,14 +87,14 @@ def factorise_embeddings(
     # A position moves a normalised vector by its own over the spread of what is normalised.
     spread = float((raw_VD.std(1) * _weights(counts)).sum())
     to_narrow_DN = torch.linalg.pinv(matrix_DN).T * normal.weight.unsqueeze(-1) / spread
-    own = narrow.embeddings
-    own.word_embeddings.weight.copy_(narrow_VN)
-    own.position_embeddings.weight.copy_((positions_PD - mean_D) @ to_narrow_DN)
-    own.token_type_embeddings.weight.copy_(
+    embeddings = narrow.embeddings
+    embeddings.word_embeddings.weight.copy_(narrow_VN)
+    embeddings.position_embeddings.weight.copy_((positions_PD - mean_D) @ to_narrow_DN)
+    embeddings.token_type_embeddings.weight.copy_(
         (wide.token_type_embeddings.weight - type_D) @ to_narrow_DN
     )
-    own.LayerNorm.weight.fill_(1.0)
-    own.LayerNorm.bias.zero_()
+    embeddings.LayerNorm.weight.fill_(1.0)
+    embeddings.LayerNorm.bias.zero_()
     narrow.embeddings_project.weight.copy_(matrix_DN)
     narrow.embeddings_project.bias.copy_(bias_D)
     return narrow.eval()

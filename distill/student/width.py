@@ -117,12 +117,12 @@ def step_widths(
     """Hidden and feed-forward size after each step from those of `config` to those asked for; no
     step prunes nothing.
     """
-    own = (config.hidden_size, feed_forward_size(config))
+    full = (config.hidden_size, feed_forward_size(config))
     head_size = config.hidden_size // config.num_attention_heads
-    hidden = step_sizes(own[0], hidden_size or own[0], steps, head_size)
-    feed_forward = step_sizes(own[1], intermediate_size or own[1], steps)
+    hidden = step_sizes(full[0], hidden_size or full[0], steps, head_size)
+    feed_forward = step_sizes(full[1], intermediate_size or full[1], steps)
     return [
-        width for width in dict.fromkeys(zip(hidden, feed_forward, strict=True)) if width != own
+        width for width in dict.fromkeys(zip(hidden, feed_forward, strict=True)) if width != full
     ]
 
 

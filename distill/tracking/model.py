@@ -97,7 +97,7 @@ def served_config(folder: Path, kind: str) -> Mapping[str, Any]:
             "sentence_bert_config.json",
         )
     }
-    _, whole, length = read.values()
+    _, settings, length = read.values()
     files = read_sentence_files(folder)
     layers = [
         {"folder": module.path, "activation": module.config.get("activation_function")}
@@ -109,7 +109,7 @@ def served_config(folder: Path, kind: str) -> Mapping[str, Any]:
         "layers": layers,
         "dimensions": files.width,
         "width": width_of_vectors(folder, files),
-        "prompts": whole["prompts"],
+        "prompts": settings["prompts"],
         "length": length["max_seq_length"],
     }
 

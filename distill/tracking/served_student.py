@@ -57,7 +57,7 @@ class ServedStudent:
         import numpy as np
         import torch
 
-        found = []
+        vectors = []
         with torch.inference_mode():
             for start in range(0, len(texts), _BATCH):
                 batch = self._batch(texts[start : start + _BATCH])
@@ -65,9 +65,9 @@ class ServedStudent:
                 pooled = _pool(states, batch["attention_mask"], self._config["pooling"])
                 for layer in self._layers:
                     pooled = layer(pooled)
-                found.append(pooled[:, : self._config.get("dimensions")].numpy())
+                vectors.append(pooled[:, : self._config.get("dimensions")].numpy())
         width = self._config.get("width", self._model.config.hidden_size)
-        return np.concatenate(found or [np.empty((0, width), np.float32)])
+        return np.concatenate(vectors or [np.empty((0, width), np.float32)])
 
     def _filled(self, texts: Sequence[str]) -> pd.DataFrame:
         """The text with every mask filled, and the pieces that fill it with their

@@ -154,17 +154,17 @@ class Store:
         else:
             os.environ[TRACKING_URI] = given
         client = mlflow.MlflowClient(tracking_uri=address)
-        found = client.get_experiment_by_name(self._name)
-        if found is None:
+        experiment = client.get_experiment_by_name(self._name)
+        if experiment is None:
             self._experiment = client.create_experiment(
                 self._name, artifact_location=location, tags=EXPERIMENT_TAGS
             )
         else:
-            self._experiment = found.experiment_id
-            if found.lifecycle_stage == "deleted":
+            self._experiment = experiment.experiment_id
+            if experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(self._experiment)
             for key, value in EXPERIMENT_TAGS.items():
-                if found.tags.get(key) != value:
+                if experiment.tags.get(key) != value:
                     client.set_experiment_tag(self._experiment, key, value)
         self._client = client
 
@@ -182,22 +182,22 @@ class Store:
             self._client.update_run(run.info.run_id, status="RUNNING")
         self.runs[handle] = run.info.run_id
         if event["parameters"] and not run.data.params:
-            found = [
+            earlier = [
                 Param(clean_key(key), value[:_LONGEST_PARAMETER])
                 for key, value in event["parameters"].items()
             ]
-            for start in range(0, len(found), 100):  # as many as the server takes at once
-                self._client.log_batch(run.info.run_id, params=found[start : start + 100])
+            for start in range(0, len(earlier), 100):  # as many as the server takes at once
+                self._client.log_batch(run.info.run_id, params=earlier[start : start + 100])
 
     def _known(self, handle: str) -> Any:
         """The run of this handle, if the store has it and nobody deleted it."""
         from mlflow.exceptions import MlflowException
 
         if handle not in self.runs:
-            found = self._client.search_runs(
+            runs = self._client.search_runs(
                 [self._experiment], f"tags.`{_HANDLE}` = '{handle}'", max_results=1
             )
-            return found[0] if found else None
+            return runs[0] if runs else None
         try:
             run = self._client.get_run(self.runs[handle])
         except MlflowException as error:

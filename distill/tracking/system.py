@@ -35,12 +35,12 @@ class SystemMetrics:
         if time.monotonic() < self._next:
             return {}
         self._next = time.monotonic() + SECONDS
-        found: dict[str, float] = {}
+        sampled: dict[str, float] = {}
         for monitor in self._monitors:
             monitor.collect_metrics()
-            found |= {
+            sampled |= {
                 f"system/{name}": float(value)
                 for name, value in monitor.aggregate_metrics().items()
             }
             monitor.clear_metrics()
-        return found
+        return sampled

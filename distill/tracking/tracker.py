@@ -154,12 +154,12 @@ class Tracker:
 
     def log(self, metrics: Mapping[str, float | int | None], step: int = 0) -> None:
         """Metrics of the innermost open run, rounded as a person reads them."""
-        found = {key: value for key, value in metrics.items() if value is not None}
+        values = {key: value for key, value in metrics.items() if value is not None}
         if self._system is not None:
-            found |= self._system.sample()
+            values |= self._system.sample()
         now = _now()
         self._put(
-            "metrics", metrics=[[key, readable(value), now, step] for key, value in found.items()]
+            "metrics", metrics=[[key, readable(value), now, step] for key, value in values.items()]
         )
 
     def artifact(self, path: Path, folder: str | None = None) -> None:

@@ -152,9 +152,9 @@ def split_ids(
 def special_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The special ids before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    start = next(i for i in range(len(whole) + 1) if whole[i : i + len(bare)] == bare)
-    return whole[:start], whole[start + len(bare) :]
+    encoded = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(encoded) + 1) if encoded[i : i + len(bare)] == bare)
+    return encoded[:start], encoded[start + len(bare) :]
 
 
 class ChunkWriter:

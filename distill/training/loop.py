@@ -183,8 +183,8 @@ class TrainingLoop:
         be planned anew.
         """
         allowed = self.state.allowed_seconds
-        own = self._section.checkpoint_seconds
-        return own if allowed is None else min(own, allowed / _LEAST_PLANS)
+        fixed = self._section.checkpoint_seconds
+        return fixed if allowed is None else min(fixed, allowed / _LEAST_PLANS)
 
     def _plan_anew(self) -> None:
         """Plan the rest of the budget by the pace since the last plan, which validations and

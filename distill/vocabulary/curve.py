@@ -172,7 +172,8 @@ class Curve:
         """The points of a row of thresholds, from many pieces to few."""
         return [
             self.point(
-                kept_by(self.rankings, [one.at_least(count) for one in self.rankings]), count
+                kept_by(self.rankings, [ranking.at_least(count) for ranking in self.rankings]),
+                count,
             )
             for count in MIN_COUNTS
         ]

@@ -196,9 +196,9 @@ def trim_teacher(
             )
 
         rankings, symbols = rank_pieces(vocabulary, section, counts, pinned, weights, of)
-        kept = choose_pieces(rankings, section, [one.sentences for one in by_language], names)
+        kept = choose_pieces(rankings, section, [part.sentences for part in by_language], names)
         curve = curve_on(rankings, held).fidelity("the text", kept)
-        own = [
+        results = [
             curve_on(rankings, text).fidelity(name, kept)
             for name, text in zip(names, by_language, strict=True)
             if len(names) > 1
@@ -221,7 +221,7 @@ def trim_teacher(
         chosen=curve.chosen,
         curve=curve.curve,
         unfiltered=unfiltered,
-        languages=own,
+        languages=results,
         checks=checked,
         symbols_unseen=sum(not counts.pieces[:, i].any() for i in symbols),
     )

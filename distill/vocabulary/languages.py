@@ -115,13 +115,13 @@ def _fewest_for_all(
         rank = np.where(mask, -1, rankings[number].rank)
         return max(_quantile(sentences.deepest(rank), target) for sentences in heldout)
 
-    own = [
+    shares = [
         min(_quantile(sentences.deepest(ranking.rank), target), ranking.seen)
         for ranking, sentences in zip(rankings, heldout, strict=True)
     ]
-    kept = np.where(others(own), -1, 0)
+    kept = np.where(others(shares), -1, 0)
     reached = (float((one.deepest(kept) == 0).mean()) for one in heldout)
-    optional = own if all(share >= target for share in reached) else everything
+    optional = shares if all(share >= target for share in reached) else everything
     while True:
         before = list(optional)
         for number in range(len(rankings)):

@@ -96,16 +96,16 @@ def select_vocabulary(
         "chosen": asdict(trimmed.chosen),
         "points": [asdict(point) for point in trimmed.curve],
         "unfiltered": None if unfiltered is None else [asdict(point) for point in unfiltered],
-        "languages": [asdict(one) for one in trimmed.languages],
-        "checks": [asdict(one) for one in trimmed.checks],
+        "languages": [asdict(language) for language in trimmed.languages],
+        "checks": [asdict(language) for language in trimmed.checks],
     }
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     shares = [("", float(segmentation.identical.mean()), len(sentences))]
     shares += [
-        (f" in {one.name}", one.chosen.heldout_identical, one.heldout_sentences)
-        for one in trimmed.languages
+        (f" in {language.name}", language.chosen.heldout_identical, language.heldout_sentences)
+        for language in trimmed.languages
     ]
-    where, identical, of = min(shares, key=lambda one: one[1])
+    where, identical, of = min(shares, key=lambda language: language[1])
     if identical < section.floor:
         raise UserError(
             f"vocabulary: {identical:.4f} of {of} held-out sentences{where} keep their "
@@ -143,7 +143,7 @@ def read_checks(section: VocabularySection) -> dict[str, HeldOutSentences]:
     from distill.corpus.formats import Tally
     from distill.corpus.sources import column_value, read_source
 
-    found: dict[str, HeldOutSentences] = {}
+    checks: dict[str, HeldOutSentences] = {}
     for source in section.check:
         # Whole lines, signs and all: what is checked is what users will write.
         texts = (
@@ -153,14 +153,14 @@ def read_checks(section: VocabularySection) -> dict[str, HeldOutSentences]:
         sentences = HeldOutSentences.of(texts)
         if not sentences:
             raise UserError(f"vocabulary.check: {source.location} has no sentence to check.")
-        found[unused_name(source.label, found)] = sentences
-    return found
+        checks[unused_name(source.label, checks)] = sentences
+    return checks
 
 
 def unused_name(name: str, taken: Collection[str]) -> str:
     """The name, numbered if it is taken."""
     names = chain([name], (f"{name} ({number})" for number in count(2)))
-    return next(one for one in names if one not in taken)
+    return next(candidate for candidate in names if candidate not in taken)
 
 
 def _by_source(

@@ -149,12 +149,12 @@ def find_pieces(ids: dict[str, int], pieces: Sequence[str], pattern: str | None)
                 else "name pieces as the tokenizer writes them."
             )
             raise UserError(f"vocabulary.keep.pieces: the teacher has no piece {piece!r}; {hint}")
-    found = {ids[piece] for piece in pieces}
+    chosen = {ids[piece] for piece in pieces}
     if pattern is not None:
         matching = {i for piece, i in ids.items() if re.fullmatch(pattern, piece)}
         if not matching:
             raise UserError(
                 f"vocabulary.keep.pattern: no piece of the teacher matches {pattern!r} whole."
             )
-        found |= matching
-    return found
+        chosen |= matching
+    return chosen

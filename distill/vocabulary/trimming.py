@@ -56,10 +56,10 @@ def piece_parameters(model: PreTrainedModel) -> int:
 def special_ids(config: PreTrainedConfig) -> dict[str, int]:
     """The ids of special pieces that a config names, by the name of the attribute."""
     names = (role + ending for role in _ROLES for ending in _SPECIAL_ID)
-    found = {name: getattr(config, name, None) for name in names}
+    by_name = {name: getattr(config, name, None) for name in names}
     return {
         name: i
-        for name, i in found.items()
+        for name, i in by_name.items()
         if isinstance(i, int) and not isinstance(i, bool) and i >= 0
     }
 
@@ -104,9 +104,9 @@ def remove_absent(target: torch.nn.Module, source: torch.nn.Module) -> None:
     """
     known = dict(source.named_modules())
     for name in [name for name, _ in target.named_modules() if name not in known]:
-        parent, _, own = name.rpartition(".")
+        parent, _, leaf = name.rpartition(".")
         if parent in known:
-            setattr(target.get_submodule(parent), own, None)
+            setattr(target.get_submodule(parent), leaf, None)
 
 
 def _copy_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
@@ -115,6 +115,8 @@ def _copy_buffers(target: torch.nn.Module, source: torch.nn.Module) -> None:
     """
     modules = dict(source.named_modules())
     for name, module in target.named_modules():
-        for own, buffer in module.named_buffers(recurse=False):
+        for label, buffer in module.named_buffers(recurse=False):
             if buffer.is_meta:
-                module.register_buffer(own, modules[name].get_buffer(own).clone(), persistent=False)
+                module.register_buffer(
+                    label, modules[name].get_buffer(label).clone(), persistent=False
+                )

@@ -110,14 +110,16 @@ def units_of(definition: Definition, pieces: Collection[str]) -> Units:
         return Units.SPACED_WORDS
     # Without a pre-tokenizer (mmBERT's splits at blanks, of which its normaliser has left none),
     # words still fall apart where no piece runs over the mark between them.
-    whole = all(step["type"] == "Split" and step["pattern"] == {"String": " "} for step in steps)
+    by_blanks = all(
+        step["type"] == "Split" and step["pattern"] == {"String": " "} for step in steps
+    )
     marked = any(step["type"] == "Replace" and step["content"] == "▁" for step in normalizers)
     joints = (
         tuple(piece.replace("▁", " ") for piece in pieces if _INNER_SPACE.search(piece))
-        if whole and marked
+        if by_blanks and marked
         else ()
     )
-    if whole and marked and len(joints) <= _FEW_JOINTS:
+    if by_blanks and marked and len(joints) <= _FEW_JOINTS:
         return Units(Units.SPACED_WORDS.kind, tuple(sorted(joints)))
     return Units.LINES
 
@@ -185,4 +187,4 @@ def _replaces_blanks(step: Definition) -> bool:
 def _flat(step: Definition | None, inner: str) -> list[Definition]:
     if step is None:
         return []
-    return [found for part in step.get(inner, []) for found in _flat(part, inner)] or [step]
+    return [leaf for part in step.get(inner, []) for leaf in _flat(part, inner)] or [step]

@@ -135,7 +135,9 @@ def raw_agreement(raw: Tokenizer, sentences: Sequence[str], ids: Sequence[Sequen
         return 1.0
     encodings = raw.encode_batch(list(sentences))
     return float(
-        np.mean([encoding.ids == list(own) for encoding, own in zip(encodings, ids, strict=True)])
+        np.mean(
+            [encoding.ids == list(loaded) for encoding, loaded in zip(encodings, ids, strict=True)]
+        )
     )
 
 

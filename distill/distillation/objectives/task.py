@@ -24,36 +24,38 @@ def task_loss(
     2). Several labels: the same of each label's two outcomes, averaged over labels. A span: of its
     start and of its end over the text's tokens. Numbers and scores: the squared error.
     """
-    own, target = student.float(), teacher.float()
+    predicted, target = student.float(), teacher.float()
     real_BL = mask_BL.bool()
     if task in ("number", "pair score"):
-        return (own - target).square().mean()
-    own, target = own / temperature, target / temperature
+        return (predicted - target).square().mean()
+    predicted, target = predicted / temperature, target / temperature
     scale = temperature**2
     if task == "labels":
-        return _outcomes(own, target).mean() * scale
+        return _outcomes(predicted, target).mean() * scale
     if task == "answer span":
         padding_BL1 = ~real_BL[..., None]
-        own, target = (logits.masked_fill(padding_BL1, -1e4) for logits in (own, target))
-        return _divergence(own.transpose(1, 2), target.transpose(1, 2)).mean() * scale
-    apart = _divergence(own, target)
+        predicted, target = (
+            logits.masked_fill(padding_BL1, -1e4) for logits in (predicted, target)
+        )
+        return _divergence(predicted.transpose(1, 2), target.transpose(1, 2)).mean() * scale
+    apart = _divergence(predicted, target)
     if task == "tags":
         apart = (apart * real_BL).sum(-1) / real_BL.sum(-1).clamp_min(1)
     return apart.mean() * scale
 
 
-def _divergence(own: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _divergence(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """KL(softmax(target) ‖ softmax(own)) over the last axis."""
     return F.kl_div(
-        F.log_softmax(own, -1), F.log_softmax(target, -1), log_target=True, reduction="none"
+        F.log_softmax(predicted, -1), F.log_softmax(target, -1), log_target=True, reduction="none"
     ).sum(-1)
 
 
-def _outcomes(own: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _outcomes(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The divergence of each label's holding or not."""
     holds = target.sigmoid()
-    return holds * (F.logsigmoid(target) - F.logsigmoid(own)) + (1 - holds) * (
-        F.logsigmoid(-target) - F.logsigmoid(-own)
+    return holds * (F.logsigmoid(target) - F.logsigmoid(predicted)) + (1 - holds) * (
+        F.logsigmoid(-target) - F.logsigmoid(-predicted)
     )
 
 

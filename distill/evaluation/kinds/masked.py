@@ -43,23 +43,29 @@ class Masked(WithoutFineTunes):
         of: Reference,
     ) -> list[Score]:
         """The share of masked pieces that are predicted; rows are texts."""
-        reasons = {name: one["reason"] for name, one in measurements.items() if "reason" in one}
-        found = {name: one for name, one in measurements.items() if name not in reasons}
+        reasons = {
+            name: measurement["reason"]
+            for name, measurement in measurements.items()
+            if "reason" in measurement
+        }
+        measured = {
+            name: measurement for name, measurement in measurements.items() if name not in reasons
+        }
 
         def score(metric: str) -> list[Score]:
             observed = {
                 name: observe(
                     [share_statistic(np.array(values[metric]))], len(rows), of.seed, has_seeds=False
                 )
-                for name, values in found.items()
+                for name, values in measured.items()
             }
-            provenance = self.provenance(found, len(rows))
+            provenance = self.provenance(measured, len(rows))
             scores = score_models(task.name, metric, observed, of, None, provenance)
             return scores + [
                 no_score(name, task.name, metric, why) for name, why in reasons.items()
             ]
 
-        return [one for metric in task.metrics for one in score(metric)]
+        return [measurement for metric in task.metrics for measurement in score(metric)]
 
     def size(self, rows: list[str]) -> int:
         """Texts."""

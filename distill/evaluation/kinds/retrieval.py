@@ -64,7 +64,7 @@ class Retrieval(WithoutFineTunes):
             provenance = self.provenance(measurements, queries)
             return score_models(task.name, metric, observed, of, chance, provenance)
 
-        return [one for metric in task.metrics for one in score(metric)]
+        return [scored for metric in task.metrics for scored in score(metric)]
 
     def size(self, rows: RetrievalRows) -> int:
         """Queries."""

@@ -35,9 +35,9 @@ def execute(run: Run, output: Path) -> BenchmarkResult:
     def open_model(name: str) -> Subject:
         if not ModelRef.of(name).is_own:
             return open_subject(name)
-        found = run.load(name)
-        judged = (batches_of(found.tokenizer, sentences), vectors)
-        return subject_of(found.model, run.model_folder(name), judged)
+        loaded = run.load(name)
+        judged = (batches_of(loaded.tokenizer, sentences), vectors)
+        return subject_of(loaded.model, run.model_folder(name), judged)
 
     return measure_models(
         run.recipe.benchmark, open_model=open_model, output=output, progress=run.progress

@@ -52,8 +52,8 @@ def execute(run: Run, output: Path) -> EvaluationResult:
             f"evaluation/{model}/{task}", {"stage": "evaluation", "model": model, "task": task}
         ):
             for score in scores:
-                place = (score.setting, score.language or "average") if score.setting else ()
-                name = "/".join((*place, score.metric))
+                step = (score.setting, score.language or "average") if score.setting else ()
+                name = "/".join((*step, score.metric))
                 run.tracker.log(
                     {name: score.mean, f"{name}/low": score.low, f"{name}/high": score.high}
                 )
@@ -147,7 +147,9 @@ def _describe_model(run: Run, name: str) -> dict[str, object]:
         teacher = run.recipe.teacher
         return model_identity(teacher.model, teacher.revision, run.hashes)
     if name == ASYMMETRIC:
-        both = {one: run.hashes.of_folder(run.model_folder(one)) for one in ("student", "trimmed")}
+        both = {
+            part: run.hashes.of_folder(run.model_folder(part)) for part in ("student", "trimmed")
+        }
         return {"name": name, **both}
     if name != "scratch":
         # Of which untrained has the architecture alone.

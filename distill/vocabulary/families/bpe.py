@@ -34,15 +34,15 @@ def built_from(symbols: Sequence[str], ranks: Mapping[Merge, int], prefix: str =
     word, met = list(symbols), set(symbols)
     while len(word) > 1:
         ranked = [
-            (ranks[pair], place)
-            for place in range(len(word) - 1)
-            if (pair := (word[place], word[place + 1])) in ranks
+            (ranks[pair], at)
+            for at in range(len(word) - 1)
+            if (pair := (word[at], word[at + 1])) in ranks
         ]
         if not ranked:
             break
-        _, place = min(ranked)
-        word[place : place + 2] = [word[place] + word[place + 1].removeprefix(prefix)]
-        met.add(word[place])
+        _, at = min(ranked)
+        word[at : at + 2] = [word[at] + word[at + 1].removeprefix(prefix)]
+        met.add(word[at])
     return met
 
 
@@ -53,7 +53,7 @@ def byte_characters() -> dict[int, str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {
-        byte: chr(256 + place) for place, byte in enumerate(others)
+        byte: chr(256 + offset) for offset, byte in enumerate(others)
     }
 
 
@@ -156,4 +156,4 @@ class BytePairEncoding(FastVocabulary):
 
 def _flat(step: Definition) -> list[Definition]:
     inner = step.get("pretokenizers") or step.get("normalizers") or []
-    return [found for part in inner for found in _flat(part)] or [step]
+    return [leaf for part in inner for leaf in _flat(part)] or [step]
