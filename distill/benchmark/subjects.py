@@ -131,8 +131,12 @@ def _within_reach(model: str) -> bool:
     """
     from huggingface_hub import model_info, try_to_load_from_cache
 
+    from distill.runtime.hub import hub_obstacle
+
     if isinstance(try_to_load_from_cache(model, "config.json"), str):
         return True
+    if hub_obstacle() is not None:
+        return False
     try:
         model_info(model, timeout=_PATIENCE_SECONDS)
     except Exception:  # offline, refused, gone: whatever it is, the configuration at hand serves

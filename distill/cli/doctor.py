@@ -15,8 +15,6 @@ from distill.cli.console import OUT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnxruntime", "mlflow", "datasets")
 """What figures depend on most."""
-HUB_SECONDS = 3.0
-"""How long the Hub may take to answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,11 +110,15 @@ def _disk() -> Iterator[Finding]:
 def _hub() -> Iterator[Finding]:
     from huggingface_hub import constants, get_token
 
+    from distill.runtime.hub import hub_obstacle
     from distill.runtime.secrets import without_password
 
-    reached = (
-        "not asked: HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else _answer(constants.ENDPOINT)
-    )
+    if constants.HF_HUB_OFFLINE:
+        reached = "not asked: HF_HUB_OFFLINE"
+    elif hub_obstacle() is not None:
+        reached = "not reached: models, text and tasks from folders and packages"
+    else:
+        reached = "reached"
     yield Finding(what="Hub", value=reached, used=without_password(constants.ENDPOINT))
     there = get_token() is not None
     yield Finding(
@@ -126,19 +128,6 @@ def _hub() -> Iterator[Finding]:
         if there
         else "hf auth login, to push or read gated ones",
     )
-
-
-def _answer(address: str) -> str:
-    import urllib.error
-    import urllib.request
-
-    try:
-        urllib.request.urlopen(address, timeout=HUB_SECONDS).close()
-    except urllib.error.HTTPError:
-        return "reached"  # it answered, whatever it said
-    except OSError:
-        return "not reached: models, text and tasks from folders and packages"
-    return "reached"
 
 
 def _store() -> Finding:

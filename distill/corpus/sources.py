@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import io
 import math
+import os
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,6 +30,7 @@ from distill.corpus.formats import (
 from distill.recipe import Source
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
+from distill.runtime.hub import hub_obstacle, hub_or_cache
 
 LOOK_AHEAD = 100
 """Rows that are looked at for their columns before the first is given: any may lack some."""
@@ -36,6 +38,10 @@ MAX_INVALID_SHARE = 0.01
 """A source with a larger share of unreadable lines is an error: its encoding or format is another
 than was said.
 """
+
+
+class UnreachableSourceError(UserError):
+    """The rows of a Hub dataset cannot be had from here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,13 +240,20 @@ def _read_files(source: Source, tally: Tally, columns: set[str]) -> Iterator[Rec
 
 
 def _read_hub(source: Source, tally: Tally, columns: set[str]) -> Iterator[Record]:
+    assert source.hub is not None
+    if (obstacle := hub_obstacle()) is not None and not _is_cached(source.hub):
+        raise _unreachable(source, obstacle)  # before a library is loaded for it
     import datasets
 
-    assert source.hub is not None
     try:
-        rows = datasets.load_dataset(
-            source.hub, source.config, split=source.split, revision=source.revision, streaming=True
-        )
+        with hub_or_cache() as obstacle:
+            rows = datasets.load_dataset(
+                source.hub,
+                source.config,
+                split=source.split,
+                revision=source.revision,
+                streaming=True,
+            )
         for number, row in enumerate(rows):
             tally.lines += 1
             origin = f"{source.hub}, row {number + 1}"
@@ -253,9 +266,25 @@ def _read_hub(source: Source, tally: Tally, columns: set[str]) -> Iterator[Recor
                 columns=columns,
             )
     except Exception as error:  # whatever the library raises is about what it was asked for
+        if obstacle is not None:
+            raise _unreachable(source, obstacle) from error
         raise UserError(
             f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)})."
         ) from error
+
+
+def _is_cached(dataset: str) -> bool:
+    """Whether the cache of `datasets` has a folder for a Hub dataset."""
+    from huggingface_hub import constants
+
+    cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
+    return (Path(cache) / dataset.replace("/", "___")).is_dir()  # so the library names it
+
+
+def _unreachable(source: Source, obstacle: str) -> UnreachableSourceError:
+    return UnreachableSourceError(
+        f"source {source.location}: {obstacle}, and the cache of datasets does not have it."
+    )
 
 
 def _package_version(source: Source) -> str:

@@ -7,7 +7,7 @@ UserError.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from distill.models.soundness import (
 from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
+from distill.runtime.hub import hub_or_cache
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -182,7 +183,8 @@ def weights_location(model: str, revision: str) -> str:
     from huggingface_hub import list_repo_files, snapshot_download
 
     fetched: Path | None = None
-    with suppress(Exception):  # a model that cannot be reached is told of where it is loaded
+    # A model that cannot be reached is told of where it is loaded.
+    with hub_or_cache(), suppress(Exception):
         names = list_repo_files(model, revision=revision)
         if not any(name.endswith(".safetensors") for name in names):
             patterns = ["*.json", "*.txt", "*.model", "pytorch_model*.bin"]
@@ -222,7 +224,7 @@ def sentence_folder(model: str, revision: str) -> Path:
 
         patterns = [MODULES, SETTINGS, PROMPTS, CARD, "config.json", "*/config.json", "*Dense*/*"]
         # A model that cannot be reached is told of where its config is read.
-        with suppress(Exception):
+        with hub_or_cache(), suppress(Exception):
             return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     return model_folder(model, revision)
 
@@ -269,16 +271,23 @@ class _Explained:
 
     def __init__(self, model: str, wanted: str) -> None:
         self.model, self.wanted = model, wanted
+        self.on_hub = ModelRef.of(model).kind == "hub"
+        self.obstacle: str | None = None
+        self.hub = ExitStack()
 
     def __enter__(self) -> None:
-        return None
+        if self.on_hub:
+            self.obstacle = self.hub.enter_context(hub_or_cache())
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.hub.close()
         # Whatever a reader raises is about what it was given.
         if not isinstance(error, Exception) or isinstance(error, UserError):
             return
         text = str(error).strip()
         reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
+        if self.obstacle is not None and isinstance(error, OSError):
+            reason = f"{self.obstacle}, and the cache has none"
         raise UnreachableModelError(
             f"cannot read {self.wanted} of {self.model} ({reason}). "
             "It should be a Hub id that can be reached from here, a folder with safetensors, or "

@@ -16,6 +16,7 @@ from distill.runtime.progress import format_seconds
 
 if TYPE_CHECKING:
     from distill.pipeline.run import Run
+    from distill.recipe import Recipe
 
 
 def dry_run_lines(
@@ -24,7 +25,7 @@ def dry_run_lines(
     """Stages, sizes and cost, a line each; with `measure` steps are rehearsed for ten seconds.
     Raises UserError with everything that would stop the run.
     """
-    check_surroundings(run.recipe)
+    unreached = check_surroundings(run.recipe)
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)
     yield f"{run.recipe.name}: {run.file.path} into {run.folder}"
@@ -64,6 +65,9 @@ def dry_run_lines(
             f"{plan.operations:.2g} floating-point operations"
             + (f", here in {precision}" if precision else "")
         )
+    yield f"licence: {licence_in_words(run.recipe)}"
+    for what in unreached:
+        yield f"not checked: {what}"
     if "export" in pending and run.recipe.export.push:
         yield f"export: pushed to {run.recipe.export.push} when the run is done"
 
@@ -80,3 +84,24 @@ def _in_words(cost: Cost, limit: float) -> str:
     if cost.seconds > limit:
         return f"{format_seconds(limit)}, which its minutes allow"
     return f"about {format_seconds(cost.seconds)}, {cost.by}"
+
+
+def licence_in_words(recipe: Recipe) -> str:
+    """The licence that the student would carry, or why none is settled and which ones are not
+    said.
+    """
+    from distill.export.licences import strictest_licence, unsettled
+
+    if recipe.export.licence:
+        return f"{recipe.export.licence}, as the recipe says"
+    licences = [
+        ("teacher.model", recipe.teacher.licence),
+        *([("student.model", None)] if recipe.student.model else []),
+        *((source.label, source.licence) for source in recipe.corpus.sources),
+    ]
+    if why := unsettled(licences):
+        said = dict.fromkeys(f"{name}: {licence or 'not said'}" for name, licence in licences)
+        return f"not settled: {why} ({', '.join(said)})"
+    return (
+        f"{strictest_licence(licence for _, licence in licences)}, the strictest of its ingredients"
+    )

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.corpus.formats import Tally
-from distill.corpus.sources import column_value, list_files, read_source
+from distill.corpus.sources import UnreachableSourceError, column_value, list_files, read_source
 from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
 from distill.runtime.extras import NEEDS_MAPS, check_extra
+from distill.runtime.hub import hub_obstacle
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -51,9 +52,9 @@ class Plan:
     student_matrices: int = 0
 
 
-def check_surroundings(recipe: Recipe) -> None:
+def check_surroundings(recipe: Recipe) -> list[str]:
     """Check what a recipe cannot say by itself: files, the rows of tasks, the teacher, that the
-    student fits it, models to compare with.
+    student fits it, models to compare with; gives what of the Hub could not be reached.
 
     Files that are not there are told at once, before anything is loaded. Raises UserError with
     every problem found.
@@ -67,20 +68,21 @@ def check_surroundings(recipe: Recipe) -> None:
     from distill.openvino.installed import check_openvino
 
     problems: list[str] = []
+    unreached: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return check(*arguments)
+        except UnreachableSourceError as error:
+            unreached.append(str(error))
         except UserError as error:
             problems.append(str(error))
-            return None
+        return None
 
     for source in [*recipe.corpus.sources, *recipe.vocabulary.check]:
-        if not source.hub:
-            collect(check_text, source)
+        collect(check_text, source)
     for task in recipe.evaluation.tasks if not problems else ():
-        if not any(source.hub for source in task.sources):
-            collect(kind_of(task).read, task, recipe.seed)
+        collect(kind_of(task).read, task, recipe.seed)
     config = collect(_teacher_config, recipe)
     if config is not None:
         form = collect(_teacher_form, recipe)
@@ -89,7 +91,7 @@ def check_surroundings(recipe: Recipe) -> None:
             collect(check_asymmetric, recipe, config)
         collect(_check_tokenizer, recipe)
         for task in recipe.evaluation.tasks if not problems else ():
-            if isinstance(task, OwnHeadTask) and not task.test.hub:
+            if isinstance(task, OwnHeadTask):
                 collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
     collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
@@ -107,11 +109,12 @@ def check_surroundings(recipe: Recipe) -> None:
                 collect(load_config, name)
     if problems:
         raise UserError("\n".join(problems))
+    return list(dict.fromkeys(unreached))
 
 
 def check_files(recipe: Recipe) -> None:
-    """Check that the files of every source, and the folders of models, are there. Raises
-    UserError.
+    """Check that the files of every source, and the folders of models, are there, and that a
+    teacher on the Hub can be had. Raises UserError.
     """
     problems = []
     sources = [
@@ -138,8 +141,26 @@ def check_files(recipe: Recipe) -> None:
         for name in names
         if name and ModelRef.of(name).kind == "folder" and not Path(name).is_dir()
     ]
+    problems += [
+        f"{key}: {name} cannot be had: {obstacle}, and the cache does not have it."
+        for key, name, revision in (
+            ("teacher.model", recipe.teacher.model, recipe.teacher.revision),
+            ("student.model", recipe.student.model, recipe.student.revision),
+        )
+        if name and (obstacle := model_obstacle(name, revision))
+    ]
     if problems:
         raise UserError("\n".join(problems))
+
+
+def model_obstacle(name: str, revision: str) -> str | None:
+    """Why a model of the Hub cannot be had from here; None if it can, or is in the cache."""
+    if ModelRef.of(name).kind != "hub":
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+    return None if cached else hub_obstacle()
 
 
 def check_text(source: Source) -> None:

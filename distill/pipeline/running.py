@@ -54,7 +54,7 @@ def run_recipe(
     for name in run.records:
         run.progress.say(f"{name}: up to date", "dim")
     if pending:
-        check_surroundings(run.recipe)
+        run.progress.warn(check_surroundings(run.recipe))
         if any(stage.is_trained for stage in pending):
             check_space(make_plan(run.recipe, run.kept_pieces), run.folder)
         silence_libraries()
