@@ -8,6 +8,7 @@ It is thereby redone when anything before it was.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,13 +131,14 @@ def _keep_cost(run: Run, stage: str, seconds: float) -> None:
     from distill.pipeline.cost import keep_cost, stage_work
     from distill.pipeline.plan import make_plan
 
-    plan = make_plan(run.recipe, run.kept_pieces)
-    if stage == "distillation":
-        read = run.result(DistillationResult).tokens
-        plan = replace(plan, operations=plan.operations * read / plan.tokens, tokens=read)
-    work = stage_work(stage, run, plan)
-    if work:
-        keep_cost(run.folder.parent, stage, work, seconds)
+    with suppress(UserError, OSError):  # a prediction of the next run stops none
+        plan = make_plan(run.recipe, run.kept_pieces)
+        if stage == "distillation":
+            read = run.result(DistillationResult).tokens
+            plan = replace(plan, operations=plan.operations * read / plan.tokens, tokens=read)
+        work = stage_work(stage, run, plan)
+        if work:
+            keep_cost(run.folder.parent, stage, work, seconds)
 
 
 def follow(run: Run) -> None:
