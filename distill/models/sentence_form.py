@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from distill.models.after_pooling import AfterPooling, read_after_pooling
 from distill.models.loading import sentence_folder
@@ -30,22 +29,6 @@ class SentenceForm:
     """
     is_declared: bool = False
     """Whether the model's own files say it, so that sentence-transformers loads them."""
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """What of it is neither pooling nor prefixes, as plain values; empty where that is nothing.
-
-        Weights are not among them.
-        """
-        after = self.after
-        dense = [(layer.inputs, layer.outputs, layer.activation) for layer in after.dense]
-        described = {
-            "dense": dense,
-            "similarity": None if after.similarity == "cosine" else after.similarity,
-            "width": after.width,
-            "dimensions": list(after.dimensions),
-        }
-        return {key: value for key, value in described.items() if value}
 
 
 def teacher_form(teacher: TeacherSection) -> SentenceForm:

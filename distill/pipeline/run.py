@@ -26,6 +26,7 @@ from distill.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from distill.models import LoadedModel
+    from distill.models.sentence import SentenceFiles
     from distill.models.sentence_form import SentenceForm
     from distill.tracking import Tracker
 
@@ -66,6 +67,15 @@ class Run:
         from distill.models.sentence import as_teacher_says
 
         return as_teacher_says(self.file.recipe)
+
+    @cached_property
+    def sentence_files(self) -> SentenceFiles:
+        """What the teacher's own files say of its vectors."""
+        from distill.models.loading import sentence_folder
+        from distill.models.sentence import read_sentence_files
+
+        teacher = self.recipe.teacher
+        return read_sentence_files(sentence_folder(teacher.model, teacher.revision))
 
     @cached_property
     def sentence_form(self) -> SentenceForm:

@@ -15,8 +15,16 @@ def teacher_section(run: Run) -> dict[str, object]:
     after pooling.
     """
     used = run.recipe.teacher.model_dump(include={"pooling", "prefixes"})
-    form = run.sentence_form.described
-    if "dense" in form:
+    files = run.sentence_files
+    dense = [module.config for module in files.after if module.kind == "Dense"]
+    described = {
+        "dense": dense,
+        "similarity": None if files.similarity == "cosine" else files.similarity,
+        "width": files.width,
+        "dimensions": list(run.recipe.teacher.dimensions or files.dimensions),
+    }
+    form: dict[str, object] = {key: value for key, value in described.items() if value}
+    if dense:
         from distill.models.loading import sentence_folder
 
         folder = sentence_folder(run.recipe.teacher.model, run.recipe.teacher.revision)
@@ -28,7 +36,7 @@ def vectors_length(run: Run) -> dict[str, object]:
     """Up to how many tokens the teacher's files have its texts read for a vector; nothing where
     they say nothing.
     """
-    length = run.sentence_form.length
+    length = run.sentence_files.length
     return {} if length is None else {"length": length}
 
 
