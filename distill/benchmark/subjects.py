@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.benchmark.baselines import baseline_names, find_baseline
-from distill.models.after_pooling import SentenceVectors
 from distill.models.loading import UnreachableModelError
-from distill.onnx.sensitivity import Batch
 from distill.recipe.model_reference import ModelRef
 from distill.runtime.errors import UserError
 from distill.runtime.hashes import FileHashes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+    from distill.models.after_pooling import SentenceVectors
+    from distill.onnx.sensitivity import Batch
 
 _FLOAT32_BYTES, _PATIENCE_SECONDS = 4, 5.0
 

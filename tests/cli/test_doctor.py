@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
-from distill.cli.doctor import _answer
-
 Distill = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -20,5 +18,7 @@ def test_the_doctor_tells_what_is_here_and_what_is_used(distill: Distill) -> Non
     assert "tracking.example" in done.stdout and "secret" not in done.stdout
 
 
-def test_a_hub_that_does_not_answer_is_told() -> None:
-    assert _answer("http://127.0.0.1:9").startswith("not reached")
+def test_a_hub_that_does_not_answer_is_told(distill: Distill) -> None:
+    done = distill("doctor", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
+    assert done.returncode == 0, done.stderr
+    assert "not reached: models, text and tasks from folders and packages" in done.stdout
