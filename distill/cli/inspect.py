@@ -69,7 +69,10 @@ def inspect(
             show_default="nothing",
         ),
     ] = "",
-    pooling: Annotated[str | None, typer.Option(help="mean or cls.", show_default="mean")] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="mean, cls, max, lasttoken or weightedmean.", show_default="mean"),
+    ] = None,
     id_column: Annotated[
         str | None,
         typer.Option(

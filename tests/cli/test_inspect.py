@@ -207,7 +207,7 @@ def test_the_same_sentence_in_every_language_is_found_everywhere(
         (("--max-sentences", "2"), "--max-sentences"),
         (("--text", "words"), "there is no column 'words'"),
         (("--precision", "int3"), "--precision"),
-        (("--pooling", "max"), "--pooling"),
+        (("--pooling", "middle"), "--pooling"),
         (("--sentences", "nowhere"), "--sentences: there is no file or folder nowhere."),
     ],
 )  # fmt: skip
