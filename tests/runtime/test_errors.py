@@ -245,7 +245,7 @@ def test_a_hub_dataset_that_cannot_be_reached_is_named(refused, write_recipe):
     told = refused(
         "recipe", write_recipe(**{"corpus.sources": [{"hub": "some/dataset"}]}), "--until", "corpus"
     )
-    assert "source hub some/dataset: the Hub dataset cannot be read" in told
+    assert "source hub some/dataset: HF_HUB_OFFLINE is set" in told
 
 
 def test_every_source_and_the_teacher_are_checked_in_one_go(refused_here, write_recipe):
@@ -384,7 +384,7 @@ def test_a_teacher_that_cannot_be_used_is_named_before_anything_runs(
         ("./nowhere", "there is no folder ./nowhere"),
         (
             "some-organisation/no-such-model",
-            "cannot read config.json of some-organisation/no-such-model",
+            "some-organisation/no-such-model cannot be had: HF_HUB_OFFLINE is set",
         ),
         (
             "package:no-such-teacher",
