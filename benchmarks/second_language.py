@@ -6,17 +6,15 @@ same target in each language.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.provenance import provenance
+from benchmarks.provenance import measure_to_file
 from distill.corpus.cleaning import content_hash
 from distill.models import load_with_tokenizer
 from distill.recipe import VocabularySection
@@ -80,14 +78,11 @@ def measure(languages: Sequence[str], target: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure every combination and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    started = time.monotonic()
-    results = [measure(languages, target) for target in TARGETS for languages in LANGUAGES]
-    about = provenance({"teacher": TEACHER, "characters": CHARACTERS, "heldout": HELDOUT})
-    content = {**about, "seconds": round(time.monotonic() - started), "results": results}
-    arguments.output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    measure_to_file(
+        __doc__,
+        {"teacher": TEACHER, "characters": CHARACTERS, "heldout": HELDOUT},
+        lambda: [measure(languages, target) for target in TARGETS for languages in LANGUAGES],
+    )
 
 
 if __name__ == "__main__":

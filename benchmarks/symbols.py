@@ -9,17 +9,15 @@ all rows), opinions on immigration (ABSAbank-Imm) and sentences of an encyclopae
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.provenance import provenance
+from benchmarks.provenance import measure_to_file
 from distill.corpus.cleaning import content_hash
 from distill.models import load_with_tokenizer
 from distill.recipe import VocabularySection
@@ -80,17 +78,12 @@ def measure(section: VocabularySection) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both settings and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    started = time.monotonic()
     settings: list[dict[str, Any]] = [{"symbols": False}, {"symbols": True}]
-    results = [{**one, **measure(VocabularySection(**one))} for one in settings]
-    about = provenance(
-        {"teacher": TEACHER, "training": TRAINING, "heldout": HELDOUT, "min_count": 3}
+    measure_to_file(
+        __doc__,
+        {"teacher": TEACHER, "training": TRAINING, "heldout": HELDOUT, "min_count": 3},
+        lambda: [{**keys, **measure(VocabularySection(**keys))} for keys in settings],
     )
-    content = {**about, "seconds": round(time.monotonic() - started), "results": results}
-    arguments.output.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

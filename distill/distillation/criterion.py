@@ -19,9 +19,8 @@ import torch
 from distill.distillation.objectives import Models, weighted
 from distill.distillation.objectives.projector import Projector
 from distill.distillation.states import StateReader, States
-from distill.models.after_pooling import AfterPooling
+from distill.models.after_pooling import AfterPooling, SentenceVectors
 from distill.models.heads import language_head
-from distill.models.pooling import pool
 from distill.models.task_heads import TaskHead, head_of
 from distill.recipe import DistillationSection
 from distill.training.batches import Batch
@@ -57,7 +56,8 @@ class Criterion:
         check_objectives(section, student, teacher)
         self.objectives = weighted(section.objectives.weights)
         self.section, self.layers, self.pooling = section, layers, pooling
-        self.after = after or AfterPooling()
+        self._sentence_vectors = SentenceVectors(pooling, after)
+        self.after = self._sentence_vectors.after
         if self.after.reads not in (None, student.config.hidden_size):
             raise ValueError(
                 f"a student of hidden size {student.config.hidden_size} does not go with the "
@@ -154,7 +154,7 @@ class Criterion:
 
     def vectors(self, last: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Sentence vectors [B, W] of last hidden states in the teacher's width."""
-        vectors: torch.Tensor = self.after(pool(last.float(), batch.mask, self.pooling))
+        vectors: torch.Tensor = self._sentence_vectors(last.float(), batch.mask)
         return vectors
 
     def predict(self, states: States, batch: Batch) -> torch.Tensor:

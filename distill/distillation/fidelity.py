@@ -22,6 +22,7 @@ from distill.training.chunks import Chunks
 _MAX_TOKENS = 12_000
 _BATCH_TOKENS = 2048
 _CENTRED_ROWS = 3
+"""Fewer rows have no mean that could be taken out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

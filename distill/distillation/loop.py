@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,24 +86,8 @@ def distil(
     precision = starting_precision(checkpoint, section, device, processes)
     eager = needs_eager(section, chunks, device)
     with prepared(pair, precision, device, eager=eager) as (student, teacher):
-        criterion = Criterion(
-            student,
-            teacher,
-            section,
-            layers=pair.layers,
-            pooling=pair.pooling,
-            after=pair.after.to(device),
-            seed=runtime.seed,
-            autocast=lambda: autocast(device, precision),
-        )
-        loop = TrainingLoop(
-            criterion.trained.to(device),
-            section,
-            chunks.lengths,
-            precision=precision,
-            checkpoint=checkpoint,
-            runtime=runtime,
-        )
+        models = replace(pair, student=student, teacher=teacher)
+        criterion, loop = open_loop(models, chunks, section, precision, checkpoint, runtime)
         if loop.is_resumed:
             at = f"step {loop.state.step:,} ({loop.state.tokens:,} tokens)"
             runtime.progress.say(f"distillation: resuming from {at}")
@@ -143,6 +127,37 @@ def distil(
                     validate()
             loop.load_best()
     return loop.state
+
+
+def open_loop(
+    pair: Pair,
+    chunks: Chunks,
+    section: DistillationSection,
+    precision: str,
+    checkpoint: Path,
+    runtime: Runtime,
+) -> tuple[Criterion, TrainingLoop]:
+    """What compares a pair that is `prepared`, and the loop that trains its student on chunks."""
+    device = runtime.device
+    criterion = Criterion(
+        pair.student,
+        pair.teacher,
+        section,
+        layers=pair.layers,
+        pooling=pair.pooling,
+        after=pair.after.to(device),
+        seed=runtime.seed,
+        autocast=lambda: autocast(device, precision),
+    )
+    loop = TrainingLoop(
+        criterion.trained.to(device),
+        section,
+        chunks.lengths,
+        precision=precision,
+        checkpoint=checkpoint,
+        runtime=runtime,
+    )
+    return criterion, loop
 
 
 def needs_eager(section: DistillationSection, chunks: Chunks, device: torch.device) -> bool:

@@ -5,21 +5,20 @@ training precision come out, without weights or text.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from distill.distillation.criterion import Criterion
-from distill.distillation.loop import Pair, autocast, needs_eager, prepared
+from distill.distillation.loop import Pair, needs_eager, open_loop, prepared
 from distill.distillation.step import Backward
 from distill.recipe import DistillationSection
 from distill.runtime.precision import choose_precision
 from distill.runtime.runtime import Runtime
 from distill.training.batches import Masking
 from distill.training.chunks import Chunks
-from distill.training.loop import TrainingLoop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,23 +55,9 @@ def rehearse_distillation(
         tempfile.TemporaryDirectory() as folder,
         prepared(pair, precision, device, eager=eager) as (taught, reader),
     ):
-        criterion = Criterion(
-            taught,
-            reader,
-            section,
-            layers=layers,
-            pooling=pooling,
-            seed=runtime.seed,
-            autocast=lambda: autocast(device, precision),
-        )
-        loop = TrainingLoop(
-            criterion.trained.to(device),
-            section,
-            chunks.lengths,
-            precision=precision,
-            checkpoint=Path(folder) / "checkpoint",
-            runtime=runtime,
-        )
+        models = replace(pair, student=taught, teacher=reader)
+        checkpoint = Path(folder) / "checkpoint"
+        criterion, loop = open_loop(models, chunks, section, precision, checkpoint, runtime)
         masking = Masking(
             share=section.masking if section.objectives.masked else 0.0,
             mask_id=student.config.vocab_size - 1,
@@ -81,16 +66,15 @@ def rehearse_distillation(
             seed=runtime.seed,
         )
         with criterion.open():
-            padding = student.config.pad_token_id or 0
             first = np.arange(min(len(chunks), 8))
-            batch = masking.batch(chunks, first, padding, epoch=0).to(device)
+            batch = masking.batch(chunks, first, pair.padding, epoch=0).to(device)
             with torch.no_grad():
                 criterion.calibrate([(batch, criterion.read_teacher(batch))])
             backward = Backward(
                 criterion,
                 chunks,
                 masking,
-                padding=padding,
+                padding=pair.padding,
                 device=device,
                 processes=runtime.processes,
             )

@@ -117,7 +117,7 @@ def cross_lingual_scores(
                         _placed(replace(score, learning_rate=rate), task, setting, language)
                     )
     order = {which: position for position, which in enumerate(_scored(task))}
-    return sorted(scores, key=lambda code: order[code.setting, code.metric, code.language])  # type: ignore[index]
+    return sorted(scores, key=lambda score: order[score.setting, score.metric, score.language])  # type: ignore[index]
 
 
 def _observe(
@@ -227,7 +227,7 @@ class _Reader:
         """The test rows in a translation into the source language, with the labels that they have
         in their own.
 
-        `whole` has the rows that `tests` were drawn from.
+        `originals` has the rows that `tests` were drawn from.
         """
         section, source = self.section, self.section.source_language
         translated = {source: tests[source]}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.models.after_pooling import AfterPooling
-from distill.models.pooling import pool
+from distill.models.after_pooling import AfterPooling, SentenceVectors
 from distill.runtime.batching import rows_of_like_length
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def embed(
     encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)[
         "input_ids"
     ]
-    after = (after or AfterPooling()).to(model.device)
+    sentence_vectors = SentenceVectors(pooling, after).to(model.device)
+    after = sentence_vectors.after
     width = after.output_width(model.config.hidden_size)
     vectors = np.empty((len(texts), width), dtype=np.float32)
     for rows in rows_of_like_length([len(ids) for ids in encoded], _BATCH_TOKENS):
@@ -47,7 +47,7 @@ def embed(
         hidden = model.base_model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
         ).last_hidden_state
-        pooled = after(pool(hidden.float(), batch["attention_mask"], pooling))
-        vectors[rows] = after.comparable(pooled).cpu().numpy()
+        rows_vectors = sentence_vectors(hidden.float(), batch["attention_mask"])
+        vectors[rows] = after.comparable(rows_vectors).cpu().numpy()
         advance(len(rows))
     return vectors

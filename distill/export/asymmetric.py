@@ -4,16 +4,13 @@ sentence-transformers: its Router sends a text to either.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from distill.models import LoadedModel
-from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.models.sentence import MODULES
 from distill.models.sentence_form import SentenceForm
-from distill.models.sentence_writing import write_form_of, write_sentence_modules, write_usage
+from distill.models.sentence_writing import write_form_of, write_json, write_usage
 
 FOLDER = "asymmetric"
 QUERY, DOCUMENT = "query", "document"
@@ -32,12 +29,8 @@ def write_asymmetric(
         part = place / route
         part.mkdir(parents=True)
         save_model(pair.model, pair.tokenizer, part)
-        write_form_of(pair, form, part)
-        length = min(pair.tokenizer.model_max_length, position_limit(pair.model))
-        modules = write_sentence_modules(
-            part, form, width=pair.model.config.hidden_size, length=length, inside=f"{route}/"
-        )
-        paths = [str(module["path"]).rstrip("/") for module in modules]
+        modules = write_form_of(pair, form, part)
+        paths = [f"{route}/{module['path']}".rstrip("/") for module in modules]
         types |= {path: module["type"] for path, module in zip(paths, modules, strict=True)}
         structure[route] = paths
     router = {
@@ -46,10 +39,6 @@ def write_asymmetric(
         "parameters": {"default_route": DOCUMENT, "allow_empty_key": True},
     }
     modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}]
-    _write(place / "router_config.json", router)
-    _write(place / MODULES, modules)
+    write_json(place / "router_config.json", router)
+    write_json(place / MODULES, modules)
     write_usage(place, form)
-
-
-def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -25,19 +25,19 @@ _ALWAYS = ("cls", "mean", "max", "mean_sqrt_len_tokens")
 
 
 def write_sentence_modules(
-    folder: Path, form: SentenceForm, *, width: int, length: int, inside: str = ""
+    folder: Path, form: SentenceForm, *, width: int, length: int
 ) -> list[dict[str, Any]]:
     """Write the modules by which `SentenceTransformer(folder)` makes the vectors, and say which
     they are, as modules.json does.
 
-    `width` is that of a hidden state, `length` how many tokens the encoder reads; `inside` is
-    before each module's path. The classes go by their names since version 1, which every later
-    version knows; `pooling_mode_...` and `max_seq_length` are what text-embeddings-inference reads.
+    `width` is that of a hidden state, `length` how many tokens the encoder reads. The classes go by
+    their names since version 1, which every later version knows; `pooling_mode_...` and
+    `max_seq_length` are what text-embeddings-inference reads.
     """
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     (folder / "1_Pooling").mkdir(exist_ok=True)
     modes = {_KEYS[mode]: mode == form.pooling for mode in (*_ALWAYS, form.pooling)}
-    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes})
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes})
     for layer, (path, _) in zip(form.after.layers, described_layers(form.after), strict=True):
         (folder / path).mkdir(exist_ok=True)
         if isinstance(layer, Dense):
@@ -45,12 +45,12 @@ def write_sentence_modules(
         modules.append((path, type(layer).__name__))
     length = min(length, form.length or length)
     settings = {"max_seq_length": length, "do_lower_case": form.lower_case}
-    _write(folder / SETTINGS, settings)
+    write_json(folder / SETTINGS, settings)
     return [
         {
             "idx": index,
             "name": str(index),
-            "path": f"{inside}{path}",
+            "path": path,
             "type": f"sentence_transformers.models.{kind}",
         }
         for index, (path, kind) in enumerate(modules)
@@ -65,16 +65,20 @@ def described_layers(after: AfterPooling) -> tuple[tuple[str, str | None], ...]:
     )
 
 
-def write_sentence_form(folder: Path, form: SentenceForm, *, width: int, length: int) -> None:
-    """Write all that makes the folder of an encoder one of sentence-transformers."""
-    _write(folder / MODULES, write_sentence_modules(folder, form, width=width, length=length))
+def write_sentence_form(
+    folder: Path, form: SentenceForm, *, width: int, length: int
+) -> list[dict[str, Any]]:
+    """Write all that makes the folder of an encoder one of sentence-transformers; its modules."""
+    modules = write_sentence_modules(folder, form, width=width, length=length)
+    write_json(folder / MODULES, modules)
     write_usage(folder, form)
+    return modules
 
 
-def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> None:
+def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> list[dict[str, Any]]:
     """The same of a model in memory that was saved to the folder."""
     length = min(model.tokenizer.model_max_length, position_limit(model.model))
-    write_sentence_form(folder, form, width=model.model.config.hidden_size, length=length)
+    return write_sentence_form(folder, form, width=model.model.config.hidden_size, length=length)
 
 
 def write_usage(folder: Path, form: SentenceForm) -> None:
@@ -86,13 +90,13 @@ def write_usage(folder: Path, form: SentenceForm) -> None:
     }
     if form.after.width is not None:
         contents["truncate_dim"] = form.after.width
-    _write(folder / PROMPTS, contents)
+    write_json(folder / PROMPTS, contents)
     if (
         form.after.dimensions and (folder / "config.json").is_file()
     ):  # as vLLM reads it, and this package
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        _write(path, config | {"matryoshka_dimensions": list(form.after.dimensions)})
+        write_json(path, config | {"matryoshka_dimensions": list(form.after.dimensions)})
 
 
 def _write_dense(layer: Dense, folder: Path) -> None:
@@ -105,7 +109,7 @@ def _write_dense(layer: Dense, folder: Path) -> None:
         "bias": layer.bias is not None,
         "activation_function": f"torch.nn.modules.{kind}",
     }
-    _write(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     tensors = {"linear.weight": layer.weight, "linear.bias": layer.bias}
     kept = {
         name: tensor.detach().cpu().contiguous()
@@ -116,5 +120,6 @@ def _write_dense(layer: Dense, folder: Path) -> None:
     (folder / WEIGHTS).chmod(0o644)
 
 
-def _write(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Write a file of sentence-transformers."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

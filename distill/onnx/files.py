@@ -106,7 +106,7 @@ def write_runtimes(
 def write_faithful_int8(
     full: Path, small: Path, batches: Sequence[Batch], vectors: SentenceVectors
 ) -> int:
-    """Quantise the float32 file `whole` to `small`; how many matrix products stay in float32,
+    """Quantise the float32 file `full` to `small`; how many matrix products stay in float32,
     because the vectors of `batches` would be too far off without.
 
     Raises UnfaithfulError, and leaves no file, if they are too far off with all of them.

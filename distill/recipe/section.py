@@ -14,8 +14,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
 )
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMB]?)")
@@ -100,6 +102,21 @@ class Section(BaseModel):
         ):
             raise ValueError(f"should not be {str(value).lower()}")
         return value
+
+
+class GrownSection(Section):
+    """A section some of whose keys came later: written without those that hold their default, so
+    that what an earlier version did is not done again.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Those keys."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields, plain = type(self).model_fields, serialise(self)
+        unsaid = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in plain.items() if key not in unsaid}
 
 
 def meaning(value: object, *, without: Collection[str] = ()) -> object:

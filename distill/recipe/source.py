@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     ByteSize,
     Field,
-    SerializerFunctionWrapHandler,
     WithJsonSchema,
-    model_serializer,
     model_validator,
 )
 
 from distill.recipe.formats import FORMATS, check_format
-from distill.recipe.section import ENVIRONMENT_NAME, Section
+from distill.recipe.section import ENVIRONMENT_NAME, GrownSection
 from distill.runtime.secrets import without_password
 
 LANGUAGE = "{language}"
@@ -35,10 +33,11 @@ Format = Annotated[
 """The name of a file format."""
 
 
-class Source(Section):
+class Source(GrownSection):
     """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
 
     locations: ClassVar[frozenset[str]] = frozenset({"path"})
+    later: ClassVar[frozenset[str]] = frozenset({"language"})
 
     hub: str | None = None
     """A dataset on the Hub (organisation/name), streamed."""
@@ -92,14 +91,6 @@ class Source(Section):
                     f"path {self.path} names the environment variable {name}, which is not set"
                 )
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a language that is not said, so that what was read before is not read again."""
-        plain: dict[str, Any] = serialise(self)
-        if self.language is None:
-            plain.pop("language", None)
-        return plain
 
     @property
     def location(self) -> str:

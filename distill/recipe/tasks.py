@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,15 +11,13 @@ from pydantic import (
     Field,
     PlainValidator,
     SerializeAsAny,
-    SerializerFunctionWrapHandler,
     Tag,
-    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
 
 from distill.recipe.cross_lingual import CrossLingualSection
-from distill.recipe.section import Count, Section, Share, each_once
+from distill.recipe.section import Count, GrownSection, Share, each_once
 from distill.recipe.source import LANGUAGE, Source
 
 ClassMetric = Literal["macro_f1", "accuracy", "mcc", "alpha"]
@@ -56,8 +54,10 @@ ColumnOrNone = Annotated[
 """A column, or null, which is kept as an empty name: a report leaves out what is null."""
 
 
-class TaskSection(Section):
+class TaskSection(GrownSection):
     """What every task has."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"language"})
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The task's name in the report."""
@@ -65,14 +65,6 @@ class TaskSection(Section):
     """Which of a recipe's several languages it is in; the report then tells what the student keeps
     in each.
     """
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a language that is not said, so that what was measured is not measured again."""
-        plain: dict[str, Any] = serialise(self)
-        if self.language is None:
-            plain.pop("language", None)
-        return plain
 
     @property
     def sources(self) -> list[Source]:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from distill.recipe.section import Count, Section, Share, filled_from_environment
+from distill.recipe.section import Count, GrownSection, Section, Share, filled_from_environment
 from distill.recipe.source import Source
 
 
-class CorpusSection(Section):
+class CorpusSection(GrownSection):
     """The text of the language."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"without_tasks"})
 
     sources: list[Source] = Field(min_length=1)
     """Where the text comes from, one or more."""
@@ -36,16 +36,6 @@ class CorpusSection(Section):
     """
     without_tasks: bool = False
     """Leave out documents that share 12 words in a row with a row of the evaluation's tasks."""
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what is not asked for, so that text read by an earlier version is not read
-        again.
-        """
-        plain: dict[str, Any] = serialise(self)
-        if not self.without_tasks:
-            plain.pop("without_tasks", None)
-        return plain
 
 
 class KeepSection(Section):

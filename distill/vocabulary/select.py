@@ -97,7 +97,7 @@ def select_vocabulary(
         "points": [asdict(point) for point in trimmed.curve],
         "unfiltered": None if unfiltered is None else [asdict(point) for point in unfiltered],
         "languages": [asdict(language) for language in trimmed.languages],
-        "checks": [asdict(language) for language in trimmed.checks],
+        "checks": [asdict(text) for text in trimmed.checks],
     }
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     shares = [("", float(segmentation.identical.mean()), len(sentences))]
@@ -105,7 +105,7 @@ def select_vocabulary(
         (f" in {language.name}", language.chosen.heldout_identical, language.heldout_sentences)
         for language in trimmed.languages
     ]
-    where, identical, of = min(shares, key=lambda language: language[1])
+    where, identical, of = min(shares, key=lambda share: share[1])
     if identical < section.floor:
         raise UserError(
             f"vocabulary: {identical:.4f} of {of} held-out sentences{where} keep their "
