@@ -26,8 +26,6 @@ from provenance import provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from distill.export.runtimes import predicts_pieces
-
 from distill.models import LoadedModel, load_tokenizer
 from distill.models.after_pooling import AfterPooling, Dense, Normalize
 from distill.models.saving import save_model
@@ -35,6 +33,7 @@ from distill.models.sentence_form import SentenceForm
 from distill.models.sentence_writing import write_form_of
 from distill.models.task_heads import head_of
 from distill.new.teachers import KNOWN_TEACHERS, KnownTeacher
+from distill.onnx.files import predicts_pieces
 from distill.recipe import VocabularySection
 from distill.runtime.progress import Progress, silence_libraries
 from distill.vocabulary.in_memory import trim_in_memory

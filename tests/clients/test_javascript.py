@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from distill.models import load_with_tokenizer
+from distill.models.after_pooling import SentenceVectors
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.files import pooled_vectors
 from distill.onnx.layout import INT8
@@ -141,6 +142,6 @@ def scores_of(folder: Path, answers: list[str]) -> Vectors:
     for text in (PREFIXES["query"] + QUESTION, *(PREFIXES["passage"] + text for text in answers)):
         ids = np.array([tokenizer(text, truncation=True)["input_ids"]], dtype=np.int64)
         batches.append((ids, np.ones_like(ids)))
-    vectors = unit(pooled_vectors(encoder, batches, "mean").tolist())
+    vectors = unit(pooled_vectors(encoder, batches, SentenceVectors("mean")).tolist())
     scores: Vectors = vectors[1:] @ vectors[0]
     return scores

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from distill.export.sentences import write_sentence_files
 from transformers import AutoModelForMaskedLM
 
 from distill.export.metadata import Contents
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.models.pooling import pool
 from distill.models.saving import save_model
+from distill.models.sentence_form import form_of_section
+from distill.models.sentence_writing import write_form_of
 from distill.onnx.conversion import write_onnx
 from distill.onnx.layout import FLOAT32
 from distill.recipe import TeacherSection
@@ -38,7 +39,7 @@ def folder(student: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Pa
     save_model(student.model, student.tokenizer, output)
     write_onnx(student.model, output / FLOAT32)
     teacher = TeacherSection(model="organisation/teacher", prefixes=PREFIXES)  # type: ignore[arg-type]
-    write_sentence_files(teacher, output, width=student.model.config.hidden_size, length=64)
+    write_form_of(student, form_of_section(teacher), output)
     return output
 
 
