@@ -164,14 +164,12 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
     labels = {name: label for name, label in labels.items() if name in fidelity[-1]}
     tokens, unit = _tokens_axis(fidelity)
     title = (
-        f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the nearest "
-        "neighbour that the teacher gives them"
+        f"Held-out sentences: {fidelity[-1]['neighbour_agreement']:.0%} have the teacher's "
+        "nearest neighbour"
     )
     if f"pooled{of}" in fidelity[-1]:
-        title = (
-            f"Held-out sentence vectors: cosine {fidelity[-1][f'pooled{of}']:.3f} to the teacher's"
-            f"{', the mean taken out' if centred else ''}"
-        )
+        cosine = f"{'centred ' if centred else ''}cosine {fidelity[-1][f'pooled{of}']:.3f}"
+        title = f"Held-out vectors: {cosine} to the teacher's"
     if "answer_agreement" in fidelity[-1]:
         title = (
             f"Held-out texts: {fidelity[-1]['answer_agreement']:.1%} of the answers are the "
