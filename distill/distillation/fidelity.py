@@ -120,9 +120,11 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
         measured |= _cosines("hidden", torch.cat(states), torch.cat(wanted))
         measured |= _cosines("pooled", vectors, expected)
         for cut in after.cuts(expected.shape[1]):
-            one, other = vectors[:, :cut], expected[:, :cut]
-            measured[f"pooled_cosine_{cut}"] = float(F.cosine_similarity(one, other, dim=-1).mean())
-            measured[f"neighbour_agreement_{cut}"] = _same_neighbours(one, other, after.similarity)
+            cut_vectors, cut_expected = vectors[:, :cut], expected[:, :cut]
+            cosines = F.cosine_similarity(cut_vectors, cut_expected, dim=-1)
+            agreement = _same_neighbours(cut_vectors, cut_expected, after.similarity)
+            measured[f"pooled_cosine_{cut}"] = float(cosines.mean())
+            measured[f"neighbour_agreement_{cut}"] = agreement
     if answered:
         measured["answer_agreement"] = answers / answered
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
@@ -134,8 +136,9 @@ def _cosines(name: str, student: torch.Tensor, teachers: torch.Tensor) -> dict[s
     """
     cosines = {f"{name}_cosine": float(F.cosine_similarity(student, teachers, dim=-1).mean())}
     if len(student) >= _CENTRED_ROWS:
-        one, other = (vectors - vectors.mean(0) for vectors in (student, teachers))
-        cosines[f"{name}_centred_cosine"] = float(F.cosine_similarity(one, other, dim=-1).mean())
+        student, teachers = student - student.mean(0), teachers - teachers.mean(0)
+        centred = F.cosine_similarity(student, teachers, dim=-1)
+        cosines[f"{name}_centred_cosine"] = float(centred.mean())
     return cosines
 
 
@@ -151,9 +154,9 @@ def _answered(head: TaskHead, batch: Batch) -> torch.Tensor:
     return batch.mask.bool() if head.task == "tags" else torch.ones_like(batch.mask[:, 0]).bool()
 
 
-def _same_neighbours(one: torch.Tensor, other: torch.Tensor, similarity: str) -> float:
+def _same_neighbours(student: torch.Tensor, teachers: torch.Tensor, similarity: str) -> float:
     """The share of rows whose nearest other row is the same in both."""
-    same = _nearest(one, similarity) == _nearest(other, similarity)
+    same = _nearest(student, similarity) == _nearest(teachers, similarity)
     return float(same.float().mean())
 
 

@@ -60,9 +60,9 @@ def retrieval_values(
     queries = vectors(model, form.prefixes.query, rows.queries)
     passages = vectors(passages_by or model, form.prefixes.passage, rows.passages)
 
-    def likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def likeness(queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         by = form.after.similarity
-        return compare(torch.from_numpy(one), torch.from_numpy(other), by).numpy()
+        return compare(torch.from_numpy(queries), torch.from_numpy(passages), by).numpy()
 
     ranks = (
         ranks_by_vectors(queries, passages, rows.answers)

@@ -22,11 +22,11 @@ def write_asymmetric(
     """Write the Router to `folder`/asymmetric: `encode_query` runs the student, `encode_document`
     the trimmed teacher. Each route's folder is by itself one of sentence-transformers, too.
     """
-    place = folder / FOLDER
+    router_folder = folder / FOLDER
     types: dict[str, str] = {}
     structure: dict[str, list[str]] = {}
     for route, pair in ((QUERY, student), (DOCUMENT, trimmed)):
-        part = place / route
+        part = router_folder / route
         part.mkdir(parents=True)
         save_model(pair.model, pair.tokenizer, part)
         modules = write_form_of(pair, form, part)
@@ -39,6 +39,6 @@ def write_asymmetric(
         "parameters": {"default_route": DOCUMENT, "allow_empty_key": True},
     }
     modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}]
-    write_json(place / "router_config.json", router)
-    write_json(place / MODULES, modules)
-    write_usage(place, form)
+    write_json(router_folder / "router_config.json", router)
+    write_json(router_folder / MODULES, modules)
+    write_usage(router_folder, form)

@@ -56,8 +56,8 @@ def write_openvino_files(
     if not section.int8:
         return "int8 was not asked for"
     write_openvino_int8(full, small, batches)
-    found = (pooled_vectors(OpenvinoEncoder(file), batches, vectors) for file in (small, full))
-    reason = shortfall(closeness(*found))
+    compared = (pooled_vectors(OpenvinoEncoder(file), batches, vectors) for file in (small, full))
+    reason = shortfall(closeness(*compared))
     if reason is None:
         return None
     for file in (small, small.with_suffix(".bin")):

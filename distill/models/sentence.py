@@ -147,7 +147,7 @@ def check_sentence_files(name: str, folder: Path, pooling: str | None) -> None:
 
 def as_files_say(teacher: TeacherSection, files: SentenceFiles) -> TeacherSection:
     """The section with what it leaves out as the teacher's own files have it."""
-    said: dict[str, Any] = {}
+    said: dict[str, object] = {}
     if files.pooling in POOLINGS:
         said["pooling"] = files.pooling
     if files.prompts:
@@ -263,7 +263,7 @@ def _prompts(config: Mapping[str, Any]) -> dict[str, str]:
     return prompts if any(prompts.values()) else {}
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> Mapping[str, Any]:
     """A file's object; an empty one where there is no file, or it holds something else."""
     content = _json(path) if path.is_file() else {}
     return content if isinstance(content, dict) else {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from distill.models.after_pooling import WEIGHTS, AfterPooling, Dense
 from distill.models.loading import LoadedModel, position_limit
@@ -24,9 +24,18 @@ _KEYS = {
 _ALWAYS = ("cls", "mean", "max", "mean_sqrt_len_tokens")
 
 
+class ModuleEntry(TypedDict):
+    """One entry of modules.json."""
+
+    idx: int
+    name: str
+    path: str
+    type: str
+
+
 def write_sentence_modules(
     folder: Path, form: SentenceForm, *, width: int, length: int
-) -> list[dict[str, Any]]:
+) -> list[ModuleEntry]:
     """Write the modules by which `SentenceTransformer(folder)` makes the vectors, and say which
     they are, as modules.json does.
 
@@ -67,7 +76,7 @@ def described_layers(after: AfterPooling) -> tuple[tuple[str, str | None], ...]:
 
 def write_sentence_form(
     folder: Path, form: SentenceForm, *, width: int, length: int
-) -> list[dict[str, Any]]:
+) -> list[ModuleEntry]:
     """Write all that makes the folder of an encoder one of sentence-transformers; its modules."""
     modules = write_sentence_modules(folder, form, width=width, length=length)
     write_json(folder / MODULES, modules)
@@ -75,7 +84,7 @@ def write_sentence_form(
     return modules
 
 
-def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> list[dict[str, Any]]:
+def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> list[ModuleEntry]:
     """The same of a model in memory that was saved to the folder."""
     length = min(model.tokenizer.model_max_length, position_limit(model.model))
     return write_sentence_form(folder, form, width=model.model.config.hidden_size, length=length)
@@ -83,7 +92,7 @@ def write_form_of(model: LoadedModel, form: SentenceForm, folder: Path) -> list[
 
 def write_usage(folder: Path, form: SentenceForm) -> None:
     """Write prompts, similarity and where vectors are cut."""
-    contents: dict[str, Any] = {
+    contents: dict[str, object] = {
         "prompts": dict(form.prompts),
         "default_prompt_name": form.default_prompt,
         "similarity_fn_name": form.after.similarity,

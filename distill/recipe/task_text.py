@@ -4,6 +4,7 @@ task's rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _TEXT = {"classification": "text", "pair_classification": "text1", "similarity": "text1"}
@@ -27,7 +28,7 @@ def with_task_text(recipe: Any) -> Any:
     return {**recipe, "corpus": {**recipe["corpus"], "sources": replaced}}
 
 
-def _rows_of(tasks: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+def _rows_of(tasks: Mapping[str, Any], source: Mapping[str, Any]) -> Mapping[str, Any]:
     name, split = source["task"], source.get("split", "train")
     if name not in tasks:
         known = ", ".join(tasks) or "none"

@@ -38,8 +38,8 @@ def embedding_loss(
         return apart
     itself_BB = torch.eye(len(own_BD), dtype=torch.bool, device=own_BD.device)
     own_BB, target_BB = (
-        _likeness(one_BD, similarity, unit).masked_fill(itself_BB, -1e4)
-        for one_BD in (own_BD, target_BD)
+        _likeness(vectors_BD, similarity, unit).masked_fill(itself_BB, -1e4)
+        for vectors_BD in (own_BD, target_BD)
     )
     ranking = F.kl_div(
         F.log_softmax(own_BB, -1),
@@ -56,8 +56,8 @@ def matryoshka_loss(
     """The mean of the loss over whole vectors and those that are cut where the teacher's may be
     (Kusupati et al. 2022, Matryoshka Representation Learning, equation 1).
     """
-    whole = student_BD.shape[-1]
-    cuts = [whole, *after.cuts(whole)]
+    width = student_BD.shape[-1]
+    cuts = [width, *after.cuts(width)]
     losses = [
         embedding_loss(student_BD[:, :cut], teacher_BD[:, :cut], after.similarity) for cut in cuts
     ]
