@@ -40,16 +40,16 @@ def run_quickstart(folder: Path, *, every_thread: bool = False, **settings: obje
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on the films of the 1940s, barely trained."""
-    files = "journal_digital/corpus/*/sf/194*/*.srt"
+    """The folder of a run on the films of two years, barely trained."""
+    files = "'journal_digital/corpus/*/sf/194[01]/*.srt'"
     settings = {
         "corpus.sources": f"[{{package: journal_digital, files: {files}, licence: cc-by-nc-4.0}}]",
-        "corpus.heldout": 0.005,
-        "vocabulary.floor": 0.6,
+        "corpus.heldout": 0.02,
+        "vocabulary.floor": 0.4,
         "distillation.tokens": "4k",
         "distillation.minutes": "null",
         "distillation.validations": 1,
-        "evaluation.models": "[teacher, student, untrained]",
+        "evaluation.models": "[student, untrained]",
         "benchmark.models": "[student, student_int8]",
         "benchmark.batch_sizes": "[1]",
         "benchmark.lengths": "[32]",
@@ -88,8 +88,7 @@ def test_a_few_seconds_of_distillation_beat_an_untrained_model(report):
     scores = {
         row["model"]: row["mean"] for row in report["evaluation"] if row["metric"] == "mrr@10"
     }
-    assert scores["untrained"] < scores["student"] < scores["teacher"]
-    assert scores["teacher"] > 0.6
+    assert scores["untrained"] < scores["student"]
 
 
 def test_the_export_gives_the_students_hidden_states_to_the_last_bit(run):
@@ -130,9 +129,9 @@ def test_the_whole_quickstart_keeps_its_segmentation_and_three_quarters_of_its_t
     # In ten minutes a slow machine reads half of the tokens.
     run = run_quickstart(tmp_path, every_thread=True, **{"distillation.minutes": "null"})
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    retention = {
-        row["model"]: row["retention"] for row in report["evaluation"] if row["metric"] == "mrr@10"
-    }
+    rows = {row["model"]: row for row in report["evaluation"] if row["metric"] == "mrr@10"}
+    assert rows["teacher"]["mean"] > 0.6
+    retention = {model: row["retention"] for model, row in rows.items()}
     assert retention["untrained"] < retention["initial"] < 0.5
     assert retention["student"] >= 0.75
     assert report["vocabulary"]["heldout_identical"] >= 0.93
