@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.evaluation.conftest import PAIRS, toy_records
 
-MODELS = ["teacher", "student", "tfidf", "student_int8"]
+MODELS = ["teacher", "student", "tfidf"]
 SECTION: dict[str, Any] = {
     "models": MODELS,
     "seeds": 3,
