@@ -12,10 +12,10 @@ from typing import Any
 
 from tests.evaluation.conftest import PAIRS, toy_records
 
-MODELS = ["teacher", "student", "tfidf"]
+MODELS = ["teacher", "student", "student_int8", "tfidf"]
 SECTION: dict[str, Any] = {
     "models": MODELS,
-    "seeds": 3,
+    "seeds": 2,
     "learning_rates": [1e-3, 3e-3],
     "epochs": 1,
     "batch_size": 16,

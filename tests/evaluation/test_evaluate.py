@@ -330,7 +330,6 @@ def test_the_student_in_int8_is_scored_in_the_students_own_fine_tunes(
     task: Callable[..., RetrievalTask],
     tmp_path: Path,
 ) -> None:
-    fine_tune(["student_int8"], [toy])  # it makes those fine-tunes where nobody has
     result = fine_tune(["student_int8", "student"], [toy, task(PAIRS).model_dump()])
     lines = [
         json.loads(line)
