@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.evaluation.conftest import PAIRS, toy_records
 
-MODELS = ["teacher", "student", "student_int8", "tfidf"]
+MODELS = ["teacher", "student", "tfidf"]
 SECTION: dict[str, Any] = {
     "models": MODELS,
     "seeds": 2,

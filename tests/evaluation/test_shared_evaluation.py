@@ -11,11 +11,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from distill.evaluation import protocol
 from distill.evaluation.finished import MEASURED, ElsewhereError, Finished, each_here, read_entries
+from distill.evaluation.subject import EvaluatedModel
+from distill.models import LoadedModel
+from distill.recipe import ClassificationTask, TeacherSection
 from distill.runtime.interruption import Interruption
 from tests.conftest import ROOT, distill_environment
+from tests.evaluation.conftest import quick_section, toy_rows
 from tests.evaluation.shared_evaluation import MODELS, evaluate_shared
+
+TASK = {"kind": "classification", "name": "toy"}
+TASK |= {split: {"path": "rows.jsonl"} for split in ("train", "test")}
 
 
 def process(index: int, count: int = 2) -> Any:
@@ -117,3 +126,34 @@ def test_what_a_launch_that_was_cut_off_had_measured_is_taken_up(both: list[Fini
     path = next(iter(both[0]._path.parent.glob("measured-*.jsonl"))).with_name(MEASURED)
     assert Finished(path, Interruption()).find("teacher", "faq") is not None
     assert [part.name for part in path.parent.iterdir()] == [MEASURED]
+
+
+def test_int8_makes_the_students_fine_tunes_that_no_process_has_made(
+    tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(name: str) -> LoadedModel:
+        loaded.append(name)
+        return tiny
+
+    def bench(*_: object) -> Any:
+        answers = {"predictions": [0] * 32}
+        how = {"precision": "float32", "runtime": "torch", "threads": 1, "commit": None, "cut": {}}
+        tuned = {"dev": 0.5, **answers, "int8": answers, **how}
+        return lambda draw, rate, advance: tuned
+
+    monkeypatch.setattr(protocol, "Bench", bench)
+    finished = Finished(tmp_path / MEASURED, Interruption())
+    subject = EvaluatedModel(
+        "student_int8",
+        section=quick_section(models=["student", "student_int8"]),
+        teacher=TeacherSection(model="organisation/teacher"),
+        seed=0,
+        finished=finished,
+        load=load,
+        device=torch.device("cpu"),
+    )
+    task = ClassificationTask.model_validate(TASK)
+    assert subject.fine_tune(task, toy_rows(), lambda share, detail: None).precision == "int8"
+    assert set(loaded) == {"student"} and finished.count(["student"]) == 2
