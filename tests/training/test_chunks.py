@@ -43,6 +43,18 @@ def test_every_word_occurs_exactly_once_and_in_order(
     assert all(runs)
 
 
+@given(
+    text=st.text(max_size=40) | st.text(alphabet="语言ไทยខ្មែរ", max_size=400),
+    chunk_words=ranges(),
+    seed=st.integers(0, 1000),
+)
+def test_no_character_of_any_script_is_lost(
+    text: str, chunk_words: tuple[int, int], seed: int
+) -> None:
+    runs = list(cut_words(text, chunk_words, np.random.default_rng(seed)))
+    assert "".join("".join(runs).split()) == "".join(text.split())
+
+
 @given(words=st.integers(0, 300), chunk_words=ranges(), seed=st.integers(0, 1000))
 def test_runs_have_between_the_fewest_and_the_most_words_and_a_short_rest(
     words: int, chunk_words: tuple[int, int], seed: int
