@@ -1,6 +1,6 @@
 """An exported student in mteb, on questions and answers of your own.
 
-    python evaluate.py ../../runs/quickstart/export faq.jsonl
+    python score.py ../../runs/quickstart/export faq.jsonl
 
 reads rows such as {"q": "...", "a": "..."}, plain or gzipped, makes a retrieval task of them in
 memory, and prints mteb's scores as JSON. Nothing is fetched.
