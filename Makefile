@@ -25,7 +25,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow and not trust and not clients" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not trust and not clients" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not trust and not clients and not long" -n 2 -q

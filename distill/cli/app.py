@@ -25,6 +25,7 @@ from distill.cli.trim import trim
 from distill.cli.ui import ui
 from distill.runtime.errors import UserError, is_disk_full
 from distill.runtime.secrets import without_password
+from distill.runtime.threads import let_threads_rest
 from distill.runtime.version import __version__
 
 app = typer.Typer(
@@ -99,6 +100,7 @@ def main() -> None:
     without a traceback.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    let_threads_rest()
     try:
         app()  # exits by itself: 2 for a wrong option, 1 for Ctrl-C
     except UserError as error:

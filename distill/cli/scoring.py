@@ -23,6 +23,7 @@ from distill.runtime.files import write_whole
 from distill.runtime.hashes import FileHashes
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from distill.report.results.evaluation import EvaluationResult
@@ -75,10 +76,8 @@ def score_models(
         section,
         load=lambda name: load_with_tokenizer(ModelRef.of(name).location),
         teacher_section=teacher,
-        seed=tasks.seed,
         output=folder,
-        progress=progress,
-        interruption=interruption,
+        runtime=Runtime(progress=progress, interruption=interruption, seed=tasks.seed),
         reference=models[0],
     )
 

@@ -1,13 +1,13 @@
 """Every model on every task: scores with intervals, each compared with a reference.
 
 What was measured stands line by line in measured.jsonl, so that an interrupted evaluation resumes
-with what is missing.
+with what is missing. The processes of a launch share the fine-tunes, and whatever else is measured,
+out among them: each takes what no other has begun.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -15,20 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from distill.evaluation.finished import MEASURED, Finished
-from distill.evaluation.kinds import UnmeasuredError, kind_of
+from distill.evaluation.kinds import kind_of
+from distill.evaluation.measuring import Measurements, measure_models
 from distill.evaluation.overlap import measure_overlap
-from distill.evaluation.protocol import planned
 from distill.evaluation.scores import Reference
-from distill.evaluation.subject import INT8, EvaluatedModel
+from distill.evaluation.subject import INT8
 from distill.evaluation.tasks import TaskRows
-from distill.evaluation.tfidf import TFIDF
 from distill.models import LoadedModel
 from distill.models.sentence_form import SentenceForm
-from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
-from distill.recipe.tasks import TaskSection
+from distill.recipe import EvaluationSection, TeacherSection
 from distill.report.results.evaluation import EvaluationResult, Score
-from distill.runtime.interruption import Interruption
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 
 
 def evaluate_models(
@@ -36,10 +33,8 @@ def evaluate_models(
     *,
     load: Callable[[str], LoadedModel],
     teacher_section: TeacherSection,
-    seed: int,
     output: Path,
-    progress: Progress,
-    interruption: Interruption | None = None,
+    runtime: Runtime,
     reference: str = "teacher",
     on_scores: Callable[[str, str, Sequence[Score]], None] = lambda model, task, scores: None,
     documents: Callable[[], Iterable[str]] | None = None,
@@ -53,62 +48,39 @@ def evaluate_models(
     how the teacher, and what is made from it, make sentence vectors. In what `documents` gives, the
     text that was distilled on, rows of the tasks are looked for; by `sentences` export judges the
     student in int8. Resumes with what `output` does not hold yet. A baseline that cannot be loaded
-    gets scores without a mean that say why. Raises UserError for what the user can put right, and
-    Interrupted after a signal.
+    gets scores without a mean that say why. The processes of a launch all call this; the result of
+    those but the first is empty. Raises UserError for what the user can put right, and Interrupted
+    after a signal.
     """
-    rows = {task.name: kind_of(task).read(task, seed) for task in section.tasks}
+    rows = {task.name: kind_of(task).read(task, runtime.seed) for task in section.tasks}
     learnt = {
         name: part
         for task in section.tasks
         for name, part in kind_of(task).fine_tunes(task, rows[task.name]).items()
     }
-    counts = {name: part.counts for name, part in learnt.items()}
-    progress.warn(warning for name, part in learnt.items() for warning in _unlearnt(name, part))
-    finished = Finished(output / MEASURED, interruption or Interruption())
+    warnings = (warning for name, part in learnt.items() for warning in _unlearnt(name, part))
+    runtime.progress.warn(warnings)
+    finished = Finished(output / MEASURED, runtime.interruption, runtime.processes)
     names = order_models(section, reference)
-    of = Reference(name=reference, seed=seed, margin=section.margin, protocol=section.protocol)
-    measurements: dict[str, dict[str, object]] = {task.name: {} for task in section.tasks}
-    unmeasured: list[Score] = []
-    cut: dict[str, dict[str, dict[str, int]]] = {}
-    parts = sum(count_parts(name, task, section) for name in names for task in section.tasks)
-    percent = 100 / max(1, parts)
-    already = percent * finished.count(names)
-    with progress.task("evaluation", total=100, unit="%", already=already) as bar:
-
-        def advance(share: float, detail: str) -> None:
-            bar.advance(percent * share, detail)
-
-        def load_resting(name: str) -> LoadedModel:
-            began = time.monotonic()
-            try:
-                return load(name)  # scratch is trained by this, with a progress of its own
-            finally:
-                bar.rest(time.monotonic() - began)
-
-        for name in names:
-            subject = EvaluatedModel(
-                name,
-                section=section,
-                teacher=teacher_section,
-                seed=seed,
-                finished=finished,
-                load=load_resting,
-                is_reference=name == reference,
-                sentence_form=sentence_form,
-                sentences=sentences,
-            )
-            for task in section.tasks:
-                kind = kind_of(task)
-                try:
-                    measurement = kind.measure(subject, task, rows[task.name], advance)
-                except UnmeasuredError as error:
-                    unmeasured += kind.unmeasured(name, task, str(error))
-                    advance(count_parts(name, task, section), f"{name}: {error}")
-                else:
-                    measurements[task.name][name] = measurement
-                    for part, measured in kind.fine_tuned(task, measurement).items():
-                        cut.setdefault(part, {})[name] = measured.cut
-    scores = _scores(section, rows, measurements, unmeasured, of, names)
+    measured = measure_models(
+        section,
+        rows,
+        names=names,
+        load=load,
+        teacher=teacher_section,
+        finished=finished,
+        runtime=runtime,
+        reference=reference,
+        sentence_form=sentence_form,
+        sentences=sentences,
+    )
+    finished.finish()
+    if not runtime.processes.is_first:
+        return EvaluationResult(scores=[], rows={}, counts={}, margin=section.margin)
+    of = Reference(
+        name=reference, seed=runtime.seed, margin=section.margin, protocol=section.protocol
+    )
+    scores = _scores(section, rows, measured, of, names)
     for (model, task_name), group in groupby(
         scores, key=lambda score: (score.model, score.base_task or score.task)
     ):
@@ -116,9 +88,10 @@ def evaluate_models(
     content = json.dumps([asdict(score) for score in scores], indent=2)
     (output / "scores.json").write_text(content + "\n", encoding="utf-8")
     sizes = {task.name: kind_of(task).size(rows[task.name]) for task in section.tasks}
+    cut = measured.cut
     counts = {
-        name: {**count, "cut": cut[name]} if name in cut else count
-        for name, count in counts.items()
+        name: {**part.counts, "cut": cut[name]} if name in cut else part.counts
+        for name, part in learnt.items()
     }
     return EvaluationResult(
         scores=scores,
@@ -140,8 +113,7 @@ def _unlearnt(name: str, rows: TaskRows) -> Iterator[str]:
 def _scores(
     section: EvaluationSection,
     rows: Mapping[str, Any],
-    measurements: Mapping[str, Mapping[str, Any]],
-    unmeasured: Sequence[Score],
+    measured: Measurements,
     of: Reference,
     names: Sequence[str],
 ) -> list[Score]:
@@ -149,11 +121,11 @@ def _scores(
     scores = [
         score
         for task in section.tasks
-        for score in kind_of(task).scores(task, rows[task.name], measurements[task.name], of)
+        for score in kind_of(task).scores(task, rows[task.name], measured.by_task[task.name], of)
     ]
     tasks = [task.name for task in section.tasks]
     return sorted(
-        [*scores, *unmeasured],
+        [*scores, *measured.unmeasured],
         key=lambda row: (names.index(row.model), tasks.index(row.base_task or row.task)),
     )
 
@@ -167,14 +139,3 @@ def order_models(section: EvaluationSection, reference: str) -> list[str]:
     if not section.tasks:
         return []
     return sorted(section.models, key=lambda name: (name != reference, name == INT8))
-
-
-def count_parts(model: str, task: TaskSection, section: EvaluationSection) -> int:
-    """How many parts the work has; those of int8 are the student's, and a bag of words learns
-    once.
-    """
-    if model == INT8 and isinstance(task, FineTunedTask):
-        return 0
-    parts = kind_of(task).parts(task, section)
-    once = model == TFIDF and isinstance(task, FineTunedTask)
-    return parts // planned(section) if once else parts

@@ -9,8 +9,10 @@ difference between two models is one of pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from statistics import fmean
 from typing import Literal
 
@@ -18,7 +20,7 @@ import torch
 
 from distill.evaluation.bench import Bench, decode_predictions
 from distill.evaluation.draws import draw_for
-from distill.evaluation.finished import Entry, Finished
+from distill.evaluation.finished import Entry, Finished, each_here
 from distill.evaluation.scoring import Prediction
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
@@ -100,7 +102,8 @@ def measure_model(
     advance: Callable[[float, str], object] = lambda share, detail: None,
 ) -> Measured:
     """The model's fine-tunes on the task: those that `finished` has are taken from there, the
-    others are made and added.
+    others are made and added. Raises ElsewhereError if other processes have begun some, after all
+    others were made.
 
     The learning rate is the best on dev over two seeds; where that is the grid's last, rates beyond
     it are tried, too. The model is loaded if something is missing. `learnt_from` tells apart the
@@ -114,24 +117,26 @@ def measure_model(
 
     def fine_tune(number: int, rate: float) -> Entry:
         nonlocal bench
-        kept = finished.find(name, entry, number, rate)
-        if kept is not None:
-            return kept
         if bench is None:
             bench = Bench(task, rows, load(), section, pooling, precision, device, quantise)
         draw = draw_for(rows, seed, task.name, number, section.protocol)
         detail = f"{name} on {entry}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
         is_planned = rate in section.learning_rates
-        measured = bench(draw, rate, lambda share: advance(share if is_planned else 0, detail))
-        return finished.add(
-            {"model": name, "task": entry, "seed": number, "learning_rate": rate, **measured}
-        )
+        return bench(draw, rate, lambda share: advance(share if is_planned else 0, detail))
+
+    def fine_tunes(jobs: Iterable[tuple[float, int]]) -> list[Entry]:
+        def of(rate: float, number: int) -> Entry:
+            measure = partial(fine_tune, number, rate)
+            return finished.measured(name, entry, measure, seed=number, learning_rate=rate)
+
+        return each_here(partial(of, *job) for job in jobs)
 
     def on_dev(rate: float) -> float:
-        return fmean(fine_tune(number, rate)["dev"] for number in choosing)
+        return fmean(tuned["dev"] for tuned in fine_tunes(product([rate], choosing)))
 
+    fine_tunes(product(section.learning_rates, choosing))
     best, at_edge = _choose(section.learning_rates, on_dev)
-    entries = [fine_tune(number, best) for number in range(section.seeds)]
+    entries = fine_tunes(product([best], range(section.seeds)))
     return _measured(entries, rows, scores, at_edge)
 
 

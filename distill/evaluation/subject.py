@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill.evaluation import tfidf
-from distill.evaluation.finished import Finished
+from distill.evaluation.finished import Entry, Finished
 from distill.evaluation.int8 import exported_int8
 from distill.evaluation.kinds.kind import HOW, Advance, UnmeasuredError
 from distill.evaluation.protocol import Measured, measure_model, task_entry
@@ -42,6 +42,7 @@ class EvaluatedModel:
         seed: int,
         finished: Finished,
         load: Callable[[str], LoadedModel],
+        device: torch.device,
         is_reference: bool = False,
         sentence_form: SentenceForm | None = None,
         sentences: Callable[[], Sequence[str]] = lambda: (),
@@ -53,7 +54,7 @@ class EvaluatedModel:
         self.sentence_form = sentence_form or SentenceForm()
         self._finished, self._load_by_name = finished, load
         self.is_reference, self._sentences = is_reference, sentences
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device
         self._model: LoadedModel | None = None
         self._refused = ""
 
@@ -64,11 +65,11 @@ class EvaluatedModel:
 
     def keep(self, task: str, measure: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
         """What was kept of the model on the task, or what `measure` gives, which is then kept."""
-        kept = self._finished.find(self.name, task)
-        if kept is None:
-            values = {**measure(), HOW: self._how()}
-            kept = self._finished.add({"model": self.name, "task": task, "values": values})
-        measured: Mapping[str, Any] = kept["values"]
+
+        def values() -> dict[str, object]:
+            return {"values": {**measure(), HOW: self._how()}}
+
+        measured: Mapping[str, Any] = self._finished.measured(self.name, task, values)["values"]
         return measured
 
     def _how(self) -> dict[str, object]:
@@ -89,17 +90,16 @@ class EvaluatedModel:
         """The model's fine-tunes on the rows, of every seed. Raises UnmeasuredError."""
         if self.name == tfidf.TFIDF:
             return self._classify(task, rows, advance, learnt_from)
-        precision = self._finished.precision()
         try:
             return measure_model(
                 task,
                 rows,
                 name=STUDENT if self.is_int8 else self.name,
-                load=self.load,
+                load=self._load_student if self.is_int8 else self.load,
                 section=self.section,
                 pooling=self.teacher.pooling,
                 seed=self.seed,
-                precision=precision or choose_precision(self.section.precision, self._device),
+                precision=self._precision(),
                 device=self._device,
                 finished=self._finished,
                 quantise=self.name in (STUDENT, INT8) and INT8 in self.section.models,
@@ -110,6 +110,11 @@ class EvaluatedModel:
         except ConversionError as error:
             raise UnmeasuredError(str(error)) from error
 
+    def _precision(self) -> str:
+        """The arithmetic of fine-tunes: that of earlier ones, or what the device is faster with."""
+        earlier = self._finished.precision()
+        return earlier or choose_precision(self.section.precision, self._device)
+
     def _classify(
         self, task: FineTunedTask, rows: TaskRows, advance: Advance, learnt_from: str | None
     ) -> Measured:
@@ -117,11 +122,13 @@ class EvaluatedModel:
         if not tfidf.can_classify(rows):
             raise UnmeasuredError(tfidf.UNSUITED)
         entry = task_entry(task.name, learnt_from)
-        kept = self._finished.find(self.name, entry)
-        if kept is None:
+
+        def classify() -> Entry:
             learned = tfidf.classify(task, rows, self.section, self.seed)
-            kept = self._finished.add({"model": self.name, "task": entry, **learned})
             advance(1, f"{self.name} on {entry}")
+            return learned
+
+        kept = self._finished.measured(self.name, entry, classify)
         return tfidf.measured_of(kept, rows, self.section.seeds)
 
     def load(self) -> LoadedModel:
@@ -145,6 +152,10 @@ class EvaluatedModel:
                 self._refused = error.text if isinstance(error, UserError) else str(error)
                 raise UnmeasuredError(self._refused) from error
         return self._model
+
+    def _load_student(self) -> LoadedModel:
+        """The student, whose fine-tunes int8 shares: another process may not have made all yet."""
+        return self._load_by_name(STUDENT)
 
     def load_other(self, name: str) -> LoadedModel:
         """Another of the run's models."""

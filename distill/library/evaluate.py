@@ -42,7 +42,7 @@ def evaluate(
     from distill.evaluation.evaluate import evaluate_models
     from distill.recipe import EvaluationSection, TeacherSection
     from distill.recipe.reading import load_tasks
-    from distill.runtime.interruption import Interruption
+    from distill.runtime.runtime import Runtime
 
     named = by_name(models)
     entries: object = tasks
@@ -83,9 +83,7 @@ def evaluate(
             section,
             load=lambda name: load(named[name], None),
             teacher_section=teacher,
-            seed=seed,
             output=folder,
-            progress=display(progress),
-            interruption=Interruption(),
+            runtime=Runtime(progress=display(progress), seed=seed),
             reference=first,
         )

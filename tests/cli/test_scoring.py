@@ -25,6 +25,7 @@ from distill.recipe.reading import TasksFile, load_tasks
 from distill.runtime.errors import UserError
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.student.depth import untrained_copy
 from tests.conftest import distill_command, distill_environment
 from tests.evaluation.conftest import PAIRS, toy_records
@@ -175,9 +176,8 @@ def test_scores_are_those_of_the_evaluation_stage(
         teacher_section=TeacherSection.model_validate(
             {"model": "a/b", "prefixes": {"query": "q: "}}
         ),
-        seed=3,
         output=tmp_path / "stage",
-        progress=Progress(quiet=True),
+        runtime=Runtime(seed=3),
     )
     for one, other in zip(own.scores, by_recipe.scores, strict=True):
         same = (

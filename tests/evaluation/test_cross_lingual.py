@@ -16,7 +16,7 @@ from distill.recipe import ClassificationTask, EvaluationSection, TeacherSection
 from distill.recipe.cross_lingual import ALL
 from distill.report.results.evaluation import EvaluationResult
 from distill.runtime.errors import Interrupted, UserError
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from tests.evaluation.conftest import StopsAfter, toy_records
 
 LANGUAGES = ("en", "sv", "da")
@@ -318,9 +318,8 @@ def evaluate(tiny_teacher: Path, tmp_path: Path) -> Callable[..., EvaluationResu
                 {"models": models, "tasks": [task.model_dump(exclude_none=True)], **QUICK}
             ),
             teacher_section=TeacherSection(model="organisation/teacher"),
-            seed=0,
             output=output,
-            **{"load": load, "progress": Progress(quiet=True), **arguments},
+            **{"load": load, "runtime": Runtime(), **arguments},
         )
 
     return run
@@ -367,11 +366,11 @@ def test_interrupted_it_goes_on_with_the_fine_tunes_that_are_missing(
     task = write_task()
     whole = evaluate(task, output=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        evaluate(task, progress=StopsAfter(100 * 5.5 / 8))
+        evaluate(task, runtime=Runtime(progress=StopsAfter(100 * 5.5 / 8)))
     measured = tmp_path / "evaluation" / "measured.jsonl"
     before = measured.read_text(encoding="utf-8")
     assert len(before.splitlines()) == 5
     resumed = StopsAfter(101)
-    assert evaluate(task, progress=resumed) == whole
+    assert evaluate(task, runtime=Runtime(progress=resumed)) == whole
     assert measured.read_text(encoding="utf-8").startswith(before)
     assert (resumed.begun, resumed.ended) == pytest.approx((100 * 5 / 8, 100))

@@ -15,6 +15,7 @@ from distill.recipe import EvaluationSection, RetrievalTask, TeacherSection
 from distill.report.results.evaluation import EvaluationResult
 from distill.runtime.errors import Interrupted, UserError
 from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.student.depth import untrained_copy
 from tests.conftest import swedish_sentences
 from tests.evaluation.conftest import PAIRS, StopsAfter, toy_records
@@ -37,9 +38,8 @@ def evaluate(teacher: LoadedModel, tmp_path: Path) -> Callable[..., EvaluationRe
             EvaluationSection(models=models, tasks=tasks),
             load=lambda name: random if name == "untrained" else teacher,
             teacher_section=TeacherSection(model="organisation/teacher"),
-            seed=0,
             output=tmp_path,
-            progress=Progress(quiet=True),
+            runtime=Runtime(),
             **arguments,
         )
 
@@ -126,9 +126,8 @@ def test_no_task_loads_no_model_and_gives_no_scores(tmp_path: Path) -> None:
         EvaluationSection(),
         load=load,
         teacher_section=TeacherSection(model="organisation/teacher"),
-        seed=0,
         output=tmp_path,
-        progress=Progress(quiet=True),
+        runtime=Runtime(),
     )
     assert result.scores == []
 
@@ -184,9 +183,8 @@ def fine_tune(teacher: LoadedModel, tmp_path: Path) -> Callable[..., EvaluationR
             EvaluationSection.model_validate({"models": models, "tasks": tasks, **QUICK}),
             load=arguments.pop("load", load),
             teacher_section=TeacherSection(model="organisation/teacher"),
-            seed=0,
             output=output,
-            progress=arguments.pop("progress", Progress(quiet=True)),
+            runtime=arguments.pop("runtime", Runtime()),
             **arguments,
         )
 
@@ -235,7 +233,9 @@ def test_a_class_that_no_model_can_learn_is_told_and_counts_as_missed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     test = write_rows([*toy_records(10, seed=1), {"text": "x", "label": "new"}], "test")
-    (score,) = fine_tune(["teacher"], [{**toy, "test": test}], progress=Progress()).scores[:1]
+    (score,) = fine_tune(
+        ["teacher"], [{**toy, "test": test}], runtime=Runtime(progress=Progress())
+    ).scores[:1]
     assert score.mean <= 10 / 11
     said = " ".join(capsys.readouterr().err.split())
     assert "task toy: the training rows lack classes of test (new)" in said
@@ -303,11 +303,11 @@ def test_an_interrupted_stage_goes_on_to_the_scores_of_an_uninterrupted_one(
     tasks, models = [task(PAIRS).model_dump(exclude_none=True), toy], ["teacher", "untrained"]
     whole = fine_tune(models, tasks, output=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        fine_tune(models, tasks, progress=StopsAfter(100 * 2.5 / 6))
+        fine_tune(models, tasks, runtime=Runtime(progress=StopsAfter(100 * 2.5 / 6)))
     measured = (tmp_path / "evaluation" / "measured.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(measured) == 2  # the retrieval and one fine-tune; the second was under way
     resumed = StopsAfter(101)
-    assert fine_tune(models, tasks, progress=resumed) == whole
+    assert fine_tune(models, tasks, runtime=Runtime(progress=resumed)) == whole
     assert (resumed.begun, resumed.ended) == pytest.approx((100 * 2 / 6, 100)), (
         "time left is told of what is missing"
     )

@@ -19,7 +19,7 @@ from distill.models import load_with_tokenizer
 from distill.recipe import EvaluationSection, Source, TeacherSection, tasks as recipe_tasks
 from distill.recipe.tasks import TASK_KINDS, TaskSection
 from distill.report.results.evaluation import Score
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 
 
 class LengthTask(TaskSection):
@@ -98,9 +98,8 @@ def test_a_recipe_is_evaluated_on_a_kind_of_task_that_was_registered_from_outsid
         section,
         load=lambda name: load_with_tokenizer(str(tiny_teacher)),
         teacher_section=TeacherSection(model=str(tiny_teacher)),
-        seed=0,
         output=tmp_path,
-        progress=Progress(quiet=True),
+        runtime=Runtime(),
     )
     assert [(score.model, score.metric, score.retention) for score in result.scores] == [
         ("teacher", "pieces", 1.0),

@@ -17,7 +17,7 @@ from distill.models.task_heads import head_of
 from distill.recipe import EvaluationSection, TeacherSection
 from distill.report.results.evaluation import Score
 from distill.runtime.errors import UserError
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
 from tests.conftest import swedish_sentences
 from tests.models.headed import headed_model
@@ -54,9 +54,8 @@ def test_every_model_answers_by_its_own_head_and_is_compared_with_the_teacher(
         section,
         load=lambda name: LoadedModel(model=made[name], tokenizer=tokenizer),
         teacher_section=TeacherSection(model="a/b"),
-        seed=0,
         output=tmp_path,
-        progress=Progress(quiet=True),
+        runtime=Runtime(),
     )
     scores: dict[tuple[str, str], Score] = {
         (score.model, score.metric): score for score in result.scores

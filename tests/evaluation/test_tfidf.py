@@ -11,7 +11,7 @@ from distill.evaluation.evaluate import evaluate_models
 from distill.evaluation.retrieval import RetrievalRows
 from distill.recipe import ClassificationTask, RetrievalTask, TeacherSection
 from distill.report.results.evaluation import Score
-from distill.runtime.progress import Progress
+from distill.runtime.runtime import Runtime
 from tests.evaluation.conftest import PAIRS, quick_section, toy_records, toy_rows
 
 TASK = ClassificationTask.model_validate(
@@ -32,9 +32,8 @@ def scores_of(tasks: list[Any], load: Any, output: Path, models: list[str]) -> l
         quick_section(models=models, tasks=tasks),
         load=load,
         teacher_section=TeacherSection(model="teacher"),
-        seed=0,
         output=output,
-        progress=Progress(),
+        runtime=Runtime(),
     ).scores
 
 

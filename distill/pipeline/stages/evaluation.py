@@ -61,17 +61,16 @@ def execute(run: Run, output: Path) -> EvaluationResult:
                     {f"{name}/retention": score.retention, f"{name}/difference": score.difference}
                 )
 
-    previous = None if run.forced == STAGE.name else run.folder / STAGE.name
-    is_whole = STAGE.folder(run).damage(thorough=True) is None
-    take_over(previous, output, measurement_keys(run), is_whole=is_whole)
+    if run.processes.is_first:
+        previous = None if run.forced == STAGE.name else run.folder / STAGE.name
+        is_whole = STAGE.folder(run).damage(thorough=True) is None
+        take_over(previous, output, measurement_keys(run), is_whole=is_whole)
     result = evaluate_models(
         run.recipe.evaluation,
         load=lambda name: _scratch(run, output / SCRATCH) if name == "scratch" else run.load(name),
         teacher_section=run.recipe.teacher,
-        seed=run.recipe.seed,
         output=output,
-        progress=run.progress,
-        interruption=run.interruption,
+        runtime=run.runtime,
         on_scores=on_scores,
         documents=lambda: run.texts("train"),
         sentence_form=run.sentence_form,
@@ -177,4 +176,5 @@ STAGE = Stage(
     result=EvaluationResult,
     execute=execute,
     resumable=True,
+    shared=True,
 )

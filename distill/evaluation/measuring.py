@@ -1,0 +1,129 @@
+"""Every model on every task is measured once, by whichever process of the launch comes to it
+first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from distill.evaluation.finished import ElsewhereError, Finished
+from distill.evaluation.kinds import UnmeasuredError, kind_of
+from distill.evaluation.protocol import planned
+from distill.evaluation.subject import INT8, EvaluatedModel
+from distill.evaluation.tfidf import TFIDF
+from distill.models import LoadedModel
+from distill.models.sentence_form import SentenceForm
+from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
+from distill.recipe.tasks import TaskSection
+from distill.report.results.evaluation import Score
+from distill.runtime.errors import UserError
+from distill.runtime.precision import choose_precision
+from distill.runtime.runtime import Runtime
+
+_SCRATCH = "scratch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurements:
+    """What an evaluation has measured."""
+
+    by_task: dict[str, dict[str, Any]]
+    """Of each model on each task what the task's kind gives, by the names of both."""
+    unmeasured: list[Score] = field(default_factory=list)
+    """Scores without a mean, which say why."""
+    cut: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """By the names of fine-tuned task and model: rows of each split that were too long."""
+
+
+def measure_models(
+    section: EvaluationSection,
+    rows: Mapping[str, Any],
+    *,
+    names: Sequence[str],
+    load: Callable[[str], LoadedModel],
+    teacher: TeacherSection,
+    finished: Finished,
+    runtime: Runtime,
+    reference: str,
+    sentence_form: SentenceForm | None,
+    sentences: Callable[[], Sequence[str]],
+) -> Measurements:
+    """What the models of those names give on the section's tasks, whose rows are `rows` by name.
+
+    Returns on every process of a launch when all is measured. Raises UserError for what the user
+    can put right, on the first process, and Interrupted after a signal.
+    """
+    if runtime.processes.count > 1:  # each by itself could find another one faster
+        precision = runtime.processes.share(choose_precision(section.precision, runtime.device))
+        section = section.model_copy(update={"precision": precision})
+    measured = Measurements(by_task={task.name: {} for task in section.tasks})
+    parts = sum(count_parts(name, task, section) for name in names for task in section.tasks)
+    percent = 100 / max(1, parts)
+    already = percent * finished.count(names)
+    with runtime.progress.task("evaluation", total=100, unit="%", already=already) as bar:
+
+        def advance(share: float, detail: str) -> None:
+            bar.advance(percent * share, detail)
+
+        def load_resting(name: str) -> LoadedModel:
+            began = time.monotonic()
+            try:
+                if name != _SCRATCH:
+                    return load(name)
+                with finished.claimed(name):  # this trains it, with a progress of its own
+                    return load(name)
+            finally:
+                bar.rest(time.monotonic() - began)
+
+        subject: EvaluatedModel | None = None
+        pairs = list(product(names, section.tasks))
+        while pairs:
+            elsewhere = []
+            for name, task in pairs:
+                if subject is None or subject.name != name:  # one model at a time is in memory
+                    subject = EvaluatedModel(
+                        name,
+                        section=section,
+                        teacher=teacher,
+                        seed=runtime.seed,
+                        finished=finished,
+                        load=load_resting,
+                        device=runtime.device,
+                        is_reference=name == reference,
+                        sentence_form=sentence_form,
+                        sentences=sentences,
+                    )
+                kind = kind_of(task)
+                try:
+                    measurement = kind.measure(subject, task, rows[task.name], advance)
+                except ElsewhereError:
+                    elsewhere.append((name, task))
+                except UnmeasuredError as error:
+                    measured.unmeasured.extend(kind.unmeasured(name, task, str(error)))
+                    advance(count_parts(name, task, section), f"{name}: {error}")
+                except UserError:
+                    if runtime.processes.is_first:
+                        raise  # the first process tells; to the others it leaves the rest
+                else:
+                    measured.by_task[task.name][name] = measurement
+                    for part, tuned in kind.fine_tuned(task, measurement).items():
+                        measured.cut.setdefault(part, {})[name] = tuned.cut
+            if len(elsewhere) == len(pairs):
+                advance(finished.wait(), "measured by other processes")
+            pairs = elsewhere
+    return measured
+
+
+def count_parts(model: str, task: TaskSection, section: EvaluationSection) -> int:
+    """How many parts the work has; those of int8 are the student's, and a bag of words learns
+    once.
+    """
+    if model == INT8 and isinstance(task, FineTunedTask):
+        return 0
+    parts = kind_of(task).parts(task, section)
+    once = model == TFIDF and isinstance(task, FineTunedTask)
+    return parts // planned(section) if once else parts
