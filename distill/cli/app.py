@@ -23,7 +23,7 @@ from distill.cli.recipe import EXAMPLES, recipe
 from distill.cli.recipes import recipes
 from distill.cli.trim import trim
 from distill.cli.ui import ui
-from distill.runtime.errors import UserError, is_disk_full
+from distill.runtime.errors import UserError, is_disk_full, without_long_words
 from distill.runtime.secrets import without_password
 from distill.runtime.threads import let_threads_rest
 from distill.runtime.version import __version__
@@ -148,5 +148,6 @@ def _fail(message: str) -> None:
     prints.
     """
     if os.environ.get("RANK", "0") == "0":
-        ERR.print(escape(without_password(message)), style="red", soft_wrap=True)
+        told = escape(without_long_words(without_password(message)))
+        ERR.print(told, style="red", soft_wrap=True)
     sys.exit(2)

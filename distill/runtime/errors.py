@@ -5,6 +5,7 @@ it to stop.
 from __future__ import annotations
 
 import errno
+import re
 
 
 class UserError(Exception):
@@ -40,3 +41,13 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+_LONG_WORD = re.compile(r"\S{601,}")
+
+
+def without_long_words(message: str) -> str:
+    """The message with the middle of every run of more than 600 characters left out: a value that
+    is no word, such as a file pasted into a recipe.
+    """
+    return _LONG_WORD.sub(lambda run: f"{run[0][:80]}...{run[0][-40:]}", message)

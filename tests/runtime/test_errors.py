@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from distill.cli import main
+from distill.runtime.errors import without_long_words
 from distill.runtime.lock import LOCK
 from tests.conftest import distill_command, distill_environment, swedish_sentences
 
@@ -516,3 +517,11 @@ def test_a_mistake_in_the_recipe_is_told_without_loading_what_computes(write_rec
     )
     assert done.returncode == 2, done.stderr
     assert not {"torch", "transformers", "mlflow", "datasets"} & set(eval(done.stdout))
+
+
+def test_of_a_value_that_is_no_word_the_beginning_and_the_end_are_told() -> None:
+    told = without_long_words(f"there is no model '{'x' * 100_000}'; did you mean teacher?")
+    assert len(told) < 200
+    assert told.startswith("there is no model 'xxx") and told.endswith("xx'; did you mean teacher?")
+    path = "/" + "folder/" * 80
+    assert without_long_words(path) == path
