@@ -118,6 +118,15 @@ def test_clean_text_can_be_encoded_and_has_no_blank_but_single_spaces_and_newlin
     assert "  " not in clean
 
 
+@given(text=TEXT | st.text(st.characters()), min_letters=st.floats(0, 1))
+def test_every_character_of_clean_text_is_one_of_the_text_in_its_order(
+    text: str, min_letters: float
+) -> None:
+    left = iter(text)
+    visible = [c for c in clean_text(text, min_letters=min_letters) if not c.isspace()]
+    assert all(character in left for character in visible)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [("Hej  du", "hej\ndu ", True), ("STRASSE", "straße", True), ("Hej du", "Hejdu", False)],

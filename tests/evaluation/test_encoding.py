@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 from tokenizers import processors
 
 from distill.evaluation.encoding import (
@@ -18,6 +18,7 @@ from distill.evaluation.encoding import (
 from distill.evaluation.tasks import Row, TaskRows
 from distill.models import LoadedModel
 from tests.conftest import swedish_sentences
+from tests.vocabulary.conftest import texts
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
 LONGEST = 24
@@ -56,6 +57,41 @@ def test_the_first_piece_of_a_word_carries_its_class_and_no_other(family: str) -
         (pieces,) = word_pieces([row.words], tokenizer)
         starts = np.cumsum([one.places[0], *map(len, pieces)])[:-1]
         assert list(one.places) == starts.tolist()
+
+
+# Words as files have them: without white space, else anything.
+WORDS = texts.map(lambda text: "".join(text.split())).filter(bool)
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+@given(words=st.lists(WORDS, min_size=1, max_size=8))
+def test_the_ids_of_any_words_one_after_another_are_those_of_the_sentence(
+    family: str, words: list[str]
+) -> None:
+    tokenizer = tokenizer_of(family)
+    # An added token cuts the blank before it off, which belongs to no word.
+    assume(not any(token in word for token in tokenizer.get_added_vocab() for word in words))
+    (pieces,) = word_pieces([words], tokenizer)
+    joined = tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
+    assert [i for of_word in pieces for i in of_word] == joined
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+@given(words=st.lists(WORDS, min_size=1, max_size=12), longest=st.integers(4, 20))
+def test_every_word_that_has_pieces_is_asked_for_its_class_at_its_first_piece_and_once(
+    family: str, words: list[str], longest: int
+) -> None:
+    labels = tuple(str(at) for at in range(len(words)))
+    rows, tokenizer = [Row(words=tuple(words), label=labels)], tokenizer_of(family)
+    task = task_of(rows)
+    inputs = encode_rows(rows, task, tokenizer, longest).inputs
+    (pieces,) = word_pieces([words], tokenizer)
+    asked = [word for one in inputs for word in one.words]
+    assert asked == [at for at, of_word in enumerate(pieces) if of_word]
+    for one in inputs:
+        assert len(one.ids) <= longest
+        assert [one.ids[place] for place in one.places] == [pieces[word][0] for word in one.words]
+        assert [task.classes[i] for i in one.targets] == [labels[word] for word in one.words]
 
 
 def test_a_sentence_that_is_too_long_is_split_so_that_every_word_is_there_once(

@@ -10,15 +10,20 @@ from hypothesis import given, strategies as st
 from distill.models import LoadedModel
 from distill.training import chunks as module
 from distill.training.chunks import (
+    LONGEST_WORD,
     Chunks,
     batch_stream,
     cut_words,
     epoch_batches,
     has_chunks,
     open_chunks,
+    special_around,
+    split_ids,
     write_chunks,
 )
 from tests.conftest import swedish_sentences
+from tests.vocabulary.conftest import texts
+from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
 TEXTS = [" ".join(swedish_sentences(6, seed)) for seed in range(12)]
 lengths_of_chunks = st.lists(st.integers(1, 60), min_size=1, max_size=60).map(np.array)
@@ -44,15 +49,19 @@ def test_every_word_occurs_exactly_once_and_in_order(
 
 
 @given(
-    text=st.text(max_size=40) | st.text(alphabet="语言ไทยខ្មែរ", max_size=400),
+    text=st.lists(
+        st.text(max_size=20) | st.text(min_size=61, max_size=200) | st.sampled_from(" \n\u3000")
+    ).map("".join),
     chunk_words=ranges(),
     seed=st.integers(0, 1000),
 )
-def test_no_character_of_any_script_is_lost(
+def test_no_visible_character_of_any_text_is_lost_and_no_run_is_longer_than_its_words(
     text: str, chunk_words: tuple[int, int], seed: int
 ) -> None:
+    low, high = chunk_words
     runs = list(cut_words(text, chunk_words, np.random.default_rng(seed)))
     assert "".join("".join(runs).split()) == "".join(text.split())
+    assert all(len(run) < (high + low) * (LONGEST_WORD + 1) for run in runs)
 
 
 @given(words=st.integers(0, 300), chunk_words=ranges(), seed=st.integers(0, 1000))
@@ -131,6 +140,51 @@ def test_what_is_longer_than_the_longest_goes_on_in_further_chunks(
     whole = write(teacher, tmp_path / "b")
     special = set(teacher.tokenizer.all_special_ids)
     assert [i for i in chunks.ids if i not in special] == [i for i in whole.ids if i not in special]
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+@given(given_texts=st.lists(texts, min_size=1, max_size=4), longest=st.integers(3, 12))
+def test_every_piece_of_any_text_is_in_a_chunk_and_no_chunk_is_longer_than_the_longest(
+    kind: str, given_texts: list[str], longest: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tokenizer, folder = tokenizer_of(kind), tmp_path_factory.mktemp("chunks")
+    runs = [
+        run
+        for text in given_texts
+        for run in cut_words(text, (10**6, 10**6), np.random.default_rng(0))
+    ]
+    chunks = write_chunks(
+        given_texts,
+        tokenizer,
+        folder,
+        prefixes=[""],
+        chunk_words=(10**6, 10**6),
+        longest=longest,
+        seed=0,
+    )
+    before, after = (len(ids) for ids in special_around(tokenizer))
+    rows = [chunks.ids[a:b].tolist() for a, b in pairwise(chunks.offsets)]
+    whole = tokenizer(runs, add_special_tokens=False, verbose=False)["input_ids"] if runs else []
+    assert [i for row in rows for i in row[before : len(row) - after]] == [
+        i for ids in whole for i in ids
+    ]
+    assert all(len(row) <= longest for row in rows)
+
+
+@given(
+    body=st.lists(st.integers(5, 99), max_size=60),
+    around=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    longest=st.integers(5, 40),
+)
+def test_ids_are_split_into_parts_that_fit_each_with_the_special_ids_around(
+    body: list[int], around: tuple[int, int], longest: int
+) -> None:
+    before, after = [0] * around[0], [2] * around[1]
+    parts = list(split_ids([*before, *body, *after], before, after, longest))
+    inner = [part[len(before) : len(part) - len(after)] for part in parts]
+    assert [i for part in inner for i in part] == body
+    assert all([*before, *of, *after] == part for of, part in zip(inner, parts, strict=True))
+    assert all(len(part) <= longest for part in parts)
 
 
 def test_text_without_blanks_is_cut_like_any_other_and_nothing_of_it_is_lost() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from distill.corpus.documents import document_batches
@@ -116,6 +116,29 @@ def test_two_processes_count_what_one_does(teacher: LoadedModel, tmp_path: Path)
     assert np.array_equal(alone.pieces, together.pieces) and alone.pieces.all(axis=0).any()
     assert np.array_equal(alone.code_points, together.code_points)
     assert alone.characters == together.characters
+
+
+@settings(max_examples=3)
+@given(documents=st.lists(texts, min_size=20, max_size=60))
+def test_two_processes_count_of_any_text_what_one_does(documents: list[str]) -> None:
+    vocabulary = open_vocabulary(tokenizer_of("unigram"))
+    alone, together = (
+        count_text(batches_of(documents), vocabulary, workers=workers) for workers in (1, 2)
+    )
+    assert np.array_equal(alone.pieces, together.pieces)
+    assert np.array_equal(alone.code_points, together.code_points)
+    assert alone.characters == together.characters
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind != "xlm"])
+@given(text=texts)
+def test_a_line_is_counted_as_the_tokenizers_own_library_segments_it(kind: str, text: str) -> None:
+    tokenizer, lines = tokenizer_of(kind), text.split("\n")
+    encodings = tokenizer.backend_tokenizer.encode_batch(lines, add_special_tokens=False)
+    counted = count_text(batches_of([text]), open_vocabulary(tokenizer)).pieces[0]
+    assert Counter(i for encoding in encodings for i in encoding.ids) == Counter(
+        {i: int(counted[i]) for i in np.flatnonzero(counted)}
+    )
 
 
 def test_each_source_has_its_own_counts(teacher: LoadedModel) -> None:

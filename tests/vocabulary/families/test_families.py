@@ -54,6 +54,23 @@ def test_a_text_keeps_its_segmentation_if_and_only_if_its_pieces_are_kept(
 
 
 @every_kind
+@given(text=texts, data=st.data())
+def test_renumbered_ids_stand_for_the_pieces_that_they_stood_for(
+    kind: str, text: str, data: st.DataObject
+) -> None:
+    tokenizer = tokenizer_of(kind)
+    (original,) = open_vocabulary(tokenizer).encode([text])
+    more = data.draw(st.sets(st.integers(0, len(tokenizer) - 1), max_size=20))
+    vocabulary = open_vocabulary(tokenizer)
+    new_ids = renumbering(close(tokenizer, (more | set(original)) & set(vocabulary.ids.values())))
+    trimmed = vocabulary.trim(new_ids)
+    assert trimmed.convert_ids_to_tokens(
+        [new_ids[i] for i in original]
+    ) == tokenizer.convert_ids_to_tokens(original)
+    assert sorted(new_ids.values()) == list(range(len(trimmed)))
+
+
+@every_kind
 def test_the_law_holds_either_way_on_whole_sentences(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
     vocabulary = open_vocabulary(tokenizer)
