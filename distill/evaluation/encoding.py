@@ -105,7 +105,8 @@ def word_pieces(
 
     Tokenizers of every family split text at blanks, so that these, one after another, are the ids
     of the joined sentence: the first word by itself, the others after a blank, save where the
-    tokenizer puts that in front of any text.
+    tokenizer puts that in front of any text. Not so around an added token in a word, such as
+    `<mask>`, which may cut off the blank before it.
     """
 
     def encode(texts: list[str]) -> list[list[int]]:
