@@ -24,6 +24,7 @@ SETTINGS_small := --set distillation.tokens=120k --set distillation.minutes=0.75
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python -m distill recipe quickstart.yaml $(SETTINGS_$(BUDGET))
 
+# Three at once on two cores: a third of the time a test waits for a process that it started.
 test: lint types
 	$(BIN)/python -m pytest -m "not slow and not trust and not clients" -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -15,25 +15,25 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from provenance import provenance
-from setting import PASSAGE, QUERY, RESULTS, newsreels, read_tasks, trimmed_teacher
+from setting import RESULTS, answers_found, cut, newsreels, read_tasks, trimmed_teacher
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.distillation.loop import Pair, distil
 from distill.evaluation.embedding import embed
-from distill.evaluation.metrics import ranks_by_vectors, reciprocal_ranks
 from distill.models import LoadedModel
 from distill.recipe import DistillationSection, Source
 from distill.runtime.progress import Progress, silence_libraries
 from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
-from distill.training.chunks import Chunks, write_chunks
+from distill.training.chunks import Chunks
 
 RESULT = RESULTS / "levers.json"
 LAYERS = [2, 4, 6, 8, 10, 12]
@@ -79,15 +79,19 @@ def main() -> None:
     tasks = {"squad": read_squad(), "faq": read_faq()}
     kept = json.loads(RESULT.read_text()) if RESULT.exists() else provenance(SETTINGS)
     arms = kept.setdefault("arms", {})
-    arms.setdefault("teacher", measure(teacher, tasks))
+    if "teacher" not in arms:
+        arms["teacher"] = measure(teacher, tasks)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        heldout = cut(films[::100], teacher, folder / "heldout", (8, 64))
+        heldout = cut(films[::100], teacher, folder / "heldout")
+
+        @cache
+        def chunks_of(low: int, high: int) -> Chunks:
+            return cut(training, teacher, folder / f"chunks-{low}-{high}", (low, high))
+
         for arm_name, arm in ARMS.items():
             if arm_name not in arms:
-                low, high = arm.chunk_words
-                words = folder / f"chunks-{low}-{high}"
-                chunks = cut(training, teacher, words, arm.chunk_words)
+                chunks = chunks_of(*arm.chunk_words)
                 arms[arm_name] = run_arm(arm, teacher, chunks, heldout, tasks)
                 RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
                 print(arm_name, arms[arm_name], flush=True)
@@ -121,21 +125,6 @@ def run_arm(
     return {"tokens": state.tokens, **fidelity, **measure(trained, tasks)}
 
 
-def cut(texts: list[str], teacher: LoadedModel, folder: Path, words: tuple[int, int]) -> Chunks:
-    """The texts as prefixed chunks, which arms with the same chunks share."""
-    folder.mkdir(exist_ok=True)
-    prefixes = [QUERY, PASSAGE]
-    return write_chunks(
-        texts,
-        teacher.tokenizer,
-        folder,
-        prefixes=prefixes,
-        chunk_words=words,
-        longest=512,
-        seed=0,
-    )
-
-
 def read_faq() -> Rows:
     """The quickstart's questions."""
     tasks = read_tasks()
@@ -164,13 +153,7 @@ def measure(model: LoadedModel, tasks: dict[str, Rows]) -> dict[str, float]:
         with torch.autocast("cpu", torch.bfloat16):
             return embed(network, model.tokenizer, prefixed, pooling="mean", longest=256)
 
-    measured = {}
-    for name, (questions, answers, passages) in tasks.items():
-        place = {passage: number for number, passage in enumerate(passages)}
-        own = np.array([place[answer] for answer in answers])
-        ranks = ranks_by_vectors(vectors(QUERY, questions), vectors(PASSAGE, passages), own)
-        measured[f"{name} mrr@10"] = float(reciprocal_ranks(ranks).mean())
-    return measured
+    return {f"{name} mrr@10": answers_found(*rows, vectors) for name, rows in tasks.items()}
 
 
 if __name__ == "__main__":

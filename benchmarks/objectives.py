@@ -24,10 +24,9 @@ from typing import Any
 
 from provenance import provenance
 from setting import (
-    PASSAGE,
-    QUERY,
     RESULTS,
     TEACHER,
+    cut,
     measure_tasks,
     newsreels,
     read_tasks,
@@ -42,7 +41,7 @@ from distill.runtime.progress import Progress, silence_libraries
 from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers, untrained_copy
 from distill.training.blocks import write_blocks
-from distill.training.chunks import Chunks, write_chunks
+from distill.training.chunks import Chunks
 
 RESULT = RESULTS / "objectives.json"
 HELDOUT = 100
@@ -179,20 +178,6 @@ def has_head(teacher: LoadedModel) -> bool:
     except ValueError:
         return False
     return True
-
-
-def cut(texts: list[str], teacher: LoadedModel, folder: Path) -> Chunks:
-    """The texts as prefixed chunks, which the arms read, so that they differ in nothing else."""
-    folder.mkdir()
-    return write_chunks(
-        texts,
-        teacher.tokenizer,
-        folder,
-        prefixes=[QUERY, PASSAGE],
-        chunk_words=(8, 64),
-        longest=512,
-        seed=0,
-    )
 
 
 def pack(texts: list[str], teacher: LoadedModel, folder: Path) -> Chunks:

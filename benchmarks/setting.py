@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from distill.evaluation.embedding import embed
 from distill.evaluation.metrics import ranks_by_vectors, reciprocal_ranks
 from distill.models import LoadedModel, load_with_tokenizer
 from distill.recipe import Source
+from distill.training.chunks import Chunks, write_chunks
 
 RESULTS = Path(__file__).parent / "results"
 TEACHER = "package:multilingual-e5-small"
@@ -72,21 +74,50 @@ def read_tasks() -> Tasks:
     return Tasks([question for question, _ in rows], [answer for _, answer in rows], topics)
 
 
+def answers_found(
+    questions: Sequence[str],
+    answers: Sequence[str],
+    passages: Sequence[str],
+    vectors: Callable[[str, Sequence[str]], np.ndarray],
+) -> float:
+    """MRR@10 of each question's answer among all passages; `vectors` gives those of texts with a
+    prefix.
+    """
+    place = {passage: number for number, passage in enumerate(passages)}
+    own = np.array([place[answer] for answer in answers])
+    ranks = ranks_by_vectors(vectors(QUERY, questions), vectors(PASSAGE, passages), own)
+    return float(reciprocal_ranks(ranks).mean())
+
+
+def cut(
+    texts: list[str], teacher: LoadedModel, folder: Path, chunk_words: tuple[int, int] = (8, 64)
+) -> Chunks:
+    """The texts as prefixed chunks, which arms read, so that they differ in nothing else."""
+    folder.mkdir()
+    return write_chunks(
+        texts,
+        teacher.tokenizer,
+        folder,
+        prefixes=[QUERY, PASSAGE],
+        chunk_words=chunk_words,
+        longest=512,
+        seed=0,
+    )
+
+
 def measure_tasks(model: LoadedModel, tasks: Tasks) -> dict[str, float]:
     """MRR@10 of answers, and macro-F1 of topics by a logistic regression on frozen sentence
     vectors.
     """
     network = model.model.float().to("cpu").eval()
 
-    def vectors(prefix: str, texts: list[str]) -> np.ndarray:
+    def vectors(prefix: str, texts: Sequence[str]) -> np.ndarray:
         return embed(
             network, model.tokenizer, [prefix + text for text in texts], pooling="mean", longest=512
         )
 
-    distinct = list(dict.fromkeys(tasks.answers))
-    own = np.array([distinct.index(answer) for answer in tasks.answers])
-    ranks = ranks_by_vectors(vectors(QUERY, tasks.questions), vectors(PASSAGE, distinct), own)
-    measured = {"faq mrr@10": float(reciprocal_ranks(ranks).mean())}
+    passages = list(dict.fromkeys(tasks.answers))
+    measured = {"faq mrr@10": answers_found(tasks.questions, tasks.answers, passages, vectors)}
     if tasks.topics:
         (texts, labels), (unseen, truth) = tasks.topics["train"], tasks.topics["test"]
         probe = LogisticRegressionCV(

@@ -82,6 +82,8 @@ class Finished:
         self._path, self._interruption = path, interruption
         self._processes = processes or Processes(alone=True)
         self._read: dict[Path, int] = {}
+        self.taken_up = 0
+        """How much the other processes have measured, as far as it is known here."""
         self._found: dict[Key, Entry] = {}
         if self._processes.is_first:
             self._own = path
@@ -153,18 +155,20 @@ class Finished:
             if part != self._own and part.is_file() and part.stat().st_size != self._read.get(part):
                 self._read[part] = part.stat().st_size
                 self._found |= {_key(entry): entry for entry in read_entries(part)}
-        return len(self._found) - before
+        new = len(self._found) - before
+        self.taken_up += new
+        return new
 
-    def wait(self) -> int:
-        """Wait for others a moment; how much they have measured. Raises Interrupted after a
-        signal.
-        """
+    def wait(self) -> None:
+        """Wait a moment for what others measure. Raises Interrupted after a signal."""
         self._interruption.check()
         time.sleep(_PAUSE)
-        return self.refresh()
+        self.refresh()
 
     def finish(self) -> None:
         """Wait for all processes, and have what they measured in one file."""
+        if self._processes.count == 1:
+            return
         self._processes.wait()
         if self._processes.is_first:
             self._gather()

@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 from distill.evaluation.finished import ElsewhereError, Finished
+from distill.evaluation.keeping import SCRATCH
 from distill.evaluation.kinds import UnmeasuredError, kind_of
 from distill.evaluation.protocol import planned
 from distill.evaluation.subject import INT8, EvaluatedModel
@@ -23,8 +23,6 @@ from distill.report.results.evaluation import Score
 from distill.runtime.errors import UserError
 from distill.runtime.precision import choose_precision
 from distill.runtime.runtime import Runtime
-
-_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,49 +70,60 @@ def measure_models(
         def load_resting(name: str) -> LoadedModel:
             began = time.monotonic()
             try:
-                if name != _SCRATCH:
+                if name != SCRATCH:
                     return load(name)
                 with finished.claimed(name):  # this trains it, with a progress of its own
                     return load(name)
             finally:
                 bar.rest(time.monotonic() - began)
 
-        subject: EvaluatedModel | None = None
-        pairs = list(product(names, section.tasks))
-        while pairs:
-            elsewhere = []
-            for name, task in pairs:
-                if subject is None or subject.name != name:  # one model at a time is in memory
-                    subject = EvaluatedModel(
-                        name,
-                        section=section,
-                        teacher=teacher,
-                        seed=runtime.seed,
-                        finished=finished,
-                        load=load_resting,
-                        device=runtime.device,
-                        is_reference=name == reference,
-                        sentence_form=sentence_form,
-                        sentences=sentences,
-                    )
-                kind = kind_of(task)
-                try:
-                    measurement = kind.measure(subject, task, rows[task.name], advance)
-                except ElsewhereError:
-                    elsewhere.append((name, task))
-                except UnmeasuredError as error:
-                    measured.unmeasured.extend(kind.unmeasured(name, task, str(error)))
-                    advance(count_parts(name, task, section), f"{name}: {error}")
-                except UserError:
-                    if runtime.processes.is_first:
-                        raise  # the first process tells; to the others it leaves the rest
-                else:
-                    measured.by_task[task.name][name] = measurement
-                    for part, tuned in kind.fine_tuned(task, measurement).items():
-                        measured.cut.setdefault(part, {})[name] = tuned.cut
-            if len(elsewhere) == len(pairs):
-                advance(finished.wait(), "measured by other processes")
-            pairs = elsewhere
+        def subject_of(name: str) -> EvaluatedModel:
+            return EvaluatedModel(
+                name,
+                section=section,
+                teacher=teacher,
+                seed=runtime.seed,
+                finished=finished,
+                load=load_resting,
+                device=runtime.device,
+                is_reference=name == reference,
+                sentence_form=sentence_form,
+                sentences=sentences,
+            )
+
+        def is_done(subject: EvaluatedModel, task: TaskSection) -> bool:
+            """Measure the model on the task, unless other processes are at some of it."""
+            name, kind = subject.name, kind_of(task)
+            try:
+                measurement = kind.measure(subject, task, rows[task.name], advance)
+            except ElsewhereError:
+                return False
+            except UnmeasuredError as error:
+                measured.unmeasured.extend(kind.unmeasured(name, task, str(error)))
+                advance(count_parts(name, task, section), f"{name}: {error}")
+            except UserError:
+                if runtime.processes.is_first:
+                    raise  # the first process tells; to it the others leave the rest
+            else:
+                measured.by_task[task.name][name] = measurement
+                for part, tuned in kind.fine_tuned(task, measurement).items():
+                    measured.cut.setdefault(part, {})[name] = tuned.cut
+            return True
+
+        left = {name: list(section.tasks) for name in names}
+        told = finished.taken_up
+        while left:
+            before = left
+            left = {}
+            for name, tasks in before.items():
+                subject = subject_of(name)  # one model at a time is in memory
+                if elsewhere := [task for task in tasks if not is_done(subject, task)]:
+                    left[name] = elsewhere
+            if left == before:
+                finished.wait()
+            if finished.taken_up > told:
+                advance(finished.taken_up - told, "measured by other processes")
+                told = finished.taken_up
     return measured
 
 

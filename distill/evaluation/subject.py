@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,7 +96,8 @@ class EvaluatedModel:
                 task,
                 rows,
                 name=STUDENT if self.is_int8 else self.name,
-                load=self._load_student if self.is_int8 else self.load,
+                # Another process may not have made all of the student's fine-tunes yet.
+                load=partial(self.load_other, STUDENT) if self.is_int8 else self.load,
                 section=self.section,
                 pooling=self.teacher.pooling,
                 seed=self.seed,
@@ -152,10 +154,6 @@ class EvaluatedModel:
                 self._refused = error.text if isinstance(error, UserError) else str(error)
                 raise UnmeasuredError(self._refused) from error
         return self._model
-
-    def _load_student(self) -> LoadedModel:
-        """The student, whose fine-tunes int8 shares: another process may not have made all yet."""
-        return self._load_by_name(STUDENT)
 
     def load_other(self, name: str) -> LoadedModel:
         """Another of the run's models."""

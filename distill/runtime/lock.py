@@ -24,21 +24,16 @@ def locked(folder: Path) -> Iterator[None]:
     The system releases the lock with the process that holds it, however that ends. Raises UserError
     naming the holder where another process has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not _take(descriptor):
+    with held(path) as is_ours:
+        if not is_ours:
             holder = _holder(path)
             if not holder or _is_alive(holder):
                 raise UserError(
                     f"{folder} is in use{_described(holder)}: wait until it ends, or stop it."
                 )
-        os.truncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_ourselves()).encode())
+        path.write_text(json.dumps(_ourselves()), encoding="utf-8")
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from distill.evaluation.subject import EvaluatedModel
 from distill.models import LoadedModel
 from distill.recipe import ClassificationTask, TeacherSection
 from distill.runtime.interruption import Interruption
-from tests.conftest import ROOT, distill_environment
+from tests.conftest import ROOT
 from tests.evaluation.conftest import quick_section, toy_rows
 from tests.evaluation.shared_evaluation import MODELS, evaluate_shared
+from tests.launching import run_together
 
 TASK = {"kind": "classification", "name": "toy"}
 TASK |= {split: {"path": "rows.jsonl"} for split in ("train", "test")}
@@ -44,17 +45,7 @@ def both(tmp_path: Path) -> list[Finished]:
 def test_two_processes_give_the_scores_of_one_and_share_the_work(
     tiny_teacher: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", "2", "-m", "tests.evaluation.shared_evaluation"]
-    done = subprocess.run(
-        [*command, str(tiny_teacher), str(tmp_path / "two")],
-        cwd=ROOT,
-        env=distill_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_together(2, "tests.evaluation.shared_evaluation", tiny_teacher, tmp_path / "two")
     evaluate_shared(tiny_teacher, tmp_path / "one")
     one, two = (
         json.loads((tmp_path / folder / "scores.json").read_text(encoding="utf-8"))

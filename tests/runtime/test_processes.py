@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, distill_command, distill_environment
+from tests.launching import launcher, run_together
 from tests.runtime.shared_distillation import SETTINGS, distil_each
 
 ACCELERATE = ROOT / "recipes" / "accelerate"
@@ -24,12 +25,6 @@ RECIPE = {
     "distillation.tokens": 4000,
     "distillation.checkpoint_seconds": 0.05,
 }
-
-
-def launcher(processes: int) -> list[str]:
-    """The beginning of a command that starts so many processes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return [*start, "--nproc_per_node", str(processes)]
 
 
 def launch(processes: int, recipe: Path, folder: Path) -> subprocess.Popen[str]:
@@ -62,16 +57,7 @@ def distilled(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The same distillations on one process and on two."""
     folder = tmp_path_factory.mktemp("distilled")
     distil_each(tiny_teacher, folder / "one")
-    command = [*launcher(2), "-m", "tests.runtime.shared_distillation"]
-    done = subprocess.run(
-        [*command, str(tiny_teacher), str(folder / "two")],
-        cwd=ROOT,
-        env=distill_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_together(2, "tests.runtime.shared_distillation", tiny_teacher, folder / "two")
     return folder
 
 
