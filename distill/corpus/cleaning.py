@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 
@@ -16,7 +17,14 @@ INVISIBLE = "\u00ad\u200b\u2060\ufeff\ufffd"
 _UNWANTED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ud800-\udfff" + INVISIBLE + "]"
 )
-_BLANKS = re.compile(r"[^\S\n]+")
+_BLANKS = (
+    "\t\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""Every blank but the space and the newline."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SLICE = 1_000_000
+"""So many characters are matched or folded at a time: both take many times a text's memory."""
 # The closing quote or bracket belongs to the sentence before; scripts without blanks need none
 # after their full stop.
 _SENTENCE_END = re.compile(
@@ -34,9 +42,10 @@ def clean_text(text: str, *, min_letters: float = 0.0) -> str:
     their marks, and if it is not the line before over again, as loops of speech recognition and
     page furniture are.
     """
-    text = _BLANKS.sub(
-        " ", _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
-    )
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")
+    if _UNWANTED.search(text):
+        text = "".join(_UNWANTED.sub("", part) for part in _slices(text))
+    text = _with_single_blanks(text)
     kept: list[str] = []
     for line in text.split("\n"):
         line = line.strip()
@@ -47,21 +56,20 @@ def clean_text(text: str, *, min_letters: float = 0.0) -> str:
 
 def encodable(text: str) -> str:
     """The text without lone surrogates, which are no characters and which UTF-8 cannot hold."""
-    return text.encode("utf-8", "ignore").decode()
+    return _SURROGATES.sub("", text) if _SURROGATES.search(text) else text
 
 
 def letter_share(text: str) -> float:
     """Letters and their combining marks as a fraction of the characters that are not blank; 0 for
     blank text.
     """
-    visible = "".join(text.split())
-    if not visible:
-        return 0.0
     # Few of a line's characters are distinct, and fewer of those are no letters.
-    others = sum(
-        visible.count(character) for character in set(visible) if not _is_letter(character)
-    )
-    return (len(visible) - others) / len(visible)
+    counts = {
+        character: text.count(character) for character in set(text) if not _is_letter(character)
+    }
+    letters = len(text) - sum(counts.values())
+    blanks = sum(count for character, count in counts.items() if character.isspace())
+    return letters / (len(text) - blanks) if letters else 0.0
 
 
 @cache
@@ -69,11 +77,30 @@ def _is_letter(character: str) -> bool:
     return character.isalpha() or unicodedata.category(character)[0] == "M"
 
 
+def count_words(text: str) -> int:
+    """Words of clean text between its blanks: a list of them would take ten times its memory."""
+    return text.count(" ") + text.count("\n") + 1 if text else 0
+
+
 def content_hash(text: str) -> int:
     """64 bits that are equal for texts that differ in case and blanks only."""
-    return int.from_bytes(
-        blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest()
-    )
+    digest = blake2b(digest_size=8)
+    for part in _slices(_with_single_blanks(text.replace("\n", " ")).strip(" ")):
+        digest.update(part.casefold().encode())
+    return int.from_bytes(digest.digest())
+
+
+def _with_single_blanks(text: str) -> str:
+    """The text with one space for each run of blanks; newlines stay."""
+    for blank in _BLANKS:
+        text = text.replace(blank, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
+
+
+def _slices(text: str) -> Iterator[str]:
+    return (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
 
 
 def split_sentences(text: str, *, sentence_a_line: bool = False) -> list[str]:

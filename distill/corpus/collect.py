@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
+from typing import IO
 
-from distill.corpus.cleaning import clean_text, content_hash, encodable
+from distill.corpus.cleaning import clean_text, content_hash, count_words, encodable
+from distill.corpus.documents import write_row
 from distill.corpus.formats import Tally
-from distill.corpus.language import LanguageIdentifier
+from distill.corpus.language import TELLING_CHARACTERS, LanguageIdentifier
 from distill.corpus.overlap import Passages
 from distill.corpus.sources import column_value, read_source
 from distill.recipe import CorpusSection, Source
@@ -29,6 +32,22 @@ MIN_SURVIVING_SHARE = 0.02
 """Less than this share of the documents surviving means that the text is not what the recipe takes
 it for.
 """
+
+
+@dataclass
+class _Documents:
+    """What was met while the sources were read."""
+
+    read: int = 0
+    kept: int = 0
+    words: int = 0
+    bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    sources: list[SourceFigures] = field(default_factory=list)
+    groups: dict[int, set[int]] = field(default_factory=dict)
+    """For each source the hashes of its documents' groups."""
+    sample: list[tuple[str, str]] = field(default_factory=list)
+    """Languages and beginnings of some documents, drawn evenly."""
 
 
 def collect_corpus(
@@ -59,85 +78,110 @@ def collect_corpus(
                 f"corpus.language_filter: the language identifier doesn't know {code!r}; set it "
                 "to false."
             )
-    dropped: Counter[str] = Counter()
-    sample: list[tuple[str, str]] = []
-    draw = Random(seed)
-    sources: list[SourceFigures] = []
-    seen: set[int] = set()
-    groups: dict[int, set[int]] = {number: set() for number in range(len(languages))}
-    words = size = kept = read = 0
     everything, left_out = output / "documents.jsonl", output / "foreign.jsonl"
     with (
         progress.task("corpus: reading", unit="documents") as task,
         everything.open("w", encoding="utf-8") as file,
         left_out.open("w", encoding="utf-8") as foreign,
     ):
-        for number, source in enumerate(section.sources):
-            tally, source_bytes = Tally(), 0
-            identifier = identifiers[languages[number]]
-            for record in read_source(source, tally):
-                read += 1
-                task.advance(1)
-                given = column_value(record, source.column, source)
-                text = clean_text(given, min_letters=section.min_letters)
-                if len(text) < section.min_characters:
-                    dropped["too short" if text else "no letters"] += 1
-                    continue
-                identity = content_hash(text)
-                if identity in seen:
-                    dropped["duplicate"] += 1
-                    continue
-                seen.add(identity)
-                if without is not None and without.share_with(text):
-                    dropped["text of a task"] += 1
-                    continue
-                row = {
-                    "id": record.origin,
-                    "text": text,
-                    "sentence_a_line": record.sentence_a_line,
-                    "source": number,
-                }
-                if section.language_filter and identifier.is_foreign(text):
-                    dropped["another language"] += 1
-                    foreign.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    continue
-                _sample(sample, (languages[number], text), kept, draw)
-                group = _group_hash(record.group, seed)
-                groups[number].add(group)
-                encoded = len(text.encode())
-                kept, words, size, source_bytes = (
-                    kept + 1,
-                    words + len(text.split()),
-                    size + encoded,
-                    source_bytes + encoded,
-                )
-                row |= {"group": group} | ({} if given == text else {"uncleaned": given})
-                # In ASCII, since text that is not cleaned may have lone surrogates.
-                file.write(json.dumps(row) + "\n")
-                if source.max_bytes is not None and source_bytes >= source.max_bytes:
-                    break
-            sources.append(_describe(source, source_bytes, tally))
-    if kept < 2 or kept < MIN_SURVIVING_SHARE * read:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
+        met = _read_documents(
+            section,
+            languages=languages,
+            identifiers=identifiers,
+            seed=seed,
+            without=without,
+            file=file,
+            foreign=foreign,
+            advance=task.advance,
+        )
+    if met.kept < 2 or met.kept < MIN_SURVIVING_SHARE * met.read:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in met.dropped.most_common())
         raise UserError(
-            f"corpus: {kept} of {read} documents survive cleaning ({reasons or 'none was read'}); "
-            "at least two, and "
+            f"corpus: {met.kept} of {met.read} documents survive cleaning "
+            f"({reasons or 'none was read'}); at least two, and "
             f"{MIN_SURVIVING_SHARE:.0%}, should: check the column, the language of the text, "
             "min_characters and min_letters."
         )
-    heldout = split_documents(everything, _by_language(groups, languages), section.heldout, output)
+    heldout = split_documents(
+        everything, _by_language(met.groups, languages), section.heldout, output
+    )
     everything.unlink()
     if not section.language_filter:
         left_out.unlink()
     return CorpusResult(
-        documents=kept,
-        bytes=size,
-        words=words,
+        documents=met.kept,
+        bytes=met.bytes,
+        words=met.words,
         heldout_documents=heldout,
-        dropped=dict(dropped),
-        foreign_share=_foreign_share(sample, identifiers),
-        sources=sources,
+        dropped=dict(met.dropped),
+        foreign_share=_foreign_share(met.sample, identifiers),
+        sources=met.sources,
     )
+
+
+def _read_documents(
+    section: CorpusSection,
+    *,
+    languages: Sequence[str],
+    identifiers: Mapping[str, LanguageIdentifier],
+    seed: int,
+    without: Passages | None,
+    file: IO[str],
+    foreign: IO[str],
+    advance: Callable[[int], None],
+) -> _Documents:
+    """Write what survives of the sources' documents to `file`, and to `foreign` what the language
+    filter leaves out.
+    """
+    met = _Documents(groups={number: set() for number in range(len(languages))})
+    draw, seen = Random(seed), set[int]()
+    for number, source in enumerate(section.sources):
+        tally, source_bytes = Tally(), 0
+        identifier = identifiers[languages[number]]
+        for record in read_source(source, tally):
+            met.read += 1
+            advance(1)
+            given = column_value(record, source.column, source)
+            text = clean_text(given, min_letters=section.min_letters)
+            if len(text) < section.min_characters:
+                met.dropped["too short" if text else "no letters"] += 1
+                continue
+            identity = content_hash(text)
+            if identity in seen:
+                met.dropped["duplicate"] += 1
+                continue
+            seen.add(identity)
+            if without is not None and without.share_with(text):
+                met.dropped["text of a task"] += 1
+                continue
+            row: dict[str, object] = {
+                "id": record.origin,
+                "text": text,
+                "sentence_a_line": record.sentence_a_line,
+                "source": number,
+            }
+            if section.language_filter and identifier.is_foreign(text):
+                met.dropped["another language"] += 1
+                write_row(foreign, row)
+                continue
+            _sample(met.sample, (languages[number], text[:TELLING_CHARACTERS]), met.kept, draw)
+            group = _group_hash(record.group, seed)
+            met.groups[number].add(group)
+            size = len(text.encode())
+            met.kept, met.words, met.bytes, source_bytes = (
+                met.kept + 1,
+                met.words + count_words(text),
+                met.bytes + size,
+                source_bytes + size,
+            )
+            row["group"] = group
+            if given != text:
+                row["uncleaned"] = encodable(given)
+            write_row(file, row)
+            if source.max_bytes is not None and source_bytes >= source.max_bytes:
+                break
+        met.sources.append(_describe(source, source_bytes, tally))
+    return met
 
 
 def _by_language(
@@ -181,14 +225,11 @@ def split_documents(
     ):
         for line in file:
             row = json.loads(line)
-            uncleaned = row.pop("uncleaned", None)
-            if row.pop("group") > last[row["source"]]:
-                train.write(json.dumps(row, ensure_ascii=False) + "\n")
-                continue
-            heldout += 1
-            if uncleaned is not None:
-                row["uncleaned"] = encodable(uncleaned)
-            held.write(json.dumps(row, ensure_ascii=False) + "\n")
+            is_heldout = row.pop("group") <= last[row["source"]]
+            heldout += is_heldout
+            if not is_heldout:
+                row.pop("uncleaned", None)
+            write_row(held if is_heldout else train, row)
     return heldout
 
 

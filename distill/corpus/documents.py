@@ -5,13 +5,15 @@ bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from distill.corpus.cleaning import split_sentences
 
 BATCH_BYTES = 16_000_000
+_LONG = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +72,15 @@ def uncleaned_texts(path: Path) -> Iterator[str]:
     is_changed = any(document.uncleaned is not None for document in read_documents(path))
     for document in read_documents(path) if is_changed else ():
         yield document.text if document.uncleaned is None else document.uncleaned
+
+
+def write_row(file: IO[str], row: Mapping[str, object]) -> None:
+    """Write a row as a line of JSON; a long one value by value, whose copies would take memory."""
+    if any(isinstance(value, str) and len(value) > _LONG for value in row.values()):
+        json.dump(row, file, ensure_ascii=False)
+    else:
+        file.write(json.dumps(row, ensure_ascii=False))
+    file.write("\n")
 
 
 def document_batches(path: Path, size: int = BATCH_BYTES) -> list[DocumentBatch]:

@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 _SRT_TIME = re.compile(r"^\d+:\d\d:\d\d[,.]\d+ *-->")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
-_UTF8_BOM = b"\xef\xbb\xbf"
+_BOM = "\ufeff"
 
 
 @dataclass
@@ -44,27 +44,34 @@ class Tally:
 
 def read_lines(file: IO[bytes], tally: Tally) -> Iterator[tuple[int, str]]:
     """The valid UTF-8 lines of `file`, without their ends, each with its number from 1."""
-    for number, raw in enumerate(file, start=1):
+    # Mapped, so that a line's bytes do not stay in memory beside its text.
+    for number, line in enumerate(map(_decoded, file), start=1):
         tally.lines += 1
-        if number == 1:
-            raw = raw.removeprefix(_UTF8_BOM)
-        try:
-            yield number, raw.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
+        if line is None:
             tally.invalid("utf8", number)
+        else:
+            yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+def _decoded(raw: bytes) -> str | None:
+    """A line without its end; None if it is not valid UTF-8."""
+    try:
+        return raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return None
 
 
 def read_txt(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     """A row a line, as `datasets` reads text."""
     for _, line in read_lines(file, tally):
-        if line.strip():
+        if line and not line.isspace():
             yield {"text": line}
 
 
 def read_jsonl(file: IO[bytes], tally: Tally) -> Iterator[Row]:
     """A row a line: JSON objects."""
     for number, line in read_lines(file, tally):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
             row = json.loads(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-_CHARACTERS = 600
+TELLING_CHARACTERS = 600
 """A text's first so many characters tell its language."""
 _FOREIGN_CONFIDENCE = 0.1
 """Below this confidence a text is taken to be in another language: close neighbours (Danish,
@@ -33,7 +33,7 @@ class LanguageIdentifier:
 
     def is_foreign(self, text: str) -> bool:
         """Whether the text is in another language; a text that tells none is not."""
-        values = self._detector.compute_language_confidence_values(text[:_CHARACTERS])
+        values = self._detector.compute_language_confidence_values(text[:TELLING_CHARACTERS])
         expected = sum(value.value for value in values if value.language in self._own)
         return bool(values) and values[0].value > 0 and expected < _FOREIGN_CONFIDENCE
 

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import sys
 import unicodedata
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given, strategies as st
 
 from distill.corpus import cleaning
-from distill.corpus.cleaning import clean_text, content_hash, letter_share, split_sentences
+from distill.corpus.cleaning import (
+    clean_text,
+    content_hash,
+    count_words,
+    letter_share,
+    split_sentences,
+)
 
 # Free text with more of what cleaning and splitting look at than chance would bring.
 AWKWARD = st.sampled_from(
@@ -125,6 +133,31 @@ def test_every_character_of_clean_text_is_one_of_the_text_in_its_order(
     left = iter(text)
     visible = [c for c in clean_text(text, min_letters=min_letters) if not c.isspace()]
     assert all(character in left for character in visible)
+
+
+@given(st.text())
+def test_words_are_counted_as_splitting_clean_text_gives_them(text: str) -> None:
+    clean = clean_text(text)
+    assert count_words(clean) == len(clean.split())
+
+
+@given(st.text(st.sampled_from("aÅßé 12\t\n\r\x85\u00ad\u2003\u3000|"), max_size=40))
+def test_long_text_is_cleaned_and_hashed_in_parts_as_at_once(text: str) -> None:
+    clean, identity = clean_text(text, min_letters=0.3), content_hash(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cleaning, "_SLICE", 3)
+        assert (clean_text(text, min_letters=0.3), content_hash(text)) == (clean, identity)
+
+
+def test_every_blank_of_unicode_but_the_space_and_the_newline_is_listed() -> None:
+    blanks = {chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()}
+    assert set(cleaning._BLANKS) == blanks - {" ", "\n"}
+
+
+def test_the_hash_of_a_text_stays_what_it_was() -> None:
+    assert content_hash("Hej\u3000 du\nGLADA  Straße\x1c ") == int.from_bytes(
+        blake2b(b"hej du glada strasse", digest_size=8).digest()
+    )
 
 
 @pytest.mark.parametrize(
