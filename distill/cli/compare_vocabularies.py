@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from distill.cli.console import OUT
 from distill.cli.options import as_options, model_name, section_of
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from distill.runtime.progress import Progress
-    from distill.vocabulary.side_by_side import Share, VocabularyComparison, VocabularyFigures
+    from distill.vocabulary.side_by_side import Share, VocabularyComparison
 
 
 def compare_vocabularies(
@@ -66,6 +65,8 @@ def compare_vocabularies(
     compared = compare_on_files(
         first, second, text, teacher=teacher, column=column, progress=Progress()
     )
+    for label, name in compared.models.items():  # names are too long for a table's titles
+        OUT.print(f"{label}: {name}", markup=False, soft_wrap=True)
     OUT.print(comparison_table(compared))
     OUT.print(difference_in_words(compared.comparison), markup=False, soft_wrap=True)
     if json_file is not None:
@@ -140,39 +141,39 @@ def comparison_table(compared: ComparedModels) -> Table:
     comparison = compared.comparison
     columns = {"A": comparison.first, "B": comparison.second, "teacher": comparison.teacher}
     shown = {label: figures for label, figures in columns.items() if figures is not None}
+    each = list(shown.values())
     table = Table(box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     for label in shown:
-        table.add_column(f"{label}: {escape(compared.models[label])}", justify="right")
+        table.add_column(label, justify="right")
 
-    def add(title: str, *cells: str) -> None:
-        table.add_row(title, *cells)
+    def add_shares(title: str, shares: Sequence[Share | None], digits: int) -> None:
+        table.add_row(title, *(_percent(share, digits) for share in shares))
+        table.add_row("  95% interval", *(_ends(share, digits) for share in shares))
 
-    each = list(shown.values())
-    add("pieces", *(f"{figures.pieces:,}" for figures in each))
     parameters = (compared.embedding_parameters[label] for label in shown)
-    add("embedding parameters", *map(format_count, parameters))
+    table.add_row("pieces", *(f"{figures.pieces:,}" for figures in each))
+    table.add_row("embedding parameters", *map(format_count, parameters))
     if comparison.teacher is not None:
-        add("sentences as the teacher writes them", *(_kept(figures) for figures in each))
-    add("sentences without unknown pieces", *(_percent(f.without_unknown, 2) for f in each))
-    add("unknown pieces a million", *(f"{f.unknown_pieces_per_million:,.1f}" for f in each))
-    add("unknown characters", *(_percent(f.unknown_characters, 4) for f in each))
-    add("tokens a word", *(f"{figures.tokens_per_word:.3f}" for figures in each))
-    table.caption = f"{comparison.sentences:,} sentences, {comparison.words:,} words; 95% intervals"
+        add_shares("sentences kept", [figures.kept for figures in each], 2)
+    add_shares("sentences without unknowns", [figures.without_unknown for figures in each], 2)
+    unknown = (figures.unknown_pieces_per_million for figures in each)
+    table.add_row("unknown pieces a million", *(f"{pieces:,.1f}" for pieces in unknown))
+    add_shares("unknown characters", [figures.unknown_characters for figures in each], 4)
+    table.add_row("tokens a word", *(f"{figures.tokens_per_word:.3f}" for figures in each))
+    table.caption = f"{comparison.sentences:,} sentences, {comparison.words:,} words"
     table.caption_justify = "left"
     return table
 
 
-def _kept(figures: VocabularyFigures) -> str:
-    return "" if figures.kept is None else _percent(figures.kept, 2)
+def _percent(share: Share | None, digits: int) -> str:
+    return "" if share is None else f"{share.value:.{digits}%}"
 
 
-def _percent(share: Share, digits: int) -> str:
-    if share.low is None or share.high is None:
-        return f"{share.value:.{digits}%}"
-    return (
-        f"{share.value:.{digits}%} ({100 * share.low:.{digits}f} to {100 * share.high:.{digits}f})"
-    )
+def _ends(share: Share | None, digits: int) -> str:
+    if share is None or share.low is None or share.high is None:
+        return ""
+    return f"{100 * share.low:.{digits}f} to {100 * share.high:.{digits}f}"
 
 
 def _load_tokenizer(name: str, label: str) -> PreTrainedTokenizerBase:
