@@ -56,7 +56,7 @@ DAY: dict[str, dict[Callable[..., None], tuple[str, str]]] = {
             "distill trim FacebookAI/xlm-roberta-base texts/*.txt --output trimmed",
         ),
         compare_vocabularies: (
-            "Two vocabularies on the same text: sentences kept, unknowns, tokens a word.",
+            "Two vocabularies on the same text: identical sentences, unknowns, tokens a word.",
             "distill compare-vocabularies trimmed runs/danish --text posts.txt",
         ),
         benchmark: (

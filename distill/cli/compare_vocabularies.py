@@ -53,7 +53,7 @@ def compare_vocabularies(
         ),
     ] = None,
 ) -> None:
-    """Compare two vocabularies on the same text: pieces, sentences kept as the teacher writes them,
+    """Compare two vocabularies on the same text: pieces, sentences identical to the teacher's,
     unknown pieces, tokens a word.
     """
     from distill.runtime.files import write_whole
@@ -155,7 +155,7 @@ def comparison_table(compared: ComparedModels) -> Table:
     table.add_row("pieces", *(f"{figures.pieces:,}" for figures in each))
     table.add_row("embedding parameters", *map(format_count, parameters))
     if comparison.teacher is not None:
-        add_shares("sentences kept", [figures.kept for figures in each], 2)
+        add_shares("sentences identical", [figures.identical for figures in each], 2)
     add_shares("sentences without unknowns", [figures.without_unknown for figures in each], 2)
     unknown = (figures.unknown_pieces_per_million for figures in each)
     table.add_row("unknown pieces a million", *(f"{pieces:,.1f}" for pieces in unknown))

@@ -249,9 +249,9 @@ def predict_vocabulary(
     if section.size is not None:
         return min(teacher_vocabulary, section.size)
     count = 1 if section.coverage or section.identical else section.min_count or 3
-    of_one = 33_700 * float(count) ** -0.34
-    of_all = of_one * (1 + _FURTHER_LANGUAGE * (languages - 1))
-    return min(teacher_vocabulary, int(of_all) + (_SYMBOLS if section.symbols else 0))
+    first = 33_700 * float(count) ** -0.34
+    all_languages = first * (1 + _FURTHER_LANGUAGE * (languages - 1))
+    return min(teacher_vocabulary, int(all_languages) + (_SYMBOLS if section.symbols else 0))
 
 
 def predict_seconds(operations: float, precision: str) -> tuple[float, str]:

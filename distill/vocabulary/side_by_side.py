@@ -36,7 +36,7 @@ class VocabularyFigures:
 
     pieces: int
     """Entries of the tokenizer, added tokens included."""
-    kept: Share | None
+    identical: Share | None
     """Sentences that are written in the teacher's pieces, one by one; None of the teacher itself,
     and without one.
     """
@@ -56,7 +56,7 @@ class Difference:
     sentences; with the 95% interval.
     """
 
-    of: Literal["kept", "without_unknown"]
+    of: Literal["identical", "without_unknown"]
     value: float
     low: float
     high: float
@@ -79,7 +79,7 @@ class VocabularyComparison:
     second: VocabularyFigures
     teacher: VocabularyFigures | None
     difference: Difference
-    """Of the share kept; without a teacher, of the share without unknown pieces."""
+    """Of the identical share; without a teacher, of the share without unknown pieces."""
 
 
 def compare_tokenizers(
@@ -114,7 +114,7 @@ def compare_tokenizers(
         second=figures[1],
         teacher=None if reference is None else reference.figures(words, characters, None),
         difference=Difference(
-            of="without_unknown" if reference is None else "kept",
+            of="without_unknown" if reference is None else "identical",
             value=(only_first - only_second) / len(sentences),
             low=low,
             high=high,
@@ -126,12 +126,12 @@ def difference_in_words(comparison: VocabularyComparison) -> str:
     """The difference in one sentence, in which the vocabularies are called A and B."""
     difference = comparison.difference
     first, second = (
-        figures.kept if figures.kept is not None else figures.without_unknown
+        figures.identical if figures.identical is not None else figures.without_unknown
         for figures in (comparison.first, comparison.second)
     )
     verb, how = (
         ("keeps", "as the teacher writes them")
-        if difference.of == "kept"
+        if difference.of == "identical"
         else ("writes", "without unknown pieces")
     )
     ends = sorted((abs(difference.low), abs(difference.high)))
@@ -180,7 +180,7 @@ class _Written:
         low, high = ratio_interval(unknown, characters)
         return VocabularyFigures(
             pieces=self.size,
-            kept=None if teacher is None else _share(self.equals(teacher)),
+            identical=None if teacher is None else _share(self.equals(teacher)),
             without_unknown=_share([not count for count in self.unknown_pieces]),
             unknown_pieces_per_million=1e6 * sum(self.unknown_pieces) / max(1, tokens),
             unknown_characters=Share(

@@ -55,17 +55,17 @@ def test_both_stand_side_by_side_and_the_last_line_tells_the_difference(
     assert said["models"] == {"A": "large", "B": "./small", "teacher": "teacher"}
     first, second = said["comparison"]["first"], said["comparison"]["second"]
     assert said["embedding_parameters"]["A"] == 16 * first["pieces"]
-    assert first["kept"]["value"] > second["kept"]["value"]
+    assert first["identical"]["value"] > second["identical"]["value"]
     *lines, last = done.stdout.splitlines()
     assert lines[:3] == ["A: large", "B: ./small", "teacher: teacher"]
     assert last.startswith(
-        f"A keeps {first['kept']['value']:.1%} of 301 sentences as the teacher writes them, "
-        f"B {second['kept']['value']:.1%}; "
+        f"A keeps {first['identical']['value']:.1%} of 301 sentences as the teacher writes them, "
+        f"B {second['identical']['value']:.1%}; "
     )
     assert "points more (" in last
     (pieces,) = (line.split() for line in lines if line.startswith("pieces"))
     assert pieces[1:3] == [str(first["pieces"]), str(second["pieces"])]
-    assert any(line.startswith("sentences kept") for line in lines)
+    assert any(line.startswith("sentences identical") for line in lines)
 
 
 def test_vocabularies_of_two_families_need_no_teacher(folders: Path, distill: Distill) -> None:

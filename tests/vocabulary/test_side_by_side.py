@@ -36,32 +36,32 @@ def spelled(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_every_sentence_is_kept_by_a_vocabulary_with_all_of_its_pieces(family: str) -> None:
+def test_every_sentence_stays_identical_in_a_vocabulary_with_all_of_its_pieces(family: str) -> None:
     teacher = tokenizer_of(family)
     compared = compare_tokenizers(
         trimmed_to(teacher, SENTENCES), teacher, SENTENCES, teacher=teacher
     )
-    assert compared.first.kept is not None and compared.first.kept.value == 1
+    assert compared.first.identical is not None and compared.first.identical.value == 1
     assert compared.first.pieces < compared.second.pieces
     assert compared.first.tokens_per_word == compared.second.tokens_per_word
     assert not compared.difference.is_told_apart
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-def test_the_share_kept_is_that_of_the_sentences_in_the_same_pieces(family: str) -> None:
+def test_the_identical_share_is_that_of_the_sentences_in_the_same_pieces(family: str) -> None:
     teacher = tokenizer_of(family)
     small = trimmed_to(teacher, SENTENCES[:20])
     compared = compare_tokenizers(small, teacher, SENTENCES, teacher=teacher)
     same = sum(spelled(small, text) == spelled(teacher, text) for text in SENTENCES)
-    assert compared.first.kept is not None
-    assert compared.first.kept.value == same / len(SENTENCES) < 1
+    assert compared.first.identical is not None
+    assert compared.first.identical.value == same / len(SENTENCES) < 1
     assert compared.difference.is_told_apart and compared.difference.value < 0
 
 
-def test_the_teacher_itself_has_no_share_kept() -> None:
+def test_the_teacher_itself_has_no_identical_share() -> None:
     teacher = tokenizer_of("unigram")
     compared = compare_tokenizers(teacher, teacher, SENTENCES, teacher=teacher)
-    assert compared.teacher is not None and compared.teacher.kept is None
+    assert compared.teacher is not None and compared.teacher.identical is None
 
 
 def test_sentences_characters_and_pieces_that_are_unknown_are_counted() -> None:
@@ -80,7 +80,7 @@ def test_unknown_pieces_of_two_families_are_the_same_piece() -> None:
     other = trimmed_to(teacher, SENTENCES)
     unknown = "ꙮ"
     compared = compare_tokenizers(other, tokenizer_of("unigram"), [unknown] * 3, teacher=teacher)
-    assert compared.first.kept is not None and compared.first.kept.value == 1
+    assert compared.first.identical is not None and compared.first.identical.value == 1
     assert compared.second.without_unknown.value == 0
 
 
@@ -88,7 +88,7 @@ def test_without_a_teacher_sentences_without_unknown_pieces_are_compared() -> No
     teacher = tokenizer_of("unigram")
     small = trimmed_to(teacher, SENTENCES[:3])
     compared = compare_tokenizers(teacher, small, SENTENCES)
-    assert compared.teacher is None and compared.first.kept is None
+    assert compared.teacher is None and compared.first.identical is None
     assert compared.difference.of == "without_unknown"
     shares = compared.first.without_unknown.value, compared.second.without_unknown.value
     assert compared.difference.value == pytest.approx(shares[0] - shares[1])
@@ -113,8 +113,8 @@ def comparison() -> VocabularyComparison:
 def test_a_difference_that_the_interval_supports_is_told_in_points(
     comparison: VocabularyComparison,
 ) -> None:
-    assert comparison.second.kept is not None
-    share = comparison.second.kept.value
+    assert comparison.second.identical is not None
+    share = comparison.second.identical.value
     said = difference_in_words(comparison)
     assert said.startswith(
         f"A keeps 100.0% of 300 sentences as the teacher writes them, B {share:.1%}; "
@@ -125,13 +125,13 @@ def test_a_difference_that_the_interval_supports_is_told_in_points(
 def test_a_difference_to_the_other_side_is_so_many_points_fewer(
     comparison: VocabularyComparison,
 ) -> None:
-    difference = Difference(of="kept", value=-0.0003, low=-0.0005, high=-0.0001)
+    difference = Difference(of="identical", value=-0.0003, low=-0.0005, high=-0.0001)
     said = difference_in_words(replace(comparison, difference=difference))
     assert said.endswith("; 0.03 points fewer (0.01 to 0.05).")
 
 
 def test_a_difference_that_can_be_chance_is_not_told(comparison: VocabularyComparison) -> None:
-    difference = Difference(of="kept", value=0.004, low=-0.001, high=0.009)
+    difference = Difference(of="identical", value=0.004, low=-0.001, high=0.009)
     said = difference_in_words(replace(comparison, difference=difference))
     assert said.endswith("; not told apart by these sentences.")
     assert "points" not in said
