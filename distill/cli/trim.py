@@ -214,7 +214,7 @@ def _trim(
     progress: Progress,
 ) -> VocabularyResult:
     from distill.corpus.collect import collect_corpus
-    from distill.corpus.documents import document_batches, read_documents
+    from distill.corpus.documents import document_batches, read_documents, uncleaned_texts
     from distill.models import load_with_tokenizer
     from distill.models.loading import own_prompts
     from distill.models.sentence_form import declared_form
@@ -240,6 +240,7 @@ def _trim(
         heldout=(
             (document.source, sentence) for document in heldout for sentence in document.sentences
         ),
+        uncleaned=uncleaned_texts(documents / "heldout.jsonl"),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=own_prompts(model, revision),
         form=form,

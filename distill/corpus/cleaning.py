@@ -45,6 +45,11 @@ def clean_text(text: str, *, min_letters: float = 0.0) -> str:
     return "\n".join(kept)
 
 
+def encodable(text: str) -> str:
+    """The text without lone surrogates, which are no characters and which UTF-8 cannot hold."""
+    return text.encode("utf-8", "ignore").decode()
+
+
 def letter_share(text: str) -> float:
     """Letters and their combining marks as a fraction of the characters that are not blank; 0 for
     blank text.

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
-from distill.corpus.cleaning import clean_text, content_hash
+from distill.corpus.cleaning import clean_text, content_hash, encodable
 from distill.corpus.formats import Tally
 from distill.corpus.language import LanguageIdentifier
 from distill.corpus.overlap import Passages
@@ -78,9 +78,8 @@ def collect_corpus(
             for record in read_source(source, tally):
                 read += 1
                 task.advance(1)
-                text = clean_text(
-                    column_value(record, source.column, source), min_letters=section.min_letters
-                )
+                given = column_value(record, source.column, source)
+                text = clean_text(given, min_letters=section.min_letters)
                 if len(text) < section.min_characters:
                     dropped["too short" if text else "no letters"] += 1
                     continue
@@ -112,7 +111,9 @@ def collect_corpus(
                     size + encoded,
                     source_bytes + encoded,
                 )
-                file.write(json.dumps({**row, "group": group}, ensure_ascii=False) + "\n")
+                row |= {"group": group} | ({} if given == text else {"uncleaned": given})
+                # In ASCII, since text that is not cleaned may have lone surrogates.
+                file.write(json.dumps(row) + "\n")
                 if source.max_bytes is not None and source_bytes >= source.max_bytes:
                     break
             sources.append(_describe(source, source_bytes, tally))
@@ -152,7 +153,8 @@ def _by_language(
 def split_documents(
     everything: Path, groups: Sequence[tuple[str, set[int]]], share: float, output: Path
 ) -> int:
-    """Write train.jsonl and heldout.jsonl; how many documents were held out.
+    """Write train.jsonl and heldout.jsonl, this with the text before cleaning where that differs;
+    how many documents were held out.
 
     `groups` are, for each source, its language and the groups of all text in that. Of each language
     the groups with the lowest hashes are held out, until `share` of its groups is reached: at least
@@ -179,9 +181,14 @@ def split_documents(
     ):
         for line in file:
             row = json.loads(line)
-            is_heldout = row.pop("group") <= last[row["source"]]
-            heldout += is_heldout
-            (held if is_heldout else train).write(json.dumps(row, ensure_ascii=False) + "\n")
+            uncleaned = row.pop("uncleaned", None)
+            if row.pop("group") > last[row["source"]]:
+                train.write(json.dumps(row, ensure_ascii=False) + "\n")
+                continue
+            heldout += 1
+            if uncleaned is not None:
+                row["uncleaned"] = encodable(uncleaned)
+            held.write(json.dumps(row, ensure_ascii=False) + "\n")
     return heldout
 
 

@@ -23,6 +23,8 @@ class Document:
     sentence_a_line: bool = False
     source: int = 0
     """Which of the recipe's sources it came from, counted from 0."""
+    uncleaned: str | None = None
+    """The text before cleaning, where a held-out one differs from it."""
 
     @property
     def sentences(self) -> list[str]:
@@ -61,6 +63,13 @@ def read_documents(path: Path) -> Iterator[Document]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield Document(**json.loads(line))
+
+
+def uncleaned_texts(path: Path) -> Iterator[str]:
+    """The documents of a file as they were before cleaning; none where cleaning changed none."""
+    is_changed = any(document.uncleaned is not None for document in read_documents(path))
+    for document in read_documents(path) if is_changed else ():
+        yield document.text if document.uncleaned is None else document.uncleaned
 
 
 def document_batches(path: Path, size: int = BATCH_BYTES) -> list[DocumentBatch]:

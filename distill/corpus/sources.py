@@ -94,6 +94,15 @@ def list_files(source: Source) -> list[str]:
     raise UserError(f"source {source.location}: there is no such file.")
 
 
+def source_obstacle(source: Source) -> str | None:
+    """Why a dataset of the Hub cannot be had from here, in a sentence; None if it can, or is in the
+    cache.
+    """
+    if not source.hub or (obstacle := hub_obstacle()) is None or _is_cached(source.hub):
+        return None
+    return f"source {source.location}: {obstacle}, and the cache of datasets does not have it."
+
+
 def describe_source(source: Source, hashes: FileHashes) -> dict[str, object]:
     """What identifies a source's content, wherever it lies: for fingerprints.
 
@@ -241,8 +250,8 @@ def _read_files(source: Source, tally: Tally, columns: set[str]) -> Iterator[Rec
 
 def _read_hub(source: Source, tally: Tally, columns: set[str]) -> Iterator[Record]:
     assert source.hub is not None
-    if (obstacle := hub_obstacle()) is not None and not _is_cached(source.hub):
-        raise _unreachable(source, obstacle)  # before a library is loaded for it
+    if (sentence := source_obstacle(source)) is not None:
+        raise UnreachableSourceError(sentence)  # before a library is loaded for it
     import datasets
 
     try:
@@ -267,7 +276,9 @@ def _read_hub(source: Source, tally: Tally, columns: set[str]) -> Iterator[Recor
             )
     except Exception as error:  # whatever the library raises is about what it was asked for
         if obstacle is not None:
-            raise _unreachable(source, obstacle) from error
+            raise UnreachableSourceError(
+                f"source {source.location}: {obstacle}, and the cache of datasets lacks some of it."
+            ) from error
         raise UserError(
             f"source {source.location}: the Hub dataset cannot be read ({_first_line(error)})."
         ) from error
@@ -279,12 +290,6 @@ def _is_cached(dataset: str) -> bool:
 
     cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
     return (Path(cache) / dataset.replace("/", "___")).is_dir()  # so the library names it
-
-
-def _unreachable(source: Source, obstacle: str) -> UnreachableSourceError:
-    return UnreachableSourceError(
-        f"source {source.location}: {obstacle}, and the cache of datasets does not have it."
-    )
 
 
 def _package_version(source: Source) -> str:

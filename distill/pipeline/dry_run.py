@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from distill.pipeline.cost import Cost, predict_costs
 from distill.pipeline.pending import pending_stages
-from distill.pipeline.plan import check_surroundings, make_plan, predict_seconds, rehearse
+from distill.pipeline.plan import (
+    check_files,
+    check_surroundings,
+    make_plan,
+    predict_seconds,
+    rehearse,
+)
 from distill.report.formats import format_bytes, format_count
 from distill.runtime.progress import format_seconds
 
@@ -25,7 +31,9 @@ def dry_run_lines(
     """Stages, sizes and cost, a line each; with `measure` steps are rehearsed for ten seconds.
     Raises UserError with everything that would stop the run.
     """
-    unreached = check_surroundings(run.recipe)
+    unreached = check_files(run.recipe)
+    yield from map("not checked: {}".format, unreached)  # at once; the rest takes seconds
+    also = [what for what in check_surroundings(run.recipe) if what not in unreached]
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)
     yield f"{run.recipe.name}: {run.file.path} into {run.folder}"
@@ -66,8 +74,7 @@ def dry_run_lines(
             + (f", here in {precision}" if precision else "")
         )
     yield f"licence: {licence_in_words(run.recipe)}"
-    for what in unreached:
-        yield f"not checked: {what}"
+    yield from map("not checked: {}".format, also)
     if "export" in pending and run.recipe.export.push:
         yield f"export: pushed to {run.recipe.export.push} when the run is done"
 

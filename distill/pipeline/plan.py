@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.corpus.formats import Tally
-from distill.corpus.sources import UnreachableSourceError, column_value, list_files, read_source
+from distill.corpus.sources import (
+    UnreachableSourceError,
+    column_value,
+    list_files,
+    read_source,
+    source_obstacle,
+)
 from distill.recipe import OwnHeadTask, Recipe, Source, VocabularySection
 from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
@@ -65,7 +71,7 @@ def check_surroundings(recipe: Recipe) -> list[str]:
     Files that are not there are told at once, before anything is loaded. Raises UserError with
     every problem found.
     """
-    check_files(recipe)
+    unreached = check_files(recipe)
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
     from distill.evaluation.own_head import check_teacher_head
@@ -74,7 +80,6 @@ def check_surroundings(recipe: Recipe) -> list[str]:
     from distill.openvino.installed import check_openvino
 
     problems: list[str] = []
-    unreached: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -118,11 +123,13 @@ def check_surroundings(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(unreached))
 
 
-def check_files(recipe: Recipe) -> None:
+def check_files(recipe: Recipe) -> list[str]:
     """Check that the files of every source, and the folders of models, are there, and that a
-    teacher on the Hub can be had. Raises UserError.
+    teacher on the Hub can be had; gives what datasets of the Hub could not be reached.
+
+    Loads no library that takes long. Raises UserError.
     """
-    problems = []
+    problems, unreached = [], []
     sources = [
         *recipe.corpus.sources,
         *recipe.vocabulary.word_lists,
@@ -130,11 +137,13 @@ def check_files(recipe: Recipe) -> None:
         *(source for task in recipe.evaluation.tasks for source in task.sources),
     ]
     for source in sources:
-        if not source.hub:
-            try:
-                list_files(source)
-            except UserError as error:
-                problems.append(str(error))
+        if source.hub:
+            unreached.append(source_obstacle(source))
+            continue
+        try:
+            list_files(source)
+        except UserError as error:
+            problems.append(str(error))
     models: dict[str, Sequence[str | None]] = {
         "teacher.model": [recipe.teacher.model],
         "student.model": [recipe.student.model],
@@ -157,6 +166,7 @@ def check_files(recipe: Recipe) -> None:
     ]
     if problems:
         raise UserError("\n".join(problems))
+    return [obstacle for obstacle in dict.fromkeys(unreached) if obstacle]
 
 
 def model_obstacle(name: str, revision: str) -> str | None:

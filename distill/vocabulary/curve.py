@@ -112,7 +112,7 @@ def fidelity_lines(result: VocabularyResult) -> list[str]:
         f"sentences identical, {text.chosen.heldout_unknown_characters:.4%} of characters unknown "
         f"({text.heldout_unknown_characters_original:.4%} before), "
         f"{text.chosen.tokens_per_word:.3f} tokens a word ({text.tokens_per_word_original:.3f})"
-        for text in [*result.languages, *result.checks]
+        for text in [*result.languages, *result.other_texts]
     ]
     if result.symbols_unseen:
         lines.append(

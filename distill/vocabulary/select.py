@@ -33,6 +33,8 @@ from distill.vocabulary.verification import Segmentation, segment
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_UNCLEANED = "held-out text before cleaning"
+
 
 def select_vocabulary(
     section: VocabularySection,
@@ -40,6 +42,7 @@ def select_vocabulary(
     teacher: LoadedModel,
     batches: Iterable[Batch],
     heldout: Iterable[tuple[int, str]],
+    uncleaned: Iterable[str] = (),
     foreign: Iterable[Batch] = (),
     prompts: Iterable[str] = (),
     sources: Sequence[tuple[str, float]] = (("text", 1.0),),
@@ -53,7 +56,8 @@ def select_vocabulary(
     """Trim the teacher, save it to `output` and prove it on the `heldout` sentences, each with the
     number of its source.
 
-    `sources` are names and weights, `languages` theirs where there are several; the pieces of
+    `uncleaned` are the held-out texts before cleaning, whose fidelity is told besides. `sources`
+    are names and weights, `languages` theirs where there are several; the pieces of
     `prompts`, which stand before the model's texts, stay. `form` is how the teacher makes sentence
     vectors, which the folder then says, too. Raises UserError if fewer held-out sentences than the
     recipe's floor keep their segmentation, of all or in one of the languages.
@@ -63,6 +67,9 @@ def select_vocabulary(
     held = HeldOutSentences(heldout)
     origins, sentences = held.origins(), list(held)
     weights = [weight for _, weight in sources]
+    checks = read_checks(section)
+    if as_given := HeldOutSentences.of(uncleaned):
+        checks[_UNCLEANED] = as_given
     trimmed = trim_teacher(
         teacher,
         section,
@@ -72,7 +79,7 @@ def select_vocabulary(
         languages=languages,
         foreign=foreign,
         prompts=prompts,
-        checks=read_checks(section),
+        checks=checks,
         workers=workers,
         progress=progress,
     )
@@ -91,13 +98,16 @@ def select_vocabulary(
     _write_changed(
         output / "changed.jsonl", sentences, segmentation, teacher.tokenizer, saved.tokenizer
     )
+    fidelity = {text.name: text for text in trimmed.checks}
+    before_cleaning = fidelity.pop(_UNCLEANED, None)
     unfiltered = trimmed.unfiltered
     points = {
         "chosen": asdict(trimmed.chosen),
         "points": [asdict(point) for point in trimmed.curve],
         "unfiltered": None if unfiltered is None else [asdict(point) for point in unfiltered],
         "languages": [asdict(language) for language in trimmed.languages],
-        "checks": [asdict(text) for text in trimmed.checks],
+        "checks": [asdict(text) for text in fidelity.values()],
+        "uncleaned": None if before_cleaning is None else asdict(before_cleaning),
     }
     (output / "curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     shares = [("", float(segmentation.identical.mean()), len(sentences))]
@@ -128,7 +138,8 @@ def select_vocabulary(
         curve=trimmed.curve,
         unfiltered_curve=unfiltered,
         languages=trimmed.languages,
-        checks=trimmed.checks,
+        checks=list(fidelity.values()),
+        uncleaned=before_cleaning,
         symbols_unseen=trimmed.symbols_unseen,
         sources=_by_source(sources, [origins[sentence] for sentence in sentences], segmentation),
     )

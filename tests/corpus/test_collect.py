@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from distill.corpus.collect import collect_corpus, split_documents
-from distill.corpus.documents import read_documents
+from distill.corpus.documents import read_documents, uncleaned_texts
 from distill.corpus.formats import READERS, Row, Tally, register_format
 from distill.corpus.overlap import Passages
 from distill.recipe import CorpusSection
@@ -79,6 +79,42 @@ def test_every_document_is_on_one_side_and_cleaned(make: Make, tmp_path: Path) -
     assert (result.documents, result.heldout_documents, len(sides["heldout"])) == (50, 10, 10)
     assert result.bytes == sum(len(text.encode()) for text in texts)
     assert result.words == sum(len(text.split()) for text in texts)
+
+
+def test_a_held_out_document_keeps_its_text_before_cleaning_where_that_differs(
+    make: Make, tmp_path: Path
+) -> None:
+    texts = swedish_sentences(50)
+    given = {text: text.replace("e", "e\u00ad") if i % 2 else text for i, text in enumerate(texts)}
+    write_jsonl(tmp_path / "a.jsonl", list(given.values()))
+    make("a.jsonl", heldout=0.4, min_characters=1)
+    heldout = list(read_documents(tmp_path / "corpus" / "heldout.jsonl"))
+    assert {document.text for document in heldout if document.uncleaned is None}
+    assert all(
+        document.uncleaned
+        == (None if given[document.text] == document.text else given[document.text])
+        for document in heldout
+    )
+    assert sorted(uncleaned_texts(tmp_path / "corpus" / "heldout.jsonl")) == sorted(
+        given[document.text] for document in heldout
+    )
+    train = read_documents(tmp_path / "corpus" / "train.jsonl")
+    assert all(document.uncleaned is None for document in train)
+
+
+def test_where_cleaning_changes_nothing_there_is_no_text_before_it(
+    make: Make, tmp_path: Path
+) -> None:
+    write_jsonl(tmp_path / "a.jsonl", swedish_sentences(50))
+    make("a.jsonl", heldout=0.4, min_characters=1)
+    assert not list(uncleaned_texts(tmp_path / "corpus" / "heldout.jsonl"))
+
+
+def test_lone_surrogates_of_text_before_cleaning_are_left_out(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [f"{text} \ud800!" for text in swedish_sentences(20)])
+    make("a.jsonl", heldout=0.4, min_characters=1)
+    texts = list(uncleaned_texts(tmp_path / "corpus" / "heldout.jsonl"))
+    assert len(texts) == 8 and all(text.endswith(" !") for text in texts)
 
 
 def test_speech_and_intertitles_of_one_film_land_on_one_side(make: Make, tmp_path: Path) -> None:

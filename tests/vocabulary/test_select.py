@@ -17,6 +17,7 @@ from distill.recipe import VocabularySection
 from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
+from distill.vocabulary.curve import fidelity_lines
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import Trimmed, trim_teacher
 from distill.vocabulary.select import select_vocabulary
@@ -169,6 +170,7 @@ def test_the_result_tells_what_a_reader_of_the_folder_finds(
         "unfiltered": None,
         "languages": [],
         "checks": [],
+        "uncleaned": None,
     }
 
 
@@ -251,6 +253,17 @@ def test_what_the_language_filter_left_out_is_counted_for_comparison_alone(run_s
     assert filtered.unfiltered_curve is not None
     assert filtered.unfiltered_curve[0].pieces > filtered.curve[0].pieces
     assert filtered.unfiltered_curve[0].heldout_identical >= filtered.curve[0].heldout_identical
+
+
+def test_held_out_text_is_also_told_before_cleaning_and_chooses_nothing(run_stage: Run) -> None:
+    plain = run_stage(min_count=1)
+    marked = [f"{text} und sieht the birds" for text in HELDOUT]
+    result = run_stage(min_count=1, options={"uncleaned": marked})
+    assert plain.uncleaned is None
+    assert (result.kept, result.chosen, result.checks) == (plain.kept, plain.chosen, [])
+    assert result.uncleaned is not None
+    assert result.uncleaned.chosen.heldout_identical < result.heldout_identical
+    assert "held-out text before cleaning" in "\n".join(fidelity_lines(result))
 
 
 def test_each_source_is_reported_and_one_far_below_the_rest_is_worth_a_warning(

@@ -26,7 +26,7 @@ def depends_on(run: Run) -> dict[str, object]:
 
 def execute(run: Run, output: Path) -> VocabularyResult:
     """The teacher with the language's pieces alone, and the proof."""
-    from distill.corpus.documents import document_batches
+    from distill.corpus.documents import document_batches, uncleaned_texts
     from distill.vocabulary.counting import available_workers
     from distill.vocabulary.curve import curve_table, fidelity_lines
     from distill.vocabulary.select import select_vocabulary
@@ -40,6 +40,7 @@ def execute(run: Run, output: Path) -> VocabularyResult:
         teacher=run.teacher,
         batches=batches,
         heldout=run.sentences(),
+        uncleaned=uncleaned_texts(run.folder / "corpus" / "heldout.jsonl"),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=run.recipe.teacher.prefixes.distinct,
         form=run.sentence_form if run.sentence_form.is_declared else None,

@@ -152,10 +152,17 @@ class VocabularyResult(TrimmingProof):
     """Each of several languages on its own held-out text; empty where there is one."""
     checks: list[TextFidelity] = field(default_factory=list)
     """Texts that nothing was chosen by, of which the recipe asked how they fare."""
+    uncleaned: TextFidelity | None = None
+    """The held-out text before cleaning; None where cleaning changed none of it."""
     symbols_unseen: int = 0
     """How many pieces stay as symbols though the training text has none of them."""
     reason: str | None = None
     """Why something is not measured."""
+
+    @property
+    def other_texts(self) -> list[TextFidelity]:
+        """The texts that chose nothing: those to check by, and the held-out one before cleaning."""
+        return [*self.checks, *([self.uncleaned] if self.uncleaned else [])]
 
     @property
     def warnings(self) -> list[str]:
@@ -171,9 +178,9 @@ class VocabularyResult(TrimmingProof):
             and source.heldout_identical < self.heldout_identical - FAR_BELOW
         ]
         warnings += [
-            f"vocabulary: of {text.name}, a text to check by, {unknown:.2%} of the characters "
-            "became unknown; give text of that kind among the sources, or keep its characters"
-            for text in self.checks
+            f"vocabulary: of {text.name} {unknown:.2%} of the characters became unknown; give text "
+            "of that kind among the sources, or keep its characters"
+            for text in self.other_texts
             if (
                 unknown := text.chosen.heldout_unknown_characters
                 - text.heldout_unknown_characters_original
