@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from distill.cli.benchmark import benchmark
+from distill.cli.compare_vocabularies import compare_vocabularies
 from distill.cli.console import ERR
 from distill.cli.doctor import doctor
 from distill.cli.export import export
@@ -53,6 +54,10 @@ DAY: dict[str, dict[Callable[..., None], tuple[str, str]]] = {
         trim: (
             "Trim a vocabulary to the pieces that text files use, with a proof.",
             "distill trim FacebookAI/xlm-roberta-base texts/*.txt --output trimmed",
+        ),
+        compare_vocabularies: (
+            "Two vocabularies on the same text: identical sentences, unknowns, tokens a word.",
+            "distill compare-vocabularies trimmed runs/danish --text posts.txt",
         ),
         benchmark: (
             "Size, latency and memory, and with --tasks scores.",

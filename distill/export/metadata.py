@@ -16,8 +16,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from distill.evaluation.kinds import KINDS
+from distill.export.asymmetric import FOLDER as ASYMMETRIC
 from distill.export.licences import licence_metadata
 from distill.export.markdown import one_line
+from distill.models.sentence import MODULES
 from distill.models.task_heads import TaskHead
 from distill.onnx.layout import FLOAT32, INT8
 from distill.openvino.layout import FLOAT32 as OPENVINO
@@ -82,7 +84,14 @@ class Contents:
     @property
     def sentences(self) -> bool:
         """Whether sentence-transformers loads it."""
-        return "modules.json" in self.files
+        return MODULES in self.files
+
+    @property
+    def asymmetric(self) -> bool:
+        """Whether there is a folder with the student for queries and its trimmed teacher for
+        documents.
+        """
+        return f"{ASYMMETRIC}/{MODULES}" in self.files
 
 
 def card_metadata(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def matrix_parameters(model: PreTrainedModel) -> int:
@@ -19,6 +19,17 @@ def matrix_parameters(model: PreTrainedModel) -> int:
     return sum(
         parameter.numel() for parameter in model.get_submodule(layer_list_name(model)).parameters()
     )
+
+
+def embedding_parameters(config: PretrainedConfig) -> int:
+    """Parameters of the embedding table of a model of this configuration, positions left out."""
+    import torch
+
+    from distill.models.loading import auto_class
+
+    with torch.device("meta"):  # shapes alone: no weight is computed
+        table = auto_class(config).from_config(config).get_input_embeddings()
+    return int(table.weight.numel())
 
 
 def attention_operations(model: PreTrainedModel, length: int) -> float:

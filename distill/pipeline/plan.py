@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 _TRAINING_SHARE_OF_PEAK = 0.35
 """About how much of the measured matrix product a distillation step reaches."""
 _CHECKPOINT_COPIES = 3
+_FURTHER_LANGUAGE = 0.5
+"""What English adds to the pieces of Swedish alone, as a share of these: 9,887 to 19,010 under
+min_count: 3 (benchmarks/results/second-language.json). A third was not measured.
+"""
+_SYMBOLS = 1_720
+"""What `symbols` adds to the 21,934 pieces of Swedish text (benchmarks/results/symbols.json)."""
 FIRST_ROWS = 20
 """Rows of a text source that are looked at before anything runs."""
 _BYTES = 4
@@ -220,7 +226,9 @@ def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
 
     config = _teacher_config(recipe)
     teacher = int(_empty_model(config).num_parameters())
-    vocabulary = kept_pieces or predict_vocabulary(recipe.vocabulary, config.vocab_size)
+    vocabulary = kept_pieces or predict_vocabulary(
+        recipe.vocabulary, config.vocab_size, languages=len(recipe.languages)
+    )
     student_config = _student_config(recipe, config, vocabulary)
     student = int(_empty_model(student_config).num_parameters())
     teacher_matrices, student_matrices = (
@@ -240,16 +248,20 @@ def make_plan(recipe: Recipe, kept_pieces: int | None = None) -> Plan:
     )
 
 
-def predict_vocabulary(section: VocabularySection, teacher_vocabulary: int) -> int:
-    """Roughly how many pieces would be kept: as many as were of XLM-R's for one European language.
+def predict_vocabulary(
+    section: VocabularySection, teacher_vocabulary: int, *, languages: int = 1
+) -> int:
+    """Roughly how many pieces would be kept: as many as were of XLM-R's for European languages.
 
     Of 140,000 Swedish sentences, 33,700 pieces occur at least once and 23,600 three times: about
-    33,700 x count^-0.34.
+    33,700 x count^-0.34. Each further language adds half as many, and `symbols` a fixed number.
     """
     if section.size is not None:
         return min(teacher_vocabulary, section.size)
     count = 1 if section.coverage or section.identical else section.min_count or 3
-    return min(teacher_vocabulary, int(33_700 * float(count) ** -0.34))
+    first = 33_700 * float(count) ** -0.34
+    all_languages = first * (1 + _FURTHER_LANGUAGE * (languages - 1))
+    return min(teacher_vocabulary, int(all_languages) + (_SYMBOLS if section.symbols else 0))
 
 
 def predict_seconds(operations: float, precision: str) -> tuple[float, str]:

@@ -1,5 +1,5 @@
-"""Estimates with their errors: standard errors and degrees of freedom go in; intervals, means over
-tasks and tests of equivalence come out.
+"""Estimates with their errors: standard errors and degrees of freedom, or counts, go in; intervals,
+means over tasks and tests of equivalence come out.
 """
 
 from __future__ import annotations
@@ -74,6 +74,48 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
         error=sqrt(spread) / count,
         freedom=spread**2 / parts if parts else min(estimate.freedom for estimate in estimates),
     )
+
+
+def share_interval(hits: int, rows: int) -> tuple[float, float]:
+    """The interval of a share of independent rows (Wilson 1927)."""
+    square = _normal_quantile(LEVEL) ** 2
+    centre = (hits + square / 2) / (rows + square)
+    reach = sqrt(square * (hits * (rows - hits) / rows + square / 4)) / (rows + square)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def ratio_interval(
+    parts: Sequence[float], totals: Sequence[float]
+) -> tuple[float, float] | tuple[None, None]:
+    """The interval of sum(parts) / sum(totals) over independent rows, each a part of its total, by
+    the linearised variance of a ratio (Cochran 1977, section 6.4).
+
+    None of fewer than two rows with a part: their spread says nothing.
+    """
+    rows, share = len(totals), sum(parts) / max(1, sum(totals))
+    if rows < 2 or sum(1 for part in parts if part) < 2:
+        return None, None
+    spread = sum((part - share * total) ** 2 for part, total in zip(parts, totals, strict=True)) / (
+        rows - 1
+    )
+    error = sqrt(spread * rows) / sum(totals)
+    return Estimate(value=share, error=error, freedom=rows - 1).interval(SHARE)
+
+
+def paired_interval(only_first: int, only_second: int, rows: int) -> tuple[float, float]:
+    """The interval of how much larger the first of two shares of the same rows is, from the rows
+    that count for one of the two alone (Bonett and Price 2012).
+    """
+    first, second = (only_first + 1) / (rows + 2), (only_second + 1) / (rows + 2)
+    difference = first - second
+    reach = _normal_quantile(LEVEL) * sqrt((first + second - difference**2) / (rows + 2))
+    return max(-1.0, difference - reach), min(1.0, difference + reach)
+
+
+def _normal_quantile(level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + level) / 2))
 
 
 def _quantile(level: float, freedom: float) -> float:

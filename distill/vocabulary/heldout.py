@@ -1,13 +1,16 @@
-"""The held-out sentences that curve and proof are made on: many go in, distinct ones of a bounded
-number come out.
+"""The held-out sentences that curve, proof and comparison are made on: many go in, distinct ones of
+a bounded number come out.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from distill.corpus.cleaning import content_hash, split_sentences
+from distill.corpus.cleaning import clean_text, content_hash, split_sentences
+from distill.corpus.formats import Tally
+from distill.corpus.sources import column_value, read_source
+from distill.recipe import Source
 
 MOST_SENTENCES = 50_000
 """Of more only so many are drawn: a share of 95% is then known to within 0.1%."""
@@ -59,3 +62,17 @@ class HeldOutSentences:
         self._origin = {
             sentence: source for sentence, source in self._origin.items() if sentence in drawn
         }
+
+
+def read_sentences(sources: Sequence[Source]) -> HeldOutSentences:
+    """The distinct sentences of the sources, numbered in their order.
+
+    Raises UserError for a source that cannot be read.
+    """
+    return HeldOutSentences(
+        (number, sentence)
+        for number, source in enumerate(sources)
+        for record in read_source(source, Tally())
+        # Lines of signs and figures stay: a vocabulary is measured on what users will write.
+        for sentence in split_sentences(clean_text(column_value(record, source.column, source)))
+    )

@@ -25,7 +25,7 @@ from distill.report.results.vocabulary import SourceFidelity, VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.counting import Batch
-from distill.vocabulary.heldout import HeldOutSentences
+from distill.vocabulary.heldout import HeldOutSentences, read_sentences
 from distill.vocabulary.in_memory import trim_teacher
 from distill.vocabulary.proof import prove
 from distill.vocabulary.verification import Segmentation, segment
@@ -150,18 +150,9 @@ def read_checks(section: VocabularySection) -> dict[str, HeldOutSentences]:
 
     Raises UserError if one has none.
     """
-    from distill.corpus.cleaning import clean_text
-    from distill.corpus.formats import Tally
-    from distill.corpus.sources import column_value, read_source
-
     checks: dict[str, HeldOutSentences] = {}
     for source in section.check:
-        # Whole lines, signs and all: what is checked is what users will write.
-        texts = (
-            clean_text(column_value(record, source.column, source))
-            for record in read_source(source, Tally())
-        )
-        sentences = HeldOutSentences.of(texts)
+        sentences = read_sentences([source])
         if not sentences:
             raise UserError(f"vocabulary.check: {source.location} has no sentence to check.")
         checks[unused_name(source.label, checks)] = sentences

@@ -18,7 +18,7 @@ from tests.conftest import python_output
 Distill = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EXAMPLE_OF = {
-    command.__name__: example
+    command.__name__.replace("_", "-"): example
     for commands in DAY.values()
     for command, (_, example) in commands.items()
 }
@@ -27,7 +27,7 @@ EXAMPLE_OF = {
 def test_the_commands_come_in_the_order_of_a_day() -> None:
     assert list(COMMANDS) == [
         *("doctor", "recipes", "new", "recipe", "ui", "export"),
-        *("trim", "benchmark", "inspect"),
+        *("trim", "compare-vocabularies", "benchmark", "inspect"),
     ]
 
 

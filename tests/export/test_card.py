@@ -173,6 +173,34 @@ def test_the_card_shows_the_ways_in_which_the_folder_loads_and_no_other(
     assert snippets(card_of(example_report(), contents=contents)).keys() == modules
 
 
+ROUTER = frozenset({"asymmetric/modules.json", "asymmetric/query/model.safetensors"})
+
+
+@pytest.mark.parametrize("files", [frozenset(), frozenset({"modules.json"}), WHOLE.files])
+def test_the_card_tells_of_the_asymmetric_folder_where_it_was_exported_and_nowhere_else(
+    files: frozenset[str],
+) -> None:
+    without = card_of(example_report(), contents=Contents(files=files))
+    both = card_of(example_report(), contents=Contents(files=files | ROUTER), name="group/tiny")
+    assert "asymmetric/" not in without and "huggingface_hub" not in snippets(without)
+    assert "sends queries to the student and documents to the trimmed teacher" in both
+    code = snippets(both)["huggingface_hub"]
+    ast.parse(code)
+    assert 'snapshot_download("group/tiny", allow_patterns="asymmetric/*")' in code
+    assert 'SentenceTransformer(f"{folder}/asymmetric")' in code
+
+
+@every_hostile
+def test_the_name_in_the_asymmetric_code_is_a_string_whatever_it_holds(text: str) -> None:
+    card = card_of(hostile_report(text), contents=Contents(files=ROUTER))
+    (called,) = (
+        node
+        for node in ast.walk(ast.parse(snippets(card)["huggingface_hub"]))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "snapshot_download"
+    )
+    assert isinstance(called.args[0], ast.Constant) and called.args[0].value == text
+
+
 def test_weights_beside_the_onnx_file_are_fetched_too() -> None:
     contents = Contents(files=frozenset({"onnx/model.onnx", "onnx/model.onnx_data"}))
     code = snippets(card_of(example_report(), contents=contents))["onnxruntime"]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
@@ -39,6 +40,7 @@ from distill.recipe.reading import load_recipe
 from distill.runtime.errors import UserError
 from distill.student.depth import choose_layers, keep_layers
 from distill.student.width import narrow
+from tests.conftest import ROOT
 
 SIZES = {
     "hidden_size": 32,
@@ -162,15 +164,59 @@ def test_a_size_is_predicted_as_it_was_asked_for_up_to_the_teachers(
 
 @pytest.mark.parametrize("section", [{}, {"min_count": 3}])
 def test_without_a_target_the_minimum_count_is_three(section: dict[str, Any]) -> None:
+    section = {**section, "symbols": False}
     assert predict_vocabulary(VocabularySection(**section), 250_000) == pytest.approx(
         23_600, rel=0.03
     )
+
+
+def published(name: str) -> list[dict[str, Any]]:
+    """The rows of a file in benchmarks/results/."""
+    text = (ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = json.loads(text)["results"]
+    return rows
+
+
+def test_symbols_add_as_many_pieces_as_were_measured() -> None:
+    kept = {row["symbols"]: row["chosen"]["pieces"] for row in published("symbols.json")}
+    predicted = {
+        symbols: predict_vocabulary(VocabularySection(symbols=symbols), 250_002)
+        for symbols in (False, True)
+    }
+    assert predicted[True] - predicted[False] == kept[True] - kept[False]
+
+
+def test_a_second_language_adds_the_share_of_pieces_that_was_measured() -> None:
+    kept = {
+        len(row["languages"]): row["chosen"]["pieces"]
+        for row in published("second-language.json")
+        if row["target"] == {"min_count": 3} and "sv" in row["languages"]
+    }
+    section = VocabularySection(symbols=False)
+    one, two, three = (predict_vocabulary(section, 250_002, languages=n) for n in (1, 2, 3))
+    assert two / one == pytest.approx(kept[2] / kept[1], rel=0.02)
+    assert three - two == pytest.approx(two - one, abs=1)
+
+
+@pytest.mark.parametrize("symbols", [False, True])
+def test_a_size_is_that_of_all_languages_and_symbols_together(symbols: bool) -> None:
+    section = VocabularySection(size=500, symbols=symbols)
+    assert predict_vocabulary(section, 250_002, languages=2) == 500
+
+
+def test_a_recipes_languages_are_predicted_together(tiny_teacher: Path) -> None:
+    recipe = recipe_of(tiny_teacher).model_copy(update={"language": ["sv", "en"]})
+    config = AutoConfig.from_pretrained(tiny_teacher)
+    section = VocabularySection(min_count=10**6, symbols=False)
+    plan = make_plan(recipe.model_copy(update={"vocabulary": section}))
+    assert plan.vocabulary == predict_vocabulary(section, config.vocab_size, languages=2)
 
 
 @pytest.mark.parametrize("section", [{"coverage": 0.999}, {"identical": 0.95}])
 def test_a_target_that_depends_on_the_text_predicts_every_piece_of_the_language(
     section: dict[str, Any],
 ) -> None:
+    section = {**section, "symbols": False}
     assert predict_vocabulary(VocabularySection(**section), 250_000) == 33_700
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from distill.models.sentence import read_sentence_files
 from distill.models.sentence_form import SentenceForm
 from distill.models.sentence_writing import write_sentence_form
 from tests.conftest import swedish_sentences
+from tests.export.cards import snippets
 
 Distill = Callable[..., Any]
 
@@ -92,6 +94,12 @@ def check_router(run: Path, prompts: Mapping[str, str]) -> None:
     assert not np.allclose(queries, trimmed.encode_query(texts))
     assert router.similarity_fn_name == "dot"
     assert {name: router.prompts[name] for name in prompts} == prompts
+    code = snippets((run / "export" / "README.md").read_text(encoding="utf-8"))["huggingface_hub"]
+    names: dict[str, Any] = {}
+    with patch("huggingface_hub.snapshot_download", lambda *_, **__: str(run / "export")):
+        exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    np.testing.assert_array_equal(names["queries"], student.encode_query(["A first text."]))
+    np.testing.assert_array_equal(names["passages"], trimmed.encode_document(["A second text."]))
 
 
 def test_an_asymmetric_student_of_another_width_is_refused(

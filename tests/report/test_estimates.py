@@ -5,7 +5,16 @@ from math import atanh, tanh
 import pytest
 from hypothesis import given, strategies as st
 
-from distill.report.estimates import CORRELATION, SHARE, Estimate, mean_estimate, span_of
+from distill.report.estimates import (
+    CORRELATION,
+    SHARE,
+    Estimate,
+    mean_estimate,
+    paired_interval,
+    ratio_interval,
+    share_interval,
+    span_of,
+)
 
 
 def test_without_a_span_it_is_students_interval() -> None:
@@ -43,3 +52,44 @@ def test_equivalent_is_only_what_lies_within_the_margin_on_both_sides() -> None:
 
 def test_a_metric_of_somebody_elses_has_no_range() -> None:
     assert (span_of("accuracy"), span_of("mcc"), span_of("pieces")) == (SHARE, CORRELATION, None)
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_a_share_has_the_published_score_interval(
+    hits: int, rows: int, low: float, high: float
+) -> None:
+    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3.
+    assert share_interval(hits, rows) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_equal_rows_have_an_interval_of_a_ratio_without_width() -> None:
+    assert ratio_interval([1, 1, 1], [4, 4, 4]) == pytest.approx((0.25, 0.25))
+
+
+def test_a_ratio_of_rows_of_one_has_about_the_interval_of_a_share() -> None:
+    low, high = ratio_interval([1.0] * 300 + [0.0] * 700, [1.0] * 1000)
+    assert (low, high) == pytest.approx(share_interval(300, 1000), abs=1e-3)
+
+
+@pytest.mark.parametrize("parts", [[0, 0, 0], [0, 2, 0]])
+def test_a_ratio_that_one_row_decides_has_no_interval(parts: list[float]) -> None:
+    assert ratio_interval(parts, [3, 3, 3]) == (None, None)
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 5000))
+def test_two_shares_that_change_places_change_the_sign_of_their_difference(
+    first: int, second: int, both: int
+) -> None:
+    rows = first + second + both + 1
+    low, high = paired_interval(first, second, rows)
+    assert -1 <= low <= (first - second) / rows <= high <= 1
+    assert paired_interval(second, first, rows) == pytest.approx((-high, -low))
+
+
+def test_a_paired_difference_is_told_where_the_exact_test_tells_it() -> None:
+    # McNemar's exact test: six of six rows on one side have p = 0.031, five of five p = 0.062.
+    assert paired_interval(6, 0, 1000)[0] > 0
+    assert paired_interval(5, 0, 1000)[0] < 0

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given, strategies as st
 
-from distill.vocabulary.heldout import HeldOutSentences
+from distill.recipe import Source
+from distill.vocabulary.heldout import HeldOutSentences, read_sentences
 
 pairs = st.lists(st.tuples(st.integers(0, 2), st.text(max_size=3)), max_size=40)
 
@@ -32,3 +35,15 @@ def test_of_too_many_the_same_are_drawn_in_any_order(
     assert set(drawn) == set(again)
     assert len(drawn) == len(list(drawn)) == min(most, len(sentences))
     assert list(drawn) == [sentence for sentence in sentences if sentence in set(drawn)]
+
+
+def test_files_are_read_as_distinct_sentences_with_lines_of_signs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Kungen kom. Fisken ser.\n🐟 🐟\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("Fisken ser.\nSnö 100 %\n", encoding="utf-8")
+    sources = [Source(path=str(tmp_path / name)) for name in ("a.txt", "b.txt")]
+    assert read_sentences(sources).origins() == {
+        "Kungen kom.": 0,
+        "Fisken ser.": 0,
+        "🐟 🐟": 0,
+        "Snö 100 %": 1,
+    }

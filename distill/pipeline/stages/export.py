@@ -39,7 +39,7 @@ def execute(run: Run, output: Path) -> ExportResult:
 
 STAGE = Stage(
     name="export",
-    revision=4,
+    revision=5,
     reads=(
         "corpus",
         "vocabulary",

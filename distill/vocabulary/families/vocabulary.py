@@ -37,6 +37,11 @@ class Vocabulary(ABC):
         """One more than the highest id."""
         return max(self.ids.values()) + 1
 
+    @property
+    @abstractmethod
+    def unknown(self) -> int | None:
+        """Id of the unknown piece, if there is one."""
+
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without special tokens around it."""

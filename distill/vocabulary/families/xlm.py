@@ -37,6 +37,12 @@ class XLM(Vocabulary):
         self.tokenizer = tokenizer
         self.ids = tokenizer.get_vocab()
 
+    @property
+    def unknown(self) -> int | None:
+        """Id of the unknown piece."""
+        unknown: int | None = self.tokenizer.unk_token_id
+        return unknown
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without special tokens around it."""
         return [
