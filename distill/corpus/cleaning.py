@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
+
+from distill.runtime.slices import slices
 
 INVISIBLE = "\u00ad\u200b\u2060\ufeff\ufffd"
 """What cleaning takes out of text that real text has all the same, and a teacher may spell."""
@@ -23,8 +24,6 @@ _BLANKS = (
 )
 """Every blank but the space and the newline."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SLICE = 1_000_000
-"""So many characters are matched or folded at a time: both take many times a text's memory."""
 # The closing quote or bracket belongs to the sentence before; scripts without blanks need none
 # after their full stop.
 _SENTENCE_END = re.compile(
@@ -44,7 +43,7 @@ def clean_text(text: str, *, min_letters: float = 0.0) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")
     if _UNWANTED.search(text):
-        text = "".join(_UNWANTED.sub("", part) for part in _slices(text))
+        text = "".join(_UNWANTED.sub("", part) for part in slices(text))
     text = _with_single_blanks(text)
     kept: list[str] = []
     for line in text.split("\n"):
@@ -85,7 +84,7 @@ def count_words(text: str) -> int:
 def content_hash(text: str) -> int:
     """64 bits that are equal for texts that differ in case and blanks only."""
     digest = blake2b(digest_size=8)
-    for part in _slices(_with_single_blanks(text.replace("\n", " ")).strip(" ")):
+    for part in slices(_with_single_blanks(text.replace("\n", " ")).strip(" ")):
         digest.update(part.casefold().encode())
     return int.from_bytes(digest.digest())
 
@@ -97,10 +96,6 @@ def _with_single_blanks(text: str) -> str:
     while "  " in text:
         text = text.replace("  ", " ")
     return text
-
-
-def _slices(text: str) -> Iterator[str]:
-    return (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
 
 
 def split_sentences(text: str, *, sentence_a_line: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from distill.corpus.words import find_words
+from distill.runtime.slices import slices_of_words
 
 IN_A_ROW = 12
 """Words in a row that two texts hardly share by chance."""
@@ -25,7 +26,7 @@ class Passages:
     """Texts to be found in documents, as hashes of their words in a row."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._hashes = [_hashes(_words(text)) for text in texts]
+        self._hashes = [_hashes_of(text) for text in texts]
         sizes = np.array([len(text_hashes) for text_hashes in self._hashes], dtype=np.int64)
         self._tables = {
             size: self._table(np.flatnonzero(sizes == size), size)
@@ -54,7 +55,7 @@ class Passages:
 
     def share_with(self, document: str) -> bool:
         """Whether any of the texts shares so much with a document."""
-        return next(self._hits(_hashes(_words(document))), None) is not None
+        return next(self._hits(_hashes_of(document)), None) is not None
 
     def _table(self, owners: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Hashes of so many words in a row in order, each with its text and its place there."""
@@ -81,8 +82,9 @@ class Passages:
                     yield int(places[hit]), int(of[entry]), int(at[entry]), size
 
 
-def _words(text: str) -> list[str]:
-    return find_words(text.casefold())
+def _hashes_of(text: str) -> np.ndarray:
+    """The hashes of a text's words in order."""
+    return np.concatenate([_hashes(find_words(part.casefold())) for part in slices_of_words(text)])
 
 
 def _hashes(words: Sequence[str]) -> np.ndarray:
@@ -100,10 +102,13 @@ def _in_a_row(words: np.ndarray, size: int) -> np.ndarray:
 
 def _batches(documents: Iterable[str]) -> Iterator[np.ndarray]:
     """The words of many documents at a time, as hashes."""
-    words: list[str] = []
+    between = _hashes([_BETWEEN])
+    pending, size = [between], 0
     for document in documents:
-        words += [*_words(document), _BETWEEN]
-        if len(words) >= _BATCH_WORDS:
-            yield _hashes(words)
-            words = []
-    yield _hashes(words)
+        words = _hashes_of(document)
+        pending += [words, between]
+        size += len(words)
+        if size >= _BATCH_WORDS:
+            yield np.concatenate(pending)
+            pending, size = [between], 0
+    yield np.concatenate(pending)

@@ -1,16 +1,19 @@
 """Training text packed without padding: documents go in; memory-mapped blocks of equal length come
 out.
 
-The ids of all documents stand one after another, an end token between them, and are cut into
-blocks; each block begins and ends with the special tokens that the tokenizer puts around a text.
+The ids of all documents, or of slices of a very long one, stand one after another, an end token
+between them, and are cut into blocks; each block begins and ends with the special tokens that the
+tokenizer puts around a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill.runtime.slices import slices_of_words
 from distill.training.chunks import Chunks, ChunkWriter, special_around
 
 if TYPE_CHECKING:
@@ -50,7 +53,8 @@ def write_blocks(
 def _encode(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:
     batch: list[str] = []
     size = 0
-    for text in texts:
+    # A long text in parts, for a tokenizer takes memory for all of it.
+    for text in chain.from_iterable(map(slices_of_words, texts)):
         batch.append(text)
         size += len(text)
         if size >= _ENCODE_CHARACTERS:

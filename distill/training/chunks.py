@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ import torch
 from distill.runtime.batching import split_rows
 from distill.runtime.files import flush, write_whole
 from distill.runtime.hashes import hash_file
+from distill.runtime.slices import slices_of_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,28 +76,29 @@ def cut_words(
     Where words stand without blanks, as in Chinese, Japanese, Thai or Khmer, a few characters count
     as a word.
     """
-    words, low, high = list(split_words(text)), *chunk_words
-    start = 0
-    while start < len(words):
+    words, (low, high) = split_words(text), chunk_words
+    ahead = list(islice(words, 1))
+    while ahead:
         size = round(float(np.exp(random.uniform(np.log(low), np.log(high)))))
-        end = start + size
-        if len(words) - end < low:
-            end = len(words)
-        yield "".join(words[start:end]).rstrip()
-        start = end
+        ahead += islice(words, max(0, size + low - len(ahead)))
+        end = size if len(ahead) - size >= low else len(ahead)
+        yield "".join(ahead[:end]).rstrip()
+        ahead = ahead[end:] or list(islice(words, 1))
 
 
 def split_words(text: str) -> Iterator[str]:
     """The words of a text, each with a blank after it where one stood; what is longer than any word
     comes in parts of a few characters.
     """
-    for word in text.split():
-        if len(word) <= LONGEST_WORD:
-            yield word + " "
-        else:
-            starts = range(0, len(word), CHARACTERS_OF_WORD)
-            parts = [word[start : start + CHARACTERS_OF_WORD] for start in starts]
-            yield from [*parts[:-1], parts[-1] + " "]
+    for part in slices_of_words(text):
+        for word in part.split():
+            if len(word) <= LONGEST_WORD:
+                yield word + " "
+                continue
+            last = (len(word) - 1) // CHARACTERS_OF_WORD * CHARACTERS_OF_WORD
+            for start in range(0, last, CHARACTERS_OF_WORD):
+                yield word[start : start + CHARACTERS_OF_WORD]
+            yield word[last:] + " "
 
 
 def write_chunks(
@@ -127,8 +130,8 @@ def write_chunks(
         for text in texts:
             for run in cut_words(text, chunk_words, random):
                 pending.append(prefixes[int(random.integers(len(prefixes)))] + run)
-            if len(pending) >= _ENCODE_BATCH:
-                flush(pending)
+                if len(pending) >= _ENCODE_BATCH:
+                    flush(pending)
         if pending:
             flush(pending)
     return writer.chunks

@@ -38,7 +38,9 @@ MAX_UNITS = 2_000_000
 """The table of distinct units is segmented and emptied beyond this: about 300 MB."""
 BATCH_CHARACTERS = 4_000_000
 _BLOCK_CHARACTERS = 500_000
-_ENCODE_TEXTS, _PACKED_WORDS = 500, 100
+_ENCODE_TEXTS, _PACKED_WORDS, _PACKED_CHARACTERS = 500, 100, 1000
+_ENCODE_CHARACTERS, _LONGEST_UNIT = 2_000_000, 100_000
+"""A tokenizer may take 200 bytes for each character of a text while it segments it."""
 _CODE_POINTS = 0x110000
 
 
@@ -95,7 +97,7 @@ def segment_units(
     """Add what the units of `table` consist of to `counts`, and empty the table."""
     for source, units in table.items():
         units.pop("", None)
-        for batch in batched(pack_units(units, vocabulary.units), _ENCODE_TEXTS):
+        for batch in _encoded_at_once(pack_units(units, vocabulary.units)):
             texts = [text for text, _ in batch]
             frequencies = np.fromiter(
                 (count for _, count in batch), dtype=np.int64, count=len(batch)
@@ -120,22 +122,50 @@ def pack_units(table: Counter[str], units: Units) -> Iterator[tuple[str, int]]:
     A tokenizer is nearly twice as fast on a text of many words as on as many texts of one.
     """
     if units != Units.WORDS:
-        yield from table.items()
+        yield from _short_units(table)
         return
-    yield from ((word, count) for word, count in table.items() if extends(word))
-    by_frequency = sorted(
-        ((word, count) for word, count in table.items() if not extends(word)), key=itemgetter(1)
-    )
+
+    def stands_alone(word: str) -> bool:
+        return extends(word) or len(word) > _PACKED_CHARACTERS
+
+    yield from (unit for unit in _short_units(table) if stands_alone(unit[0]))
+    packed = (unit for unit in _short_units(table) if not stands_alone(unit[0]))
+    by_frequency = sorted(packed, key=itemgetter(1))
     for frequency, same in groupby(by_frequency, key=itemgetter(1)):
         for words in batched((word for word, _ in same), _PACKED_WORDS):
             yield " ".join(words), frequency
+
+
+def _short_units(table: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Units and frequencies; a unit that no tokenizer could segment in memory comes in parts, which
+    changes what stands at their ends alone.
+    """
+    for unit, count in table.items():
+        for start in range(0, len(unit), _LONGEST_UNIT):
+            yield unit[start : start + _LONGEST_UNIT], count
+
+
+def _encoded_at_once(texts: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+    """Runs of texts of bounded number and length."""
+    run: list[tuple[str, int]] = []
+    size = 0
+    for text in texts:
+        run.append(text)
+        size += len(text[0])
+        if len(run) >= _ENCODE_TEXTS or size >= _ENCODE_CHARACTERS:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
 
 
 def count_units(batch: Batch, units: Units) -> Table:
     """Frequencies of the units of one batch, by source."""
     table: Table = {}
     for source, block in _blocks(batch):
-        table.setdefault(source, Counter()).update(units.split(block))
+        counted = table.setdefault(source, Counter())
+        for part in units.parts(block):
+            counted.update(part)
     return table
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+
+from distill.runtime.slices import slices_of_words
 
 Definition = dict[str, Any]
 """A tokenizer.json as it is read, or a part of it."""
@@ -44,6 +46,13 @@ class Units:
     def within(self, word: str) -> str:
         """The word as it is segmented within a line."""
         return f" {word}" if self.spaced else word
+
+    def parts(self, text: str) -> Iterator[list[str]]:
+        """The units of a text of any length, those of a slice of it at a time where units are
+        words.
+        """
+        cut = slices_of_words(text, extends) if self == Units.WORDS else [text]
+        return map(self.split, cut)
 
     def split(self, text: str) -> list[str]:
         """The units of a text, with repetitions; empty ones mean nothing."""

@@ -15,6 +15,7 @@ from distill.corpus.cleaning import (
     letter_share,
     split_sentences,
 )
+from distill.runtime import slices
 
 # Free text with more of what cleaning and splitting look at than chance would bring.
 AWKWARD = st.sampled_from(
@@ -145,7 +146,7 @@ def test_words_are_counted_as_splitting_clean_text_gives_them(text: str) -> None
 def test_long_text_is_cleaned_and_hashed_in_parts_as_at_once(text: str) -> None:
     clean, identity = clean_text(text, min_letters=0.3), content_hash(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cleaning, "_SLICE", 3)
+        patch.setattr(slices, "SLICE", 3)
         assert (clean_text(text, min_letters=0.3), content_hash(text)) == (clean, identity)
 
 

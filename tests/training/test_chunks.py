@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from distill.models import LoadedModel
+from distill.runtime import slices
 from distill.training import chunks as module
 from distill.training.chunks import (
     LONGEST_WORD,
@@ -329,3 +330,11 @@ def test_a_stream_taken_up_after_any_batch_goes_on_as_if_never_stopped(
         for e, b, rows in islice(batch_stream(lengths, batch_tokens, seed, epoch, batch), 12)
     ]
     assert rest == whole[stop:]
+
+
+@given(st.text(st.sampled_from("ab \n"), max_size=300), st.integers(0, 9))
+def test_a_long_text_is_cut_in_slices_as_at_once(text: str, seed: int) -> None:
+    runs = list(cut_words(text, (2, 6), np.random.default_rng(seed)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "SLICE", 5)
+        assert list(cut_words(text, (2, 6), np.random.default_rng(seed))) == runs

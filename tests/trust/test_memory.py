@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import forking
 from tests.conftest import distill_environment, swedish_sentences
@@ -40,45 +41,48 @@ def large(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Mini:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stages_memory_is_bounded(large: Mini, stage: str) -> None:
-    program = ("-m", "tests.trust.peak")
-    arguments = ("recipe", large.recipe, "--until", stage)
-    large.folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        forking.command(*arguments, environment=distill_environment(), program=program),
-        cwd=large.folder,
-        env=distill_environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    peak = int(done.stderr.split()[-1])
+    peak = peak_of(large, stage)
     print(f"{stage}: {peak / 1e6:,.0f} MB for {MEGABYTES} MB of text")
     assert peak < MOST[stage] + PER_BYTE.get(stage, 0.2) * MEGABYTES * 1e6
 
 
-@pytest.mark.parametrize("form", ["line", "word"])
+@pytest.mark.parametrize("form", ["line", "word", "txt"])
 def test_one_long_line_costs_at_most_eight_times_its_size(
-    mini: Mini, tiny_teacher: Path, tmp_path: Path, form: str
+    tiny_teacher: Path, tmp_path: Path, form: str
 ) -> None:
-    size = (10 if form == "line" else 2) * 1_000_000
-    recipe = write_mini(tmp_path, tiny_teacher)
-    unit = "skogen och havet " if form == "line" else "skog"
-    with (tmp_path / "t.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"text": unit * (size // len(unit))}) + "\n")
-    place = Mini(tmp_path / "here", recipe)
-    place.folder.mkdir()
+    size = MEGABYTES * 1_000_000
+    unit = "skog" if form == "word" else "skogen och havet "
+    text = unit * (size // len(unit))
+    recipes = {name: write_mini(tmp_path / name, tiny_teacher) for name in ("short", "long")}
+    if form == "txt":
+        path = tmp_path / "long" / "t.txt"
+        path.write_text(f"En rad.\n{text}\nEn rad till.\n", encoding="utf-8")
+        content = yaml.safe_load(recipes["long"].read_text(encoding="utf-8"))
+        content["corpus"]["sources"].append({"path": str(path)})
+        recipes["long"].write_text(yaml.safe_dump(content), encoding="utf-8")
+    else:
+        with (tmp_path / "long" / "t.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"text": text}) + "\n")
+    runs = {name: Mini(recipe.parent / "here", recipe) for name, recipe in recipes.items()}
+    for stage in ("corpus", "vocabulary", "distillation"):
+        short, long = (peak_of(runs[name], stage) for name in ("short", "long"))
+        print(f"{stage}: {(long - short) / size:.1f} bytes for each of one {form}'s")
+        assert long - short < 8 * size, stage
+
+
+def peak_of(run: Mini, stage: str) -> int:
+    """Bytes that a stage takes at most, libraries included."""
+    run.folder.mkdir(exist_ok=True)
     done = subprocess.run(
         forking.command(
-            *("recipe", recipe, "--until", "corpus"),
+            *("recipe", run.recipe, "--until", stage),
             environment=distill_environment(),
             program=("-m", "tests.trust.peak"),
         ),
-        cwd=place.folder,
+        cwd=run.folder,
         env=distill_environment(),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    peak = int(done.stderr.split()[-1])
-    print(f"corpus: {peak / 1e6:,.0f} MB for one {form} of {size / 1e6:.0f} MB")
-    assert peak < 250e6 + 8 * size
+    return int(done.stderr.split()[-1])

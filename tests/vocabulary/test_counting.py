@@ -193,6 +193,34 @@ def test_packed_words_are_the_tables_words_with_their_frequencies(table: dict[st
     assert sorted(pack_units(Counter(table), Units.LINES)) == sorted(table.items())
 
 
+@pytest.mark.parametrize("units", [Units.WORDS, Units.LINES])
+def test_a_unit_that_is_too_long_to_segment_at_once_comes_in_parts(
+    monkeypatch: pytest.MonkeyPatch, units: Units
+) -> None:
+    monkeypatch.setattr(counting, "_LONGEST_UNIT", 4)
+    packed = list(pack_units(Counter({"skogsbilväg": 2, "ko": 2}), units))
+    words = [(word, count) for text, count in packed for word in text.split(" ")]
+    assert words == [("skog", 2), ("sbil", 2), ("väg", 2), ("ko", 2)]
+
+
+def test_long_words_are_not_packed_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_PACKED_CHARACTERS", 4)
+    packed = list(pack_units(Counter({"skogen": 1, "ko": 1, "kung": 1}), Units.WORDS))
+    assert packed == [("skogen", 1), ("ko kung", 1)]
+
+
+@given(st.lists(st.tuples(st.text("ab", max_size=3), st.integers(1, 3)), max_size=20))
+def test_texts_are_encoded_in_runs_of_bounded_number_and_length(
+    texts: list[tuple[str, int]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_ENCODE_TEXTS", 3)
+        patch.setattr(counting, "_ENCODE_CHARACTERS", 5)
+        runs = list(counting._encoded_at_once(texts))
+    assert [text for run in runs for text in run] == texts
+    assert all(len(run) <= 3 and sum(len(text) for text, _ in run[:-1]) < 5 for run in runs)
+
+
 def test_texts_come_in_batches_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "BATCH_CHARACTERS", 5)
     assert list(batch_texts(["abc", "de", "f"], source=3)) == [[(3, "abc"), (3, "de")], [(3, "f")]]

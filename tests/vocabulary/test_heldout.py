@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 
 from distill.recipe import Source
-from distill.vocabulary.heldout import HeldOutSentences, read_sentences
+from distill.vocabulary.heldout import LONGEST_SENTENCE, HeldOutSentences, read_sentences
 
 pairs = st.lists(st.tuples(st.integers(0, 2), st.text(max_size=3)), max_size=40)
 
@@ -47,3 +47,8 @@ def test_files_are_read_as_distinct_sentences_with_lines_of_signs(tmp_path: Path
         "🐟 🐟": 0,
         "Snö 100 %": 1,
     }
+
+
+def test_of_a_sentence_without_end_the_beginning_is_held_out() -> None:
+    held = HeldOutSentences([(0, "a" * 20_000), (0, "a" * 30_000), (0, "kort")])
+    assert list(held) == ["a" * LONGEST_SENTENCE, "kort"]

@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
+from distill.runtime import slices
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.units import Units, units_of
 from tests.vocabulary.tokenizers_of_each_family import BUILDERS, LLAMA, tokenizer_of
@@ -103,3 +105,11 @@ def test_words_drop_their_blanks_and_spaced_words_keep_them() -> None:
 )
 def test_a_line_with_odd_white_space_is_one_unit(line: str) -> None:
     assert Units.SPACED_WORDS.split(line) == [line]
+
+
+@given(st.text(st.sampled_from("ab \n\u0301"), max_size=60))
+def test_the_units_of_a_texts_parts_are_those_of_the_text(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "SLICE", 5)
+        parts = [unit for part in Units.WORDS.parts(text) for unit in part if unit]
+    assert parts == [unit for unit in Units.WORDS.split(text) if unit]
