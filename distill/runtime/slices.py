@@ -4,10 +4,15 @@ one alone: a list of a text's words takes ten times its memory, folding its case
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-SLICE = 1_000_000
-"""Characters of a slice, unless it must be longer."""
+T = TypeVar("T")
+
+SLICE = 100_000
+"""Characters of a slice."""
+_BLANK = re.compile("[ \n]")
 
 
 def slices(text: str) -> Iterator[str]:
@@ -18,16 +23,38 @@ def slices(text: str) -> Iterator[str]:
 def slices_of_words(
     text: str, is_glued: Callable[[str], bool] = lambda character: False
 ) -> Iterator[str]:
-    """The text in slices of `SLICE` characters or more that end before a space, which is left out:
-    no word is cut. A space whose next character `is_glued` stays.
+    """The text in slices of `SLICE` to twice as many characters that end before a space or newline,
+    which is left out; only a word that is longer than a slice is cut. A space whose next character
+    `is_glued` stays.
     """
     start = 0
     while len(text) - start > SLICE:
-        end = text.find(" ", start + SLICE)
-        while end >= 0 and is_glued(text[end + 1 : end + 2]):
-            end = text.find(" ", end + 1)
-        if end < 0:
-            break
+        end = after = start + SLICE
+        for blank in _BLANK.finditer(text, start + SLICE, start + 2 * SLICE):
+            if blank.group() == "\n" or not is_glued(text[blank.end() : blank.end() + 1]):
+                end, after = blank.span()
+                break
+        else:
+            if len(text) - start <= 2 * SLICE:
+                break
         yield text[start:end]
-        start = end + 1
+        start = after
     yield text[start:]
+
+
+def in_runs(
+    texts: Iterable[tuple[str, T]], *, characters: int, count: int | None = None
+) -> Iterator[list[tuple[str, T]]]:
+    """Texts with what belongs to each in runs, each of which ends when it has so many
+    characters, or so many texts.
+    """
+    run: list[tuple[str, T]] = []
+    size = 0
+    for text in texts:
+        run.append(text)
+        size += len(text[0])
+        if size >= characters or len(run) == count:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run

@@ -1,19 +1,17 @@
 """Training text packed without padding: documents go in; memory-mapped blocks of equal length come
 out.
 
-The ids of all documents, or of slices of a very long one, stand one after another, an end token
-between them, and are cut into blocks; each block begins and ends with the special tokens that the
-tokenizer puts around a text.
+The ids of all documents stand one after another, an end token between them, and are cut into
+blocks; each block begins and ends with the special tokens that the tokenizer puts around a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill.runtime.slices import slices_of_words
+from distill.runtime.slices import in_runs, slices_of_words
 from distill.training.chunks import Chunks, ChunkWriter, special_around
 
 if TYPE_CHECKING:
@@ -40,8 +38,8 @@ def write_blocks(
     separator = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
     with ChunkWriter(folder) as writer:
         pending: list[int] = []
-        for encoded in _encode(texts, tokenizer):
-            pending += [*encoded, *separator]
+        for encoded, is_end in _encode(texts, tokenizer):
+            pending += [*encoded, *(separator if is_end else [])]
             while len(pending) >= room:
                 writer.add([*before, *pending[:room], *after])
                 del pending[:room]
@@ -50,15 +48,20 @@ def write_blocks(
     return writer.chunks
 
 
-def _encode(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:
-    batch: list[str] = []
-    size = 0
-    # A long text in parts, for a tokenizer takes memory for all of it.
-    for text in chain.from_iterable(map(slices_of_words, texts)):
-        batch.append(text)
-        size += len(text)
-        if size >= _ENCODE_CHARACTERS:
-            yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
-            batch, size = [], 0
-    if batch:
-        yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+def _encode(
+    texts: Iterable[str], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[list[int], bool]]:
+    """The ids of the texts, of a long one slice by slice (a tokenizer takes memory for all that it
+    is given), and whether they end a text.
+    """
+    for run in in_runs(_parts(texts), characters=_ENCODE_CHARACTERS):
+        parts = [part for part, _ in run]
+        ids = tokenizer(parts, add_special_tokens=False, verbose=False)["input_ids"]
+        yield from zip(ids, (is_end for _, is_end in run), strict=True)
+
+
+def _parts(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    for text in texts:
+        *before, last = slices_of_words(text)
+        yield from ((part, False) for part in before)
+        yield last, True

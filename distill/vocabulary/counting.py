@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from distill.runtime.slices import in_runs
 from distill.vocabulary.units import Units, extends
 
 if TYPE_CHECKING:
@@ -97,7 +98,11 @@ def segment_units(
     """Add what the units of `table` consist of to `counts`, and empty the table."""
     for source, units in table.items():
         units.pop("", None)
-        for batch in _encoded_at_once(pack_units(units, vocabulary.units)):
+        for batch in in_runs(
+            pack_units(units, vocabulary.units),
+            characters=_ENCODE_CHARACTERS,
+            count=_ENCODE_TEXTS,
+        ):
             texts = [text for text, _ in batch]
             frequencies = np.fromiter(
                 (count for _, count in batch), dtype=np.int64, count=len(batch)
@@ -143,20 +148,6 @@ def _short_units(table: Counter[str]) -> Iterator[tuple[str, int]]:
     for unit, count in table.items():
         for start in range(0, len(unit), _LONGEST_UNIT):
             yield unit[start : start + _LONGEST_UNIT], count
-
-
-def _encoded_at_once(texts: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
-    """Runs of texts of bounded number and length."""
-    run: list[tuple[str, int]] = []
-    size = 0
-    for text in texts:
-        run.append(text)
-        size += len(text[0])
-        if len(run) >= _ENCODE_TEXTS or size >= _ENCODE_CHARACTERS:
-            yield run
-            run, size = [], 0
-    if run:
-        yield run
 
 
 def count_units(batch: Batch, units: Units) -> Table:

@@ -209,18 +209,6 @@ def test_long_words_are_not_packed_with_others(monkeypatch: pytest.MonkeyPatch) 
     assert packed == [("skogen", 1), ("ko kung", 1)]
 
 
-@given(st.lists(st.tuples(st.text("ab", max_size=3), st.integers(1, 3)), max_size=20))
-def test_texts_are_encoded_in_runs_of_bounded_number_and_length(
-    texts: list[tuple[str, int]],
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "_ENCODE_TEXTS", 3)
-        patch.setattr(counting, "_ENCODE_CHARACTERS", 5)
-        runs = list(counting._encoded_at_once(texts))
-    assert [text for run in runs for text in run] == texts
-    assert all(len(run) <= 3 and sum(len(text) for text, _ in run[:-1]) < 5 for run in runs)
-
-
 def test_texts_come_in_batches_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "BATCH_CHARACTERS", 5)
     assert list(batch_texts(["abc", "de", "f"], source=3)) == [[(3, "abc"), (3, "de")], [(3, "f")]]
