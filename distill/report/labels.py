@@ -13,7 +13,7 @@ import numpy as np
 Box = tuple[float, float, float, float]
 Mark = tuple[float, float, float]
 """Its centre and its radius."""
-_STEP, _GAP = 3.0, 2.0
+_STEP, _GAP, _APART = 3.0, 2.0, 6.0
 _CLASH, _CROSSING = 10_000.0, 1.0
 """What it costs to cover a mark or a label, and a square point of something thin, in points away
 from the mark.
@@ -42,7 +42,7 @@ def place_labels(
     placed: list[Box] = []
     for mark, (width, height) in zip(marks, sizes, strict=True):
         boxes = _candidates(mark, width, height, within)
-        others = [(left - _GAP, bottom, right + _GAP, top) for left, bottom, right, top in placed]
+        others = [(left - _APART, bottom, right + _APART, top) for left, bottom, right, top in placed]
         clash = _covered(boxes, [*discs, *others])
         cost = _CLASH * (clash > 0) + clash + _CROSSING * _covered(boxes, thin)
         cost += distances(boxes, mark) + _NOT_RIGHT * (boxes[:, 0] < mark[0])
