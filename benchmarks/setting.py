@@ -37,10 +37,13 @@ def newsreels(count: int | None = None) -> list[str]:
     ]
 
 
-def trimmed_teacher(texts: list[str], name: str = TEACHER) -> LoadedModel:
-    """The teacher with the pieces that the texts have at least twice."""
+def trimmed_teacher(
+    texts: list[str], name: str = TEACHER, pieces: int | None = None
+) -> LoadedModel:
+    """The teacher with the pieces that the texts have at least twice, or with so many."""
     whole = load_with_tokenizer(name)
-    trimmed = trim(whole.model, whole.tokenizer, texts, min_count=2)
+    target = {"min_count": 2} if pieces is None else {"size": pieces}
+    trimmed = trim(whole.model, whole.tokenizer, texts, **target)
     return LoadedModel(model=trimmed.model, tokenizer=trimmed.tokenizer)
 
 

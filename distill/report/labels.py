@@ -42,7 +42,9 @@ def place_labels(
     placed: list[Box] = []
     for mark, (width, height) in zip(marks, sizes, strict=True):
         boxes = _candidates(mark, width, height, within)
-        others = [(left - _APART, bottom, right + _APART, top) for left, bottom, right, top in placed]
+        others = [
+            (left - _APART, bottom, right + _APART, top) for left, bottom, right, top in placed
+        ]
         clash = _covered(boxes, [*discs, *others])
         cost = _CLASH * (clash > 0) + clash + _CROSSING * _covered(boxes, thin)
         cost += distances(boxes, mark) + _NOT_RIGHT * (boxes[:, 0] < mark[0])
