@@ -107,8 +107,8 @@ def make(peer: Peer, folder: Path, newer_python: str | None = None) -> Path:
 
 
 def base_python(least: tuple[int, int], newer: str | None = None) -> str:
-    """This Python where it is new enough, else a newer one that can be started; this one where
-    there is none, so that pip says what is wrong.
+    """The running Python where it is new enough, else a newer one that can be started; the first
+    where there is none, so that pip says what is wrong.
     """
     if sys.version_info[:2] >= least:
         return sys.executable
