@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def measure_distillation(kept: Kept, options: argparse.Namespace) -> None:
         kept.row(
             "distillation",
             f"sentence-transformers, learning rate {rate:g}",
-            lambda rate=rate: distil_with_sentence_transformers(  # type: ignore[misc]
-                rate, precision, options, folder, quickstart
+            partial(
+                distil_with_sentence_transformers, rate, precision, options, folder, quickstart
             ),
         )
 

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,15 @@ def measure_trimming(kept: Kept, options: argparse.Namespace) -> None:
     kept.open("trimming", settings)
     sizes = []
     for peer in environments.TRIMMERS:
-        row = kept.row(
-            "trimming",
-            peer.name,
-            lambda peer=peer: trim_with(peer, options, teacher, texts, sentences),  # type: ignore[misc]
-        )
+        trim = partial(trim_with, peer, options, teacher, texts, sentences)
+        row = kept.row("trimming", peer.name, trim)
         if "pieces" in row and row["pieces"] not in sizes:
             sizes.append(row["pieces"])
     variants = {"distill": [], "distill, by frequency alone": ["--no-alphabet", "--no-symbols"]}
     for size in sizes:
         for name, arguments in variants.items():
-            kept.row(
-                "trimming",
-                f"{name}, {size} pieces",
-                lambda size=size, arguments=arguments: trim_with_distill(  # type: ignore[misc]
-                    size, arguments, options, teacher, texts, sentences
-                ),
-            )
+            trim = partial(trim_with_distill, size, arguments, options, teacher, texts, sentences)
+            kept.row("trimming", f"{name}, {size} pieces", trim)
 
 
 def write_texts(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, dict[str, Any]]:
@@ -76,8 +69,8 @@ def write_texts(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, 
     draw.shuffle(documents)
     apart: list[str] = []
     while len(apart) < 1.5 * options.heldout and len(documents) > 1:
-        found = split_sentences(documents.pop())
-        apart += draw.sample(found, min(len(found), SENTENCES_A_DOCUMENT))
+        unseen = split_sentences(documents.pop())
+        apart += draw.sample(unseen, min(len(unseen), SENTENCES_A_DOCUMENT))
     size = 0
     shutil.rmtree(folder / "texts", ignore_errors=True)
     (folder / "texts").mkdir(parents=True)
@@ -144,8 +137,8 @@ def trim_with_distill(
         return run(command, log, options.timeout)
 
     cost = repeated(trim)
-    both = [segmentation.load(folder) for folder in (teacher, output)]
-    compared = segmentation.compare(*both, json.loads(sentences.read_text(encoding="utf-8")))
+    unseen = json.loads(sentences.read_text(encoding="utf-8"))
+    compared = segmentation.compare(segmentation.load(teacher), segmentation.load(output), unseen)
     return {"version": __version__, **cost, **compared}
 
 
