@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from distill.recipe.teacher import POOLINGS
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from distill.recipe import Recipe, TeacherSection
+    from distill.recipe import TeacherSection
 
 MODULES, SETTINGS = "modules.json", "sentence_bert_config.json"
 PROMPTS = "config_sentence_transformers.json"
@@ -156,19 +155,6 @@ def as_files_say(teacher: TeacherSection, files: SentenceFiles) -> TeacherSectio
         said["dimensions"] = list(files.dimensions)
     left_out = {key: value for key, value in said.items() if key not in teacher.model_fields_set}
     return teacher.model_copy(update=left_out)
-
-
-def as_teacher_says(recipe: Recipe) -> Recipe:
-    """The recipe with what its teacher section leaves out as the teacher's own files have it; as it
-    is where they cannot be had.
-    """
-    from distill.models.loading import sentence_folder
-
-    teacher = recipe.teacher
-    with suppress(UserError, OSError, ValueError):  # it is told of where the teacher is checked
-        files = read_sentence_files(sentence_folder(teacher.model, teacher.revision))
-        teacher = as_files_say(teacher, files)
-    return recipe.model_copy(update={"teacher": teacher})
 
 
 def _read_modules(

@@ -64,7 +64,7 @@ class Run:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, with what its teacher's own files say where it says nothing."""
-        from distill.models.sentence import as_teacher_says
+        from distill.models.sentence_form import as_teacher_says
 
         return as_teacher_says(self.file.recipe)
 
