@@ -346,6 +346,7 @@ def test_a_push_that_cannot_be_is_one_clear_message(
     assert json.loads((run / "report.json").read_text())["export"]["pushed_to"] is None
 
 
+@pytest.mark.slow
 def test_a_recipe_pushes_when_its_run_is_done(
     finished: tuple[Path, Path], run: Path, distill: Distill, hub: Hub, tmp_path: Path
 ) -> None:

@@ -157,10 +157,10 @@ class Exported:
         ("xlm-roberta", "LaBSE's"),
         ("bert", "a wide and a narrow layer"),
         ("modernbert", "last token"),
-        ("mpnet", "weighted mean"),
-        ("xlm-roberta", "max"),
+        pytest.param(("mpnet", "weighted mean"), marks=pytest.mark.slow),
+        pytest.param(("xlm-roberta", "max"), marks=pytest.mark.slow),
     ],
-    ids=lambda param: ", ".join(param),
+    ids=", ".join,
 )
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     place = tmp_path_factory.mktemp("place")
