@@ -120,13 +120,15 @@ class StageFolder(Generic[T]):
             self.final.rename(self._stale)
         self.partial.rename(self.final)
         flush(self.final.parent)
-        shutil.rmtree(self._stale, ignore_errors=True)
-        self._remove_scaffolds()
+        self._tidy_up()
 
-    def _remove_scaffolds(self) -> None:
+    def _tidy_up(self) -> None:
+        """Remove what the stage in place needs no longer; the mark last, since while it is there
+        this was not finished.
+        """
+        for folder in (self._stale, *(self.final / name for name in self._scaffolds)):
+            shutil.rmtree(folder, ignore_errors=True)
         (self.final / MARK).unlink(missing_ok=True)
-        for name in self._scaffolds:
-            shutil.rmtree(self.final / name, ignore_errors=True)
 
     def _listed(self) -> Files:
         """The files of the folder that is worked in, but for what is removed in the end."""
@@ -147,8 +149,8 @@ class StageFolder(Generic[T]):
         # Killed between the two renames of `finish`.
         if not self.final.exists() and self._stale.exists():
             self._stale.rename(self.final)
-        if (self.final / MARK).is_file():  # killed between the renames and the removal of scaffolds
-            self._remove_scaffolds()
+        if (self.final / MARK).is_file():  # killed after the renames
+            self._tidy_up()
         try:
             content = json.loads((self.final / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -154,6 +154,27 @@ def test_a_kill_while_finishing_loses_no_checkpoint_before_the_stage_is_in_place
         assert {path.name for path in training.final.iterdir()} == {"model", "stage.json"}
 
 
+@pytest.mark.parametrize("removed", [0, 1])
+def test_a_kill_while_tidying_up_leaves_nothing_behind(training, monkeypatch, removed):
+    _finish(training, "ett")
+    _train(training)
+    shutil.copytree(training.final, training._stale)
+    done, rmtree = [], shutil.rmtree
+
+    def dying(path, **options: object) -> None:
+        if training.partial.exists() or len(done) < removed:
+            done.append(path)
+            return rmtree(path, **options)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(shutil, "rmtree", dying)
+        training.finish(_record())
+    assert training.record() is not None
+    assert {path.name for path in training.final.iterdir()} == {"model", "stage.json"}
+    assert [path.name for path in training.final.parent.iterdir()] == ["training"]
+
+
 def test_a_file_that_is_missing_cut_or_changed_is_damage(folder):
     _finish(folder, "ett")
     path = folder.final / "out.txt"

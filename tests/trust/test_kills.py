@@ -40,6 +40,7 @@ RENAMES = {
     f"{_RUN}.done.json": 1,
     f"{_RUN}*/run.json": 9,
     "runs/.hashes.json": 1,
+    "runs/.costs.json": 1,
 }
 """What a run renames in its folder, and at which time of several it is killed there."""
 AFTER = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
