@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from distill.models.after_pooling import AfterPooling, read_after_pooling
 from distill.models.loading import sentence_folder
 from distill.models.sentence import SentenceFiles, as_files_say, read_sentence_files
-from distill.recipe import Prefixes, Recipe, TeacherSection
+from distill.recipe import Prefixes, TeacherSection
 from distill.runtime.errors import UserError
 
 
@@ -48,17 +47,6 @@ def teacher_form(teacher: TeacherSection) -> SentenceForm:
         lower_case=files.lower_case,
         is_declared=files.pooling is not None,
     )
-
-
-def as_teacher_says(recipe: Recipe) -> Recipe:
-    """The recipe with what its teacher section leaves out as the teacher's own files have it; as it
-    is where they cannot be had.
-    """
-    teacher = recipe.teacher
-    with suppress(UserError, OSError, ValueError):  # it is told of where the teacher is checked
-        files = read_sentence_files(sentence_folder(teacher.model, teacher.revision))
-        teacher = as_files_say(teacher, files)
-    return recipe.model_copy(update={"teacher": teacher})
 
 
 def declared_form(model: str, revision: str = "main") -> SentenceForm | None:

@@ -5,6 +5,7 @@ the tracker.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -63,10 +64,16 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, with what its teacher's own files say where it says nothing."""
-        from distill.models.sentence_form import as_teacher_says
+        """The recipe, with what its teacher's own files say where it says nothing; as it is where
+        they cannot be had.
+        """
+        from distill.models.sentence import as_files_say
 
-        return as_teacher_says(self.file.recipe)
+        recipe = self.file.recipe
+        with suppress(UserError, OSError, ValueError):  # it is told of where the teacher is checked
+            teacher = as_files_say(recipe.teacher, self.sentence_files)
+            recipe = recipe.model_copy(update={"teacher": teacher})
+        return recipe
 
     @cached_property
     def sentence_files(self) -> SentenceFiles:
@@ -74,7 +81,7 @@ class Run:
         from distill.models.loading import sentence_folder
         from distill.models.sentence import read_sentence_files
 
-        teacher = self.recipe.teacher
+        teacher = self.file.recipe.teacher
         return read_sentence_files(sentence_folder(teacher.model, teacher.revision))
 
     @cached_property
