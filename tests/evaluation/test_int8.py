@@ -36,7 +36,7 @@ def states(encoder: torch.nn.Module, types: torch.Tensor | None = None) -> torch
     return hidden[MASK.bool()]
 
 
-@pytest.mark.parametrize("types", [1, 2])
+@pytest.mark.parametrize("types", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_it_answers_nearly_as_the_encoder_that_it_was_made_from(types: int) -> None:
     encoder = bert(types)
     expected = states(encoder)

@@ -81,7 +81,7 @@ def test_a_separable_task_is_learnt(evaluate: Evaluate) -> None:
     assert values(rows, measured, "accuracy")[0] > 0.9 and values(rows, measured, "mcc")[0] > 0.8
 
 
-@pytest.mark.parametrize("draw", range(3))
+@pytest.mark.parametrize("draw", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
 def test_shuffled_labels_end_at_chance_and_true_ones_far_above(
     evaluate: Evaluate, draw: int
 ) -> None:

@@ -161,7 +161,10 @@ HEADS: dict[str, type[Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "distilbert" else ()) for name in HEADS],
+)
 def test_with_its_head_the_file_gives_logits_and_the_encoders_states_in_both_precisions(
     name: str, tmp_path: Path
 ) -> None:

@@ -475,7 +475,7 @@ def on_small_disk(tmp_path) -> Callable[..., Done]:
     ("kilobytes", "script"),
     [
         (64, 'cat /dev/zero > "$0/full" 2>/dev/null; "$@"'),
-        (8000, '"$@"'),
+        pytest.param(8000, '"$@"', marks=pytest.mark.slow),
         pytest.param(
             8000,
             '(until [ -e "$0/runs/tiny/corpus" ]; do sleep 0.02; done; cat /dev/zero > "$0/full" '
