@@ -19,29 +19,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import levers
 import torch
 from levers import Rows, measure, read_faq, read_squad
 from provenance import provenance
 from setting import RESULTS, TEACHER, cut, newsreels, trimmed_teacher
 from transformers import AutoModel
 
-from distill.distillation.loop import Pair, distil
 from distill.models import LoadedModel
-from distill.recipe import DistillationSection, StudentSection
+from distill.recipe import StudentSection
 from distill.report.results.student import StudentResult, TeacherFigures
-from distill.runtime.progress import Progress, silence_libraries
-from distill.runtime.runtime import Runtime
+from distill.runtime.progress import silence_libraries
 from distill.student.build import build_student, describe_model
 
 RESULT = RESULTS / "small_students.json"
-SETTINGS: dict[str, Any] = {
-    "objectives": {"hidden": 1.0},
-    "tokens": 300_000,
-    "batch_tokens": 512,
-    "learning_rate": 1e-3,
-    "validations": 1,
-    "checkpoint_seconds": 1e9,
-}
+SETTINGS: dict[str, Any] = {**levers.SETTINGS, "batch_tokens": 512}
 TOKENS, TIMES = 128, 40
 
 
@@ -96,31 +88,18 @@ def run_arm(
         built = build(arm, teacher, training, folder / "student")
         student = AutoModel.from_pretrained(folder / "student" / "model").eval()
         ratio = latency_ratio(student, teacher.model)
-        pair = Pair(
-            student=student,
-            teacher=teacher.model,
-            tokenizer=teacher.tokenizer,
-            layers=built.teacher_layers,
-            pooling="mean",
+        chunks, unseen = (
+            cut(texts, teacher, folder / name)
+            for name, texts in (("train", training), ("heldout", heldout))
         )
-        state = distil(
-            pair,
-            cut(training, teacher, folder / "train"),
-            cut(heldout, teacher, folder / "heldout"),
-            DistillationSection(**SETTINGS),
-            checkpoint=folder / "checkpoint",
-            runtime=Runtime(progress=Progress(), seed=0),
+        figures = levers.taught(
+            student, built.teacher_layers, teacher, chunks, unseen, SETTINGS, tasks
         )
-    fidelity = {key: value for key, value in state.fidelity[-1].items() if key != "tokens"}
-    trained = LoadedModel(model=student, tokenizer=teacher.tokenizer)
     return {
         "parameters": built.parameters,
         "pieces": built.vocabulary_size,
         "latency of the trimmed teacher's": ratio,
-        "tokens": state.tokens,
-        "tokens a second": state.tokens / state.seconds,
-        **fidelity,
-        **measure(trained, tasks),
+        **figures,
     }
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import psutil
+from process_memory import proportional_memory
 from provenance import provenance
 
 from distill.corpus.cleaning import clean_text
@@ -234,17 +234,6 @@ class Peak:
     def _watch(self) -> None:
         while not self._over.wait(0.1):
             self.bytes = max(self.bytes, proportional_memory())
-
-
-def proportional_memory() -> int:
-    """Memory of this process and its children in bytes, what they share counted once."""
-    total = 0
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        try:
-            total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError):
-            continue
-    return total
 
 
 def part(name: str, file: Path) -> dict[str, float]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.process_memory import proportional_memory
+
 CHEAP_SECONDS = 120
 """What takes no longer is run three times."""
 
@@ -52,7 +54,7 @@ def run(command: list[Any], log: Path, minutes: float) -> tuple[float, int]:
             words, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=log.parent
         )
         while process.poll() is None:
-            peak = max(peak, memory_of(process.pid))
+            peak = max(peak, proportional_memory(process.pid))
             if time.monotonic() - started > 60 * minutes:
                 stop(process)
                 raise FailedError(f"It did not end within {minutes:g} minutes.")
@@ -71,15 +73,3 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         child.kill()
     process.kill()
     process.wait()
-
-
-def memory_of(process_id: int) -> int:
-    """Memory of a process and its children in bytes, what they share counted once."""
-    total = 0
-    try:
-        parent = psutil.Process(process_id)
-        for process in [parent, *parent.children(recursive=True)]:
-            total += process.memory_full_info().pss
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        pass
-    return total

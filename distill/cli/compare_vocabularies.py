@@ -109,7 +109,7 @@ def compare_on_files(
     with as_options({"say format: ": "it should end in one of "}):
         sources = [section_of(Source, {"path": path, "column": column}) for path in text]
         for source in sources:
-            list_files(source)  # a slip of the pen is told before anything is loaded
+            list_files(source)  # a typo is told before anything is loaded
     models = {"A": first, "B": second, **({} if teacher is None else {"--teacher": teacher})}
     tokenizers = {label: _load_tokenizer(name, label) for label, name in models.items()}
     with (

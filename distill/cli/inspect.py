@@ -153,7 +153,7 @@ def inspect_to_folder(
     silence_libraries()
     with as_options(_OPTIONS):
         for location in named.values():
-            load_config(location)  # finds a slip of the pen before anything is computed
+            load_config(location)  # finds a typo before anything is computed
         output.mkdir(parents=True, exist_ok=True)
         return inspect_models(
             checked,

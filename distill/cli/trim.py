@@ -214,7 +214,7 @@ def _trim(
     progress: Progress,
 ) -> VocabularyResult:
     from distill.corpus.collect import collect_corpus
-    from distill.corpus.documents import document_batches, read_documents, uncleaned_texts
+    from distill.corpus.documents import document_batches, numbered_sentences, uncleaned_texts
     from distill.models import load_with_tokenizer
     from distill.models.loading import own_prompts
     from distill.models.sentence_form import declared_form
@@ -232,15 +232,13 @@ def _trim(
     read = collect_corpus(text, language=language, seed=0, output=documents, progress=progress)
     progress.warn(read.warnings)
     batches, foreign = document_batches(documents / "train.jsonl"), documents / "foreign.jsonl"
-    heldout = read_documents(documents / "heldout.jsonl")
+    heldout = documents / "heldout.jsonl"
     result = select_vocabulary(
         section,
         teacher=teacher,
         batches=batches,
-        heldout=(
-            (document.source, sentence) for document in heldout for sentence in document.sentences
-        ),
-        uncleaned=uncleaned_texts(documents / "heldout.jsonl"),
+        heldout=numbered_sentences(heldout),
+        uncleaned=uncleaned_texts(heldout),
         foreign=document_batches(foreign) if foreign.is_file() else (),
         prompts=own_prompts(model, revision),
         form=form,

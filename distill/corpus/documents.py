@@ -67,6 +67,12 @@ def read_documents(path: Path) -> Iterator[Document]:
             yield Document(**json.loads(line))
 
 
+def numbered_sentences(path: Path) -> Iterator[tuple[int, str]]:
+    """The sentences of a file's documents, each with the number of its source."""
+    for document in read_documents(path):
+        yield from ((document.source, sentence) for sentence in document.sentences)
+
+
 def uncleaned_texts(path: Path) -> Iterator[str]:
     """The documents of a file as they were before cleaning; none where cleaning changed none."""
     is_changed = any(document.uncleaned is not None for document in read_documents(path))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from distill.pipeline.cost import Cost, predict_costs
 from distill.pipeline.pending import pending_stages
 from distill.pipeline.plan import (
+    check_contents,
     check_files,
-    check_surroundings,
     make_plan,
     predict_seconds,
     rehearse,
@@ -33,7 +33,7 @@ def dry_run_lines(
     """
     unreached = check_files(run.recipe)
     yield from map("not checked: {}".format, unreached)  # at once; the rest takes seconds
-    also = [what for what in check_surroundings(run.recipe) if what not in unreached]
+    also = [what for what in check_contents(run.recipe) if what not in unreached]
     pending = [stage.name for stage in pending_stages(run, until=until, force=force)]
     plan = make_plan(run.recipe, run.kept_pieces)
     yield f"{run.recipe.name}: {run.file.path} into {run.folder}"

@@ -71,7 +71,13 @@ def check_surroundings(recipe: Recipe) -> list[str]:
     Files that are not there are told at once, before anything is loaded. Raises UserError with
     every problem found.
     """
-    unreached = check_files(recipe)
+    return list(dict.fromkeys([*check_files(recipe), *check_contents(recipe)]))
+
+
+def check_contents(recipe: Recipe) -> list[str]:
+    """Check what is in the files that `check_files` finds, and the models; gives what of the Hub
+    could not be reached. Raises UserError with every problem found.
+    """
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
     from distill.evaluation.own_head import check_teacher_head
@@ -80,6 +86,7 @@ def check_surroundings(recipe: Recipe) -> list[str]:
     from distill.openvino.installed import check_openvino
 
     problems: list[str] = []
+    unreached: list[str] = []
 
     def collect(check: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -153,12 +153,9 @@ class Run:
 
     def sentences(self) -> Iterator[tuple[int, str]]:
         """The held-out sentences, each with the number of its source."""
-        from distill.corpus.documents import read_documents
+        from distill.corpus.documents import numbered_sentences
 
-        documents = read_documents(self.folder / "corpus" / "heldout.jsonl")
-        return (
-            (document.source, sentence) for document in documents for sentence in document.sentences
-        )
+        return numbered_sentences(self.folder / "corpus" / "heldout.jsonl")
 
     def judging_sentences(self) -> list[str]:
         """The held-out sentences by which the files of an export are judged and proven."""

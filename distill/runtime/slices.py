@@ -43,16 +43,18 @@ def slices_of_words(
 
 
 def in_runs(
-    texts: Iterable[tuple[str, T]], *, characters: int, count: int | None = None
-) -> Iterator[list[tuple[str, T]]]:
-    """Texts with what belongs to each in runs, each of which ends when it has so many
-    characters, or so many texts.
-    """
-    run: list[tuple[str, T]] = []
+    items: Iterable[T],
+    length: Callable[[T], int],
+    *,
+    characters: int,
+    count: int | None = None,
+) -> Iterator[list[T]]:
+    """The items in runs, each of which ends when it has so many characters, or so many items."""
+    run: list[T] = []
     size = 0
-    for text in texts:
-        run.append(text)
-        size += len(text[0])
+    for item in items:
+        run.append(item)
+        size += length(item)
         if size >= characters or len(run) == count:
             yield run
             run, size = [], 0

@@ -54,7 +54,7 @@ def _encode(
     """The ids of the texts, of a long one slice by slice (a tokenizer takes memory for all that it
     is given), and whether they end a text.
     """
-    for run in in_runs(_parts(texts), characters=_ENCODE_CHARACTERS):
+    for run in in_runs(_parts(texts), lambda part: len(part[0]), characters=_ENCODE_CHARACTERS):
         parts = [part for part, _ in run]
         ids = tokenizer(parts, add_special_tokens=False, verbose=False)["input_ids"]
         yield from zip(ids, (is_end for _, is_end in run), strict=True)

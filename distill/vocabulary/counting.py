@@ -100,6 +100,7 @@ def segment_units(
         units.pop("", None)
         for batch in in_runs(
             pack_units(units, vocabulary.units),
+            lambda text: len(text[0]),
             characters=_ENCODE_CHARACTERS,
             count=_ENCODE_TEXTS,
         ):
@@ -162,16 +163,8 @@ def count_units(batch: Batch, units: Units) -> Table:
 
 def batch_texts(texts: Iterable[str], source: int = 0) -> Iterator[list[tuple[int, str]]]:
     """The texts in batches of a few million characters."""
-    batch: list[tuple[int, str]] = []
-    size = 0
-    for text in texts:
-        batch.append((source, text))
-        size += len(text)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    documents = ((source, text) for text in texts)
+    return in_runs(documents, lambda document: len(document[1]), characters=BATCH_CHARACTERS)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -39,6 +39,6 @@ def test_a_space_before_a_glued_character_does_not_end_a_slice() -> None:
 
 @given(st.lists(st.tuples(st.text("ab", max_size=3), st.integers(1, 3)), max_size=20))
 def test_texts_come_in_runs_of_bounded_number_and_length(texts: list[tuple[str, int]]) -> None:
-    runs = list(slices.in_runs(texts, characters=5, count=3))
+    runs = list(slices.in_runs(texts, lambda text: len(text[0]), characters=5, count=3))
     assert [text for run in runs for text in run] == texts
     assert all(len(run) <= 3 and sum(len(text) for text, _ in run[:-1]) < 5 for run in runs)
