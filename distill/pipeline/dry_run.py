@@ -8,15 +8,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from distill.pipeline.checks import check_contents, check_files
 from distill.pipeline.cost import Cost, predict_costs
 from distill.pipeline.pending import pending_stages
-from distill.pipeline.plan import (
-    check_contents,
-    check_files,
-    make_plan,
-    predict_seconds,
-    rehearse,
-)
+from distill.pipeline.plan import make_plan, predict_seconds, rehearse
 from distill.report.formats import format_bytes, format_count
 from distill.runtime.progress import format_seconds
 

@@ -35,7 +35,8 @@ def run_recipe(
     UserError for what the user can put right, or if another process works in the run's folder, and
     Interrupted after a signal; finished stages stay.
     """
-    from distill.pipeline.plan import check_space, check_surroundings, make_plan
+    from distill.pipeline.checks import check_surroundings
+    from distill.pipeline.plan import check_space, make_plan
     from distill.pipeline.pushing import push_obstacles
     from distill.tracking import send_what_was_kept
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.pipeline.plan import check_surroundings
+from distill.pipeline.checks import check_surroundings
 from distill.recipe.reading import load_recipe
 from distill.runtime import extras
 from distill.runtime.errors import UserError
