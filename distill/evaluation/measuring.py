@@ -110,21 +110,42 @@ def measure_models(
                     measured.cut.setdefault(part, {})[name] = tuned.cut
             return True
 
-        left = {name: list(section.tasks) for name in names}
+        together = runtime.processes.count > 1
+        left = (
+            spread_work(names, section, rows)
+            if together
+            else [(n, [*section.tasks]) for n in names]
+        )
         told = finished.taken_up
         while left:
             before = left
-            left = {}
-            for name, tasks in before.items():
+            left = []
+            for name, tasks in before:
                 subject = subject_of(name)  # one model at a time is in memory
                 if elsewhere := [task for task in tasks if not is_done(subject, task)]:
-                    left[name] = elsewhere
+                    left.append((name, elsewhere))
             if left == before:
                 finished.wait()
             if finished.taken_up > told:
                 advance(finished.taken_up - told, "measured by other processes")
                 told = finished.taken_up
     return measured
+
+
+def spread_work(
+    names: Sequence[str], section: EvaluationSection, rows: Mapping[str, Any]
+) -> list[tuple[str, list[TaskSection]]]:
+    """Every model on every task by itself, what takes long first: at the end, no process waits long
+    for another. A scratch is trained before it is measured.
+    """
+
+    def learnt(task: TaskSection) -> int:
+        parts = kind_of(task).fine_tunes(task, rows[task.name]).values()
+        return sum(len(str(row.content)) for part in parts for row in part.train)
+
+    tasks = sorted(section.tasks, key=learnt, reverse=True)
+    models = sorted(names, key=lambda name: name != SCRATCH)
+    return [(name, [task]) for task in tasks for name in models]
 
 
 def count_parts(model: str, task: TaskSection, section: EvaluationSection) -> int:

@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from distill.evaluation import protocol
+from distill.evaluation.cross_lingual import CrossLingualRows
 from distill.evaluation.finished import MEASURED, ElsewhereError, Finished, each_here, read_entries
+from distill.evaluation.kinds.fine_tuned import CrossLingual
+from distill.evaluation.measuring import spread_work
 from distill.evaluation.subject import EvaluatedModel
 from distill.models import LoadedModel
 from distill.recipe import ClassificationTask, TeacherSection
@@ -93,6 +96,23 @@ def test_what_is_measured_elsewhere_keeps_nobody_from_the_rest() -> None:
     assert done == [1, 3]
 
 
+def test_what_learns_from_most_text_is_shared_out_first() -> None:
+    short, long = (
+        ClassificationTask.model_validate({**TASK, "name": name}) for name in ("short", "long")
+    )
+    section = quick_section(models=["teacher", "scratch"]).model_copy(
+        update={"tasks": [short, long]}
+    )
+    rows = {"short": toy_rows(train=8), "long": toy_rows(train=80)}
+    order = [(name, task.name) for name, [task] in spread_work(section.models, section, rows)]
+    assert order == [
+        ("scratch", "long"),
+        ("teacher", "long"),
+        ("scratch", "short"),
+        ("teacher", "short"),
+    ]
+
+
 def test_a_process_that_dies_loses_only_what_it_was_at(tmp_path: Path) -> None:
     first = Finished(tmp_path / MEASURED, Interruption(), process(0))
     program = """
@@ -148,3 +168,20 @@ def test_int8_makes_the_students_fine_tunes_that_no_process_has_made(
     task = ClassificationTask.model_validate(TASK)
     assert subject.fine_tune(task, toy_rows(), lambda share, detail: None).precision == "int8"
     assert set(loaded) == {"student"} and finished.count(["student"]) == 2
+
+
+def test_a_language_that_is_learnt_from_elsewhere_keeps_nobody_from_the_others() -> None:
+    begun: list[str] = []
+
+    def fine_tune(task: object, rows: object, advance: object, learnt_from: str) -> None:
+        begun.append(learnt_from)
+        if learnt_from == "sv":
+            raise ElsewhereError
+
+    rows = CrossLingualRows(fine_tunes=dict.fromkeys(("sv", "da"), toy_rows()), test=1)
+    subject: Any = SimpleNamespace(fine_tune=fine_tune)
+    with pytest.raises(ElsewhereError):
+        CrossLingual("text-classification").measure(
+            subject, ClassificationTask.model_validate(TASK), rows, lambda share, detail: None
+        )
+    assert begun == ["sv", "da"]

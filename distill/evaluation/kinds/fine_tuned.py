@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from distill.evaluation.chance import chance_levels
 from distill.evaluation.cross_lingual import (
@@ -11,6 +12,7 @@ from distill.evaluation.cross_lingual import (
     no_cross_lingual_scores,
     read_cross_lingual,
 )
+from distill.evaluation.finished import each_here
 from distill.evaluation.kinds.kind import Advance, Subject
 from distill.evaluation.protocol import Measured, planned
 from distill.evaluation.scores import Reference, no_score
@@ -93,10 +95,12 @@ class CrossLingual:
         self, subject: Subject, task: FineTunedTask, rows: CrossLingualRows, advance: Advance
     ) -> dict[str, Measured]:
         """What was measured after learning from each language, and from all."""
-        return {
-            learnt_from: subject.fine_tune(task, part, advance, learnt_from)
-            for learnt_from, part in rows.fine_tunes.items()
-        }
+
+        def learn_from(name: str) -> Measured:
+            return subject.fine_tune(task, rows.fine_tunes[name], advance, name)
+
+        measured = each_here(partial(learn_from, name) for name in rows.fine_tunes)
+        return dict(zip(rows.fine_tunes, measured, strict=True))
 
     def scores(
         self,
