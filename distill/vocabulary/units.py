@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,41 +48,48 @@ class Units:
         """The word as it is segmented within a line."""
         return f" {word}" if self.spaced else word
 
-    def parts(self, text: str) -> Iterator[list[str]]:
-        """The units of a text of any length, those of a slice of it at a time where units are
-        words.
-        """
-        cut = slices_of_words(text, extends) if self == Units.WORDS else [text]
-        return map(self.split, cut)
-
     def split(self, text: str) -> list[str]:
         """The units of a text, with repetitions; empty ones mean nothing."""
+        return [*chain.from_iterable(self.parts(text))]
+
+    def parts(self, text: str) -> Iterator[list[str]]:
+        """The units of a text of any length, some at a time."""
         if self == Units.WORDS:
-            # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and
-            # U+001C) and so join words.
-            return _glued(text) if _has_marks(text) else text.replace("\n", " ").split(" ")
+            return map(_words, slices_of_words(text, extends))
         if self == Units.LINES:
-            return text.split("\n")
+            return iter([text.split("\n")])
+        return self._spaced_words(text)
+
+    def _spaced_words(self, text: str) -> Iterator[list[str]]:
         units: list[str] = []
         for line in text.split("\n"):
-            # Printable: no white space but plain blanks. A line with more than that is one unit.
-            plain = (
-                line.isprintable()
-                and "  " not in line
-                and not line.startswith(" ")
-                and not line.endswith(" ")
-            )
-            if plain and not any(joint in line for joint in self.joints):
-                first, *rest = line.split(" ")
-                units.append(first)
-                units += [" " + word for word in rest]
-            else:
+            if not self._falls_apart(line):
                 units.append(line)
-        return units
+                continue
+            for number, cut in enumerate(slices_of_words(line)):
+                first, *rest = cut.split(" ")
+                units.append(self.within(first) if number else first)
+                units += [" " + word for word in rest]
+                if len(units) > _SPACED_WORDS:
+                    yield units
+                    units = []
+        yield units
+
+    def _falls_apart(self, line: str) -> bool:
+        # Printable: no white space but plain blanks. A line with more than that is one unit.
+        plain = (
+            line.isprintable()
+            and "  " not in line
+            and not line.startswith(" ")
+            and not line.endswith(" ")
+        )
+        return plain and not any(joint in line for joint in self.joints)
 
 
 Units.WORDS, Units.SPACED_WORDS, Units.LINES = Units("words"), Units("spaced words"), Units("lines")
 _FEW_JOINTS = 50
+_SPACED_WORDS = 100_000
+"""Spaced words at a time."""
 _FIRST_MARK = 0x300
 """No mark that extends a grapheme cluster comes before this code point."""
 
@@ -140,6 +148,12 @@ def extends(word: str) -> bool:
     marks after it is one.
     """
     return word[:1] in _marks()[0]
+
+
+def _words(text: str) -> list[str]:
+    # Not at every white space: a normaliser may delete some (XLM-R's deletes U+000B and U+001C) and
+    # so join words.
+    return _glued(text) if _has_marks(text) else text.replace("\n", " ").split(" ")
 
 
 def _glued(text: str) -> list[str]:

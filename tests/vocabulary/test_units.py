@@ -107,9 +107,15 @@ def test_a_line_with_odd_white_space_is_one_unit(line: str) -> None:
     assert Units.SPACED_WORDS.split(line) == [line]
 
 
+@pytest.mark.parametrize("units", [Units.WORDS, Units.SPACED_WORDS, Units.LINES])
 @given(st.lists(st.text("ab\n\u0301", max_size=5), max_size=20).map(" ".join))
-def test_the_units_of_a_texts_parts_are_those_of_the_text(text: str) -> None:
+def test_the_units_of_a_texts_parts_are_those_of_the_text(units: Units, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "SLICE", 12)
-        parts = [unit for part in Units.WORDS.parts(text) for unit in part if unit]
-    assert parts == [unit for unit in Units.WORDS.split(text) if unit]
+        parts = [unit for part in units.parts(text) for unit in part if unit]
+    assert parts == [unit for unit in units.split(text) if unit]
+
+
+@pytest.mark.parametrize("units", [Units.WORDS, Units.SPACED_WORDS])
+def test_a_long_line_of_words_comes_in_parts(units: Units) -> None:
+    assert len([*units.parts("ko snö " * 100_000 + "ko")]) > 1
