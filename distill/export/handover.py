@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.export.asymmetric import write_asymmetric
+from distill.export.benchmarks import write_benchmarks
 from distill.export.card import card_licence, render_card, render_licence
 from distill.export.metadata import Contents
 from distill.export.openvino_files import write_openvino_files
@@ -74,6 +75,7 @@ def export_student(
     report, scored = _of_this_file(report, output / INT8)
     (output / "recipe.yaml").write_text(public_recipe(recipe_text, report), encoding="utf-8")
     report = without_folders(report)
+    write_benchmarks(report, output)
     licence = card_licence(report, section.licence)
     contents = Contents(
         files=frozenset(_files(output)),

@@ -174,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._batch(path.removesuffix(".git/info/lfs/objects/batch"), json.loads(body))
         elif parts[:2] == ["api", "models"] and len(parts) >= 4:
             self._model("/".join(parts[2:4]), parts[4:], body)
+        elif parts[0] == "datasets" and len(parts) >= 6 and parts[3] == "resolve":
+            self._resolve("/".join(parts[:3]), parts[4], "/".join(parts[5:]))
         elif len(parts) >= 5 and parts[2] == "resolve":
             self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
         else:
