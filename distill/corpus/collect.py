@@ -141,8 +141,13 @@ def _read_documents(
         for record in read_source(source, tally):
             met.read += 1
             advance(1)
-            given = column_value(record, source.column, source)
-            text = clean_text(given, min_letters=section.min_letters)
+            columns = [name for name in (source.column, source.text_pair) if name is not None]
+            given = [column_value(record, column, source) for column in columns]
+            texts = [clean_text(value, min_letters=section.min_letters) for value in given]
+            text = "\n".join(texts)
+            if len(texts) > 1 and not all(texts):
+                met.dropped["half a pair"] += 1
+                continue
             if len(text) < section.min_characters:
                 met.dropped["too short" if text else "no letters"] += 1
                 continue
@@ -175,8 +180,10 @@ def _read_documents(
                 source_bytes + size,
             )
             row["group"] = group
-            if given != text:
-                row["uncleaned"] = encodable(given)
+            if given != texts:
+                row["uncleaned"] = encodable("\n".join(given))
+            if len(texts) > 1:
+                row["first"] = len(texts[0])
             write_row(file, row)
             if source.max_bytes is not None and source_bytes >= source.max_bytes:
                 break

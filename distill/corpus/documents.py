@@ -27,6 +27,15 @@ class Document:
     """Which of the recipe's sources it came from, counted from 0."""
     uncleaned: str | None = None
     """The text before cleaning, where a held-out one differs from it."""
+    first: int | None = None
+    """How many characters the first of two texts has, between which a newline stands."""
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The two texts of a pair."""
+        if self.first is None:
+            return None
+        return self.text[: self.first], self.text[self.first + 1 :]
 
     @property
     def sentences(self) -> list[str]:

@@ -45,10 +45,12 @@ class Criterion:
         pooling: str,
         after: AfterPooling | None = None,
         seed: int,
+        separator: int | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """`layers` are the teacher's, counted from 1, that the student's stand for; the student
-        runs in `autocast`.
+        """`layers` are the teacher's, counted from 1, that the student's stand for; `separator` is
+        that of pairs, for models that are told which text a token is of; the student runs in
+        `autocast`.
 
         Raises ValueError if a model lacks what an objective compares: a language-model head,
         separate projections.
@@ -72,7 +74,11 @@ class Criterion:
         attentions = any(objective.attentions for objective in self.objectives)
         answers = any(objective.answers for objective in self.objectives)
         self._read_student = StateReader(
-            student, projections=projections, attentions=attentions, answers=answers
+            student,
+            projections=projections,
+            attentions=attentions,
+            answers=answers,
+            separator=separator,
         )
         self._read_teacher = StateReader(
             teacher,
@@ -80,6 +86,7 @@ class Criterion:
             layer=section.relation_layer,
             attentions=attentions,
             answers=answers,
+            separator=separator,
         )
         self.head = head_of(teacher) if answers else None
         self.student_head = language_head(student) if section.objectives.masked else None

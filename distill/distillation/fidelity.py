@@ -74,7 +74,8 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     where the teacher's may be;
     `bits_per_byte`, where pieces are masked, what those cost a byte of their text;
     `answer_agreement`, where a fine-tuned head's answers are compared, the share of texts (of tags,
-    tokens) that the student answers as the teacher does.
+    tokens) that the student answers as the teacher does; `answer_correlation`, where they are
+    numbers or scores, Pearson's of the two.
     """
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
@@ -83,6 +84,7 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
     states: list[torch.Tensor] = []
     wanted: list[torch.Tensor] = []
     answers = answered = 0.0
+    scores: list[torch.Tensor] = []
     for batch, target in reference.batches:
         student = criterion.read_student(batch)
         counted = criterion.counts(batch)
@@ -97,6 +99,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
         if criterion.head is not None and criterion.head.labels:
             same = _same_answers(criterion.head, student, target)[_answered(criterion.head, batch)]
             answers, answered = answers + float(same.sum()), answered + same.numel()
+        elif criterion.head is not None and criterion.head.task in ("number", "pair score"):
+            assert student.answers is not None and target.answers is not None
+            scores.append(torch.cat([student.answers, target.answers], dim=1).float())
         last = student.last if mapped is None else mapped
         if mapped is None:
             pooled.append(pool(last.float(), batch.mask, criterion.pooling))
@@ -127,6 +132,9 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
             measured[f"neighbour_agreement_{cut}"] = agreement
     if answered:
         measured["answer_agreement"] = answers / answered
+    if scores:
+        correlation = float(torch.corrcoef(torch.cat(scores).T)[0, 1])
+        measured["answer_correlation"] = correlation if math.isfinite(correlation) else 0.0
     return measured | ({"bits_per_byte": nats / math.log(2) / size} if size else {})
 
 

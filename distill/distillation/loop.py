@@ -20,6 +20,7 @@ from distill.distillation.step import Backward
 from distill.models.after_pooling import AfterPooling
 from distill.models.heads import piece_bytes
 from distill.models.operations import training_operations
+from distill.models.task_heads import TaskHead, head_of
 from distill.recipe import DistillationSection
 from distill.runtime.precision import peak_rate
 from distill.runtime.runtime import Runtime
@@ -56,6 +57,22 @@ class Pair:
     """How a text's vector is made of its tokens': one of `POOLINGS`."""
     after: AfterPooling = field(default_factory=AfterPooling)
     """What becomes of that vector."""
+    of_pairs: bool = False
+    """Whether they read pairs of texts."""
+
+    @property
+    def head(self) -> TaskHead | None:
+        """The teacher's, where it is fine-tuned."""
+        return head_of(self.teacher)
+
+    @property
+    def separator(self) -> int | None:
+        """The id after each text of a pair, where the models are told which text a token is of."""
+        typed = (
+            getattr(self.student.config, "type_vocab_size", 0) > 1
+            and "token_type_ids" in self.tokenizer.model_input_names
+        )
+        return self.tokenizer.sep_token_id if self.of_pairs and typed else None
 
     @property
     def padding(self) -> int:
@@ -147,6 +164,7 @@ def open_loop(
         pooling=pair.pooling,
         after=pair.after.to(device),
         seed=runtime.seed,
+        separator=pair.separator,
         autocast=lambda: autocast(device, precision),
     )
     loop = TrainingLoop(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from distill.distillation.pairs import text_of_each_token
 from distill.models.task_heads import head_logits
 
 if TYPE_CHECKING:
@@ -58,15 +59,18 @@ class StateReader:
         layer: int | None = None,
         attentions: bool = False,
         answers: bool = False,
+        separator: int | None = None,
     ) -> None:
         """`layer` is the one whose projections are read, counted from 1; the last by default.
+        `separator` is the id after each text of a pair, where the model is told which text each
+        token is of.
 
         Raises ValueError if the model has no such projections, or where it would have to give
         attentions and, its attention kernel not being the eager one, never computes them.
         """
         self.encoder = model.base_model
         self._model = model if answers else None
-        self._attentions = attentions
+        self._attentions, self._separator = attentions, separator
         if attentions:
             self._check_kernel()
         self._captured: dict[int, torch.Tensor] = {}
@@ -111,6 +115,8 @@ class StateReader:
             "output_hidden_states": True,
             "output_attentions": self._attentions,
         }
+        if self._separator is not None:
+            inputs["token_type_ids"] = text_of_each_token(ids_BL, self._separator)
         if self._model is None:
             return self.encoder(**inputs), None
         states: list[Any] = []

@@ -11,9 +11,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distill.distillation.loop import Pair, distil
+from distill.distillation.pairs import TextPair, write_pairs
 from distill.models.loading import position_limit
 from distill.models.saving import save_model
 from distill.recipe import DistillationSection
@@ -37,8 +38,8 @@ def distil_student(
     *,
     pair: Pair,
     prefixes: Sequence[str],
-    texts: Iterable[str],
-    heldout: Iterable[str],
+    texts: Iterable[str] | Iterable[TextPair],
+    heldout: Iterable[str] | Iterable[TextPair],
     output: Path,
     runtime: Runtime,
     log: Log = lambda figures, step: None,
@@ -46,13 +47,14 @@ def distil_student(
     """Train the pair's student on `texts` and save it to `output`/model, resuming from what
     `output` holds.
 
-    Chunks get one of `prefixes` each. Every process of a launch runs this; the first reads and
-    writes. Raises ValueError if the models lack what an objective compares.
+    Texts are pairs where the models read such; else chunks of them get one of `prefixes` each.
+    Every process of a launch runs this; the first reads and writes. Raises ValueError if the models
+    lack what an objective compares.
     """
     processes = runtime.processes
     longest = min(pair.tokenizer.model_max_length, position_limit(pair.student))
 
-    def encode(name: str, texts: Iterable[str], seed: int) -> Chunks:
+    def encode(name: str, texts: Iterable[Any], seed: int) -> Chunks:
         folder = output / name
         if processes.is_first and not has_chunks(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -60,7 +62,18 @@ def distil_student(
             task = f"distillation: encoding {name} text"
             with runtime.progress.task(task, unit="documents") as counter:
                 documents = counter.counted(texts)
-                write_text(documents, pair.tokenizer, folder, section, prefixes, longest, seed)
+                if pair.of_pairs:
+                    scored = pair.head is not None and pair.head.task == "pair score"
+                    write_pairs(
+                        documents,
+                        pair.tokenizer,
+                        folder,
+                        negatives=section.negatives if scored else 0,
+                        longest=longest,
+                        seed=seed,
+                    )
+                else:
+                    write_text(documents, pair.tokenizer, folder, section, prefixes, longest, seed)
         processes.wait()
         return open_chunks(folder)
 

@@ -66,8 +66,33 @@ def encode_rows(
     """The rows of one split of `task` as inputs of at most `longest` tokens."""
     if rows and rows[0].words:
         return _encode_sentences(rows, task, tokenizer, longest)
-    texts = [row.text for row in rows]
     pairs = None if rows[0].text_pair is None else [str(row.text_pair) for row in rows]
+    encoded, cut = encode_texts([row.text for row in rows], pairs, tokenizer, longest)
+    number = {name: i for i, name in enumerate(task.classes)}
+    low, high = (0.0, 1.0) if task.classes else task.scale
+    inputs = [
+        replace(
+            item,
+            target=0.0 if isinstance(row.label, tuple) else _target(row.label, number, low, high),
+            targets=tuple(number[name] for name in row.label)
+            if isinstance(row.label, tuple)
+            else (),
+        )
+        for row, item in zip(rows, encoded, strict=True)
+    ]
+    return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=cut)
+
+
+def encode_texts(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+) -> tuple[list[Input], int]:
+    """Texts, or pairs of texts, as inputs of at most `longest` tokens, and how many were cut off:
+    of a pair the longer text.
+    """
+    texts, pairs = list(texts), None if pairs is None else list(pairs)
     encoded = tokenizer(texts, pairs, verbose=False)
     too_long = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) > longest]
     for i in too_long:
@@ -76,21 +101,12 @@ def encode_rows(
         )
         for name in encoded:
             encoded[name][i] = fitting[name]
-    types = encoded.get("token_type_ids")
-    number = {name: i for i, name in enumerate(task.classes)}
-    low, high = (0.0, 1.0) if task.classes else task.scale
+    types = encoded.get("token_type_ids") if pairs is not None else None
     inputs = [
-        Input(
-            ids=ids,
-            types=types[i] if types is not None and pairs is not None else None,
-            target=0.0 if isinstance(row.label, tuple) else _target(row.label, number, low, high),
-            targets=tuple(number[name] for name in row.label)
-            if isinstance(row.label, tuple)
-            else (),
-        )
-        for i, (row, ids) in enumerate(zip(rows, encoded["input_ids"], strict=True))
+        Input(ids=ids, types=types[i] if types is not None else None)
+        for i, ids in enumerate(encoded["input_ids"])
     ]
-    return Encoded(inputs=inputs, row_of=list(range(len(rows))), rows=len(rows), cut=len(too_long))
+    return inputs, len(too_long)
 
 
 def _target(label: str | float, number: Mapping[str, int], low: float, high: float) -> float:

@@ -18,7 +18,7 @@ from distill.evaluation.tfidf import TFIDF
 from distill.models import LoadedModel
 from distill.models.sentence_form import SentenceForm
 from distill.recipe import EvaluationSection, FineTunedTask, TeacherSection
-from distill.recipe.tasks import TaskSection
+from distill.recipe.task_section import TaskSection
 from distill.report.results.evaluation import Score
 from distill.runtime.errors import UserError
 from distill.runtime.precision import choose_precision

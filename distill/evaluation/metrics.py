@@ -51,12 +51,23 @@ def reciprocal_ranks(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
     return np.asarray(np.where(ranks <= depth, 1.0 / ranks, 0.0))
 
 
+def discounted_gains(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
+    """1 / log2(1 + rank) where the rank is at most `depth`, else 0: with one right answer a query,
+    its mean is nDCG@depth (Järvelin & Kekäläinen 2002).
+    """
+    return np.asarray(np.where(ranks <= depth, 1.0 / np.log2(1.0 + ranks), 0.0))
+
+
 def first_hits(ranks: np.ndarray) -> np.ndarray:
     """1 where the answer ranks first, else 0: its mean is recall@1."""
     return np.asarray(ranks == 1, dtype=np.float64)
 
 
-PER_QUERY = {"mrr@10": reciprocal_ranks, "recall@1": first_hits}
+PER_QUERY = {
+    "mrr@10": reciprocal_ranks,
+    "recall@1": first_hits,
+    "ndcg@10": discounted_gains,
+}
 """For each retrieval metric, what each query contributes to its mean."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.corpus.overlap import Passages
 from distill.evaluation.cross_lingual import CrossLingualRows
+from distill.evaluation.reranking import RerankingRows
 from distill.evaluation.retrieval import RetrievalRows
 from distill.evaluation.tasks import Row, TaskRows
 from distill.report.results.evaluation import Overlap, SplitOverlap
@@ -58,6 +59,8 @@ def task_texts(rows: Any) -> dict[str, list[Texts]]:
             split: list(dict.fromkeys(texts for part in parts for texts in part[split]))
             for split in ("train", "test")
         }
+    if isinstance(rows, RerankingRows):
+        return task_texts(rows.of)
     if isinstance(rows, RetrievalRows):
         pairs = zip(rows.queries, np.array(rows.passages)[rows.answers].tolist(), strict=True)
         return {"train": [], "test": list(pairs)}

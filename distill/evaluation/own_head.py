@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.evaluation.encoding import Encoded, encode_rows, pad
+from distill.evaluation.encoding import Input, encode_rows, pad
 from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.tasks import OUTSIDE, Row, TaskRows, cap_rows, read_split
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
-from distill.models.task_heads import TaskHead, head_logits, head_of, task_head
+from distill.models.task_heads import TaskHead, head_logits, head_of, predictions, task_head
 from distill.recipe import OwnHeadTask
 from distill.runtime.batching import rows_of_like_length
 from distill.runtime.errors import UserError
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 _BATCH_TOKENS = 4096
+_ANSWERS = {
+    "classification": ("classes", "one class a text"),
+    "pair_classification": ("classes", "one class a text"),
+    "multilabel": ("labels", "several labels a text"),
+    "tokens": ("tags", "a tag a word"),
+}
+"""What each kind of task asks a head for, as `TaskHead.task` and in words."""
 _UNNAMED = re.compile(r"LABEL_\d+")
 """What transformers calls an output that nobody named."""
 
@@ -45,7 +52,7 @@ def check_head(task: OwnHeadTask, rows: Sequence[Row], head: TaskHead | None, mo
     """Nothing if the model's head answers what the task asks. Raises UserError that says what it
     answers, or which label it lacks.
     """
-    asked = "tags" if task.kind == "tokens" else "classes"
+    asked, wanted = _ANSWERS[task.kind]
     where = f"evaluation task {task.name}: head: own"
     if head is None:
         raise UserError(
@@ -53,7 +60,6 @@ def check_head(task: OwnHeadTask, rows: Sequence[Row], head: TaskHead | None, mo
             "leave head out, and every model is fine-tuned on the task."
         )
     if head.task != asked:
-        wanted = "a tag a word" if asked == "tags" else "one class a text"
         raise UserError(
             f"{where} of kind {task.kind} needs a head that answers {wanted}; that of {model} "
             f"answers {head.words}."
@@ -97,8 +103,8 @@ def predict_labels(
     longest: int,
     advance: Callable[[float], object],
 ) -> list[list[str]]:
-    """What the head says of each row: a class, or a tag for every word, also for those that stand
-    beyond `longest` tokens.
+    """What the head says of each row: a class, any number of labels, or a tag for every word, also
+    for those that stand beyond `longest` tokens.
     """
     named = [_renamed(row, head) for row in rows]
     task = TaskRows(train=[], dev=[], test=named, classes=head.labels, left_out={}, test_in_train=0)
@@ -108,12 +114,15 @@ def predict_labels(
     labels = [[fallback] * len(row.names) for row in rows]
     lengths = [len(item.ids) for item in encoded.inputs]
     for chosen in rows_of_like_length(lengths, _BATCH_TOKENS):
-        places_BL = _answers(model, encoded, chosen, of_tokens=head.of_tokens)
-        for answer, at in zip(places_BL, chosen, strict=True):
+        inputs = [encoded.inputs[i] for i in chosen]
+        logits = head_answers(model, inputs, of_tokens=head.of_tokens)
+        for answer, at in zip(predictions(logits, head).numpy(), chosen, strict=True):
             item, row = encoded.inputs[at], labels[encoded.row_of[at]]
             if head.of_tokens:
                 for word, position in zip(item.words, item.places, strict=True):
                     row[word] = head.labels[int(answer[position])]
+            elif head.task == "labels":
+                row[:] = [head.labels[i] for i in np.flatnonzero(answer)]
             else:
                 row[0] = head.labels[int(answer)]
         advance(len(chosen) / len(lengths))
@@ -122,21 +131,19 @@ def predict_labels(
 
 def _renamed(row: Row, head: TaskHead) -> Row:
     (names,) = gold_labels([row], head)
-    return replace(row, label=tuple(names) if row.words else names[0])
+    return replace(row, label=tuple(names) if isinstance(row.label, tuple) else names[0])
 
 
-def _answers(
-    model: LoadedModel, encoded: Encoded, chosen: np.ndarray, *, of_tokens: bool
-) -> np.ndarray:
-    """The number of the label of each input [B], or of each of its tokens [B, L]."""
-    inputs = [encoded.inputs[i] for i in chosen]
+@torch.inference_mode()
+def head_answers(
+    model: LoadedModel, inputs: Sequence[Input], *, of_tokens: bool = False
+) -> torch.Tensor:
+    """The logits of the model's head for each input [B, N], or each of its tokens [B, L, N]."""
     batch = pad(inputs, model.model.config.pad_token_id or 0, of_words=of_tokens)
     typed = getattr(model.model.config, "type_vocab_size", 0) > 1
     given = {"input_ids": batch["ids"], "attention_mask": batch["mask"]}
     given |= {"token_type_ids": batch["types"]} if typed else {}
     if isinstance(model.model, Int8Encoder):
-        logits = model.model.answers(**given)
-    else:
-        here = {name: tensor.to(model.model.device) for name, tensor in given.items()}
-        logits = head_logits(model.model(**here))
-    return np.asarray(logits.argmax(-1).cpu().numpy())
+        return model.model.answers(**given)
+    here = {name: tensor.to(model.model.device) for name, tensor in given.items()}
+    return head_logits(model.model(**here)).cpu()

@@ -18,7 +18,7 @@ from distill.evaluation.prompts import VectorForm
 from distill.models import LoadedModel
 from distill.models.after_pooling import compare
 from distill.models.loading import position_limit
-from distill.recipe import RetrievalTask
+from distill.recipe import RerankingTask, RetrievalTask
 from distill.runtime.errors import UserError
 
 
@@ -72,7 +72,7 @@ def retrieval_values(
     return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
 
 
-def read_retrieval_rows(task: RetrievalTask) -> RetrievalRows:
+def read_retrieval_rows(task: RetrievalTask | RerankingTask) -> RetrievalRows:
     """The task's rows; equal passages count as one.
 
     Raises UserError if a column is missing or fewer than two rows are whole.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.corpus.words import WORD
+from distill.corpus.shared_words import Passages, vectorizer
 from distill.evaluation.bench import decode_predictions, encode_predictions
 from distill.evaluation.draws import Draw, draw_for
 from distill.evaluation.finished import Entry
@@ -36,8 +36,6 @@ UNSUITED = "a bag of words classifies texts and ranks passages, and does nothing
 HOW = {"precision": "float64", "runtime": "scikit-learn", "threads": 1}
 PENALTIES = (1.0, 0.1, 10.0)
 """Of errors against the margin's width; the best on dev is taken, of equals the first."""
-_BLOCK = 512
-"""Queries at a time: of 100,000 passages 400 MB."""
 
 
 def can_classify(rows: TaskRows) -> bool:
@@ -79,18 +77,11 @@ def measured_of(entry: Entry, rows: TaskRows, seeds: int) -> Measured:
 
 def rank_passages(rows: RetrievalRows, task: RetrievalTask) -> dict[str, np.ndarray]:
     """For each metric what each query contributes; words count as rare among the passages."""
-    vectorizer = _vectorizer(longest=1)
-    passages = vectorizer.fit_transform(rows.passages)
-    queries = vectorizer.transform(rows.queries)
-    ranks = np.concatenate(
-        [
-            ranks_of_answers(
-                (queries[at : at + _BLOCK] @ passages.T).toarray(), rows.answers[at : at + _BLOCK]
-            )
-            for at in range(0, len(rows.queries), _BLOCK)
-        ]
-    )
-    return {metric: PER_QUERY[metric](ranks) for metric in task.metrics}
+    ranks, at = [], 0
+    for likeness in Passages(rows.passages).likeness(rows.queries):
+        ranks.append(ranks_of_answers(likeness, rows.answers[at : at + len(likeness)]))
+        at += len(likeness)
+    return {metric: PER_QUERY[metric](np.concatenate(ranks)) for metric in task.metrics}
 
 
 def _learn(task: FineTunedTask, rows: TaskRows, draw: Draw) -> tuple[float, list[Prediction]]:
@@ -98,7 +89,7 @@ def _learn(task: FineTunedTask, rows: TaskRows, draw: Draw) -> tuple[float, list
     rows.
     """
     train = [rows.train[int(i)] for i in draw.train]
-    features = [_vectorizer(longest=2) for _ in range(1 if train[0].text_pair is None else 2)]
+    features = [vectorizer(longest=2) for _ in range(1 if train[0].text_pair is None else 2)]
     learnt = _vectors(features, train, fit=True)
     dev, test = (_vectors(features, split) for split in (rows.dev, rows.test))
 
@@ -144,10 +135,3 @@ def _vectors(vectorizers: Sequence[Any], rows: Sequence[Row], fit: bool = False)
             for vectorizer, side in zip(vectorizers, sides, strict=False)
         ]
     ).tocsr()
-
-
-def _vectorizer(longest: int) -> Any:
-    """Words, and what stands together up to `longest` words."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(token_pattern=WORD, ngram_range=(1, longest), sublinear_tf=True)

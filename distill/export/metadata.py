@@ -34,6 +34,7 @@ _METRIC_TYPES = {
     "pearson": "pearsonr",
     "spearman": "spearmanr",
     "mrr@10": "mrr_at_10",
+    "ndcg@10": "ndcg_at_10",
     "recall@1": "recall_at_1",
 }
 """The names of the Hub's metrics, and those that MTEB's cards use."""

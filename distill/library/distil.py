@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from distill.library.models import Model, display, form_of, load
 from distill.runtime.errors import UserError
@@ -39,7 +39,7 @@ class Distillation:
 def distil(
     teacher: Model | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    texts: Iterable[str] = (),
+    texts: Iterable[str] | Iterable[tuple[str, str]] = (),
     *,
     student: PreTrainedModel | None = None,
     layers: int | Sequence[int] | None = None,
@@ -49,6 +49,7 @@ def distil(
     batch_tokens: int = 4096,
     learning_rate: float = 5e-4,
     chunk_words: tuple[int, int] | None = None,
+    negatives: int = 4,
     pooling: str | None = None,
     prefixes: Sequence[str] | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -58,7 +59,8 @@ def distil(
     output: Path | str | None = None,
     progress: bool | None = None,
 ) -> Distillation:
-    """Train a student of `teacher` on `texts` (documents).
+    """Train a student of `teacher` on `texts` (documents, or for a cross-encoder pairs of texts,
+    each first text with so many `negatives` besides).
 
     The student is `student`, changed in place, or a copy of some of the teacher's `layers` (a
     count, half of them by default, or a list counted from 1). `pooling` and `prefixes` are by
@@ -89,6 +91,7 @@ def distil(
                 "batch_tokens": batch_tokens,
                 "learning_rate": learning_rate,
                 "chunk_words": chunk_words,
+                "negatives": negatives,
                 "precision": precision,
                 "validations": validations,
             }
@@ -108,6 +111,7 @@ def distil(
             layers=chosen,
             pooling=form.pooling,
             after=form.after,
+            of_pairs=not isinstance(training[0], str),
         )
         with TemporaryDirectory() as temporary:
             folder = Path(output or temporary)
@@ -130,12 +134,15 @@ def distil(
     )
 
 
-def hold_out(texts: Iterable[str], share: float) -> tuple[list[str], list[str]]:
+def hold_out(
+    texts: Iterable[str] | Iterable[tuple[str, str]], share: float
+) -> tuple[list[Any], list[Any]]:
     """The texts to train on, and a share of them to validate on: at least one, drawn by content."""
     from distill.corpus.cleaning import content_hash
 
     ordered = list(texts)
     count = max(1, round(share * len(ordered)))
-    apart = set(sorted(range(len(ordered)), key=lambda i: content_hash(ordered[i]))[:count])
+    hashes = [content_hash(text if isinstance(text, str) else "\n".join(text)) for text in ordered]
+    apart = set(sorted(range(len(ordered)), key=hashes.__getitem__)[:count])
     training = [text for i, text in enumerate(ordered) if i not in apart]
     return training, [ordered[i] for i in sorted(apart)]

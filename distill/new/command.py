@@ -106,6 +106,7 @@ def recipe_text(
         teacher=known.model if known else usual,
         known=known,
         layers=(known or find_teacher(usual)).student_layers,
+        depth=(known or find_teacher(usual)).layers,
         filtered=all(
             LanguageIdentifier(language.code).knows and not language.in_other_script
             for language in languages

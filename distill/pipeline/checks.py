@@ -16,7 +16,7 @@ from distill.corpus.sources import (
     source_obstacle,
 )
 from distill.pipeline.shapes import empty_model, student_config, teacher_config
-from distill.recipe import OwnHeadTask, Recipe, Source
+from distill.recipe import OwnHeadTask, Recipe, RerankingTask, Source
 from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
 from distill.runtime.extras import NEEDS_MAPS, check_extra
@@ -48,6 +48,7 @@ def check_contents(recipe: Recipe) -> list[str]:
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
     from distill.evaluation.own_head import check_teacher_head
+    from distill.evaluation.reranking import check_teacher_scores_pairs
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
     from distill.openvino.installed import check_openvino
@@ -78,6 +79,8 @@ def check_contents(recipe: Recipe) -> list[str]:
         for task in recipe.evaluation.tasks if not problems else ():
             if isinstance(task, OwnHeadTask):
                 collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
+            elif isinstance(task, RerankingTask):
+                collect(check_teacher_scores_pairs, task, config, recipe.teacher.model)
     collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")
@@ -156,7 +159,8 @@ def model_obstacle(name: str, revision: str) -> str | None:
 def check_text(source: Source) -> None:
     """Check that the first rows of a text source have text in its column. Raises UserError."""
     for record in islice(read_source(source, Tally()), FIRST_ROWS):
-        column_value(record, source.column, source)
+        for column in filter(None, (source.column, source.text_pair)):
+            column_value(record, column, source)
 
 
 def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | None = None) -> None:
@@ -164,6 +168,7 @@ def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | N
     Raises UserError.
     """
     from distill.distillation.criterion import check_objectives
+    from distill.models.task_heads import task_head
     from distill.student.check import check_student_section
 
     problems = []
@@ -171,6 +176,15 @@ def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | N
         check_student_section(recipe.student, config, dense_width)
     except ValueError as error:
         problems += [f"student: {line}." for line in str(error).splitlines()]
+    head = task_head(config)
+    scores_pairs = head is not None and head.task == "pair score"
+    has_pairs = any(source.text_pair for source in recipe.corpus.sources)
+    if recipe.distillation.objectives.task and scores_pairs and not has_pairs:
+        problems.append(
+            f"distillation.objectives.task: {recipe.teacher.model} scores pairs of texts, and no "
+            "source of corpus.sources has pairs; name the column of the second texts in text_pair, "
+            "or leave the objective out."
+        )
     if not problems:
         student = empty_model(student_config(recipe, config, config.vocab_size))
         try:

@@ -151,6 +151,21 @@ class Run:
             document.text for document in read_documents(self.folder / "corpus" / f"{split}.jsonl")
         )
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether the student learns from pairs of texts."""
+        of_pairs = any(source.text_pair for source in self.recipe.corpus.sources)
+        return of_pairs and bool(self.recipe.distillation.objectives.task)
+
+    def learnt(self, split: str) -> Iterator[str] | Iterator[tuple[str, str]]:
+        """What the student learns from of a split: its documents, or their pairs of texts."""
+        from distill.corpus.documents import read_documents
+
+        if not self.reads_pairs:
+            return self.texts(split)
+        documents = read_documents(self.folder / "corpus" / f"{split}.jsonl")
+        return (document.pair for document in documents if document.pair is not None)
+
     def sentences(self) -> Iterator[tuple[int, str]]:
         """The held-out sentences, each with the number of its source."""
         from distill.corpus.documents import numbered_sentences

@@ -15,26 +15,24 @@ from distill.recipe.benchmark import BenchmarkSection
 from distill.recipe.cross_lingual import CrossLingualSection
 from distill.recipe.distillation import DistillationSection, ObjectivesSection
 from distill.recipe.evaluation import EvaluationSection, ModelName
+from distill.recipe.fine_tuned_tasks import (
+    ClassificationTask,
+    FineTunedTask,
+    MultilabelTask,
+    PairClassificationTask,
+    SimilarityTask,
+    TokensTask,
+)
 from distill.recipe.inspection import InspectionSection
 from distill.recipe.language import check_text_languages, checked_languages
 from distill.recipe.section import ENVIRONMENT_NAME, Section, is_repository, parse_count
 from distill.recipe.source import Source
 from distill.recipe.student import PruningSection, StudentSection
 from distill.recipe.task_text import with_task_text
-from distill.recipe.tasks import (
-    ClassificationTask,
-    FineTunedTask,
-    MaskedTask,
-    MultilabelTask,
-    OwnHeadTask,
-    PairClassificationTask,
-    RetrievalTask,
-    SimilarityTask,
-    Task,
-    TokensTask,
-)
+from distill.recipe.tasks import Task
 from distill.recipe.teacher import Prefixes, TeacherSection
 from distill.recipe.tracking import TrackingSection
+from distill.recipe.untuned_tasks import MaskedTask, OwnHeadTask, RerankingTask, RetrievalTask
 from distill.recipe.vocabulary import CorpusSection, KeepSection, VocabularySection
 
 __all__ = [
@@ -58,6 +56,7 @@ __all__ = [
     "Prefixes",
     "PruningSection",
     "Recipe",
+    "RerankingTask",
     "RetrievalTask",
     "Section",
     "SimilarityTask",

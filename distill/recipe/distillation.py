@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from distill.recipe.objectives import is_registered, predicts_masked
-from distill.recipe.section import Count, Section, Share, Weight
+from distill.recipe.section import Count, GrownSection, Section, Share, Weight
 
 
 class ObjectivesSection(Section):
@@ -81,8 +81,10 @@ class ObjectivesSection(Section):
         return {**handler(self), **self._registered}
 
 
-class DistillationSection(Section):
+class DistillationSection(GrownSection):
     """How long and how the student learns from its teacher."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"negatives"})
 
     objectives: ObjectivesSection = ObjectivesSection()
     """Which objectives, with their weights."""
@@ -131,6 +133,10 @@ class DistillationSection(Section):
     teacher's, instead.
 
     The embedding and task objectives want chunks, 8 to 64 words where nothing else is said.
+    """
+    negatives: Annotated[int, Field(ge=0)] = 4
+    """With how many wrong second texts each first text is paired besides, where the teacher scores
+    pairs: half of them share most words with it, half are drawn.
     """
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""

@@ -37,7 +37,7 @@ class Source(GrownSection):
     """Where text or labelled rows come from: exactly one of `hub`, `path` or `package`."""
 
     locations: ClassVar[frozenset[str]] = frozenset({"path"})
-    later: ClassVar[frozenset[str]] = frozenset({"language"})
+    later: ClassVar[frozenset[str]] = frozenset({"language", "text_pair"})
 
     hub: str | None = None
     """A dataset on the Hub (organisation/name), streamed."""
@@ -63,6 +63,10 @@ class Source(GrownSection):
     """Which of a recipe's several languages the text is in (corpus.sources alone)."""
     column: str = "text"
     """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""
+    text_pair: str | None = None
+    """The column of a second text, where a teacher that reads pairs learns from both
+    (corpus.sources alone).
+    """
     max_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
     """Stop after this much text, such as 2GB."""
     licence: str | None = Field(default=None, validation_alias=AliasChoices("licence", "license"))

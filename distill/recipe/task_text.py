@@ -7,7 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_TEXT = {"classification": "text", "pair_classification": "text1", "similarity": "text1"}
+_TEXT = {
+    "classification": "text",
+    "multilabel": "text",
+    "pair_classification": "text1",
+    "similarity": "text1",
+}
 """By a task's kind, the column of its texts where it names none."""
 _OF_THE_TASK = ("task", "split", "column")
 """What such a source says in place of where its text is."""
@@ -48,4 +53,7 @@ def _rows_of(tasks: Mapping[str, Any], source: Mapping[str, Any]) -> Mapping[str
         )
     column = source.get("column") or task.get("text") or _TEXT[task["kind"]]
     rest = {key: value for key, value in source.items() if key not in _OF_THE_TASK}
-    return {**task[split], **rest, "column": column}
+    both = {}
+    if task["kind"] == "pair_classification" and "head" in task:  # its head reads pairs
+        both = {"text_pair": task.get("text_pair") or "text2"}
+    return {**task[split], **rest, "column": column, **both}

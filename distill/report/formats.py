@@ -14,6 +14,7 @@ METRICS = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "mrr@10": "MRR@10",
+    "ndcg@10": "nDCG@10",
 }
 """Metrics as their field writes them, where that is not their name here."""
 

@@ -159,8 +159,9 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
         f"pooled{of}": ("sentence vectors", ORANGE),
         "neighbour_agreement": ("nearest\nneighbour", GREEN),
     }
-    if "answer_agreement" in fidelity[-1]:  # what the student of a fine-tuned teacher is for
-        labels = {"answer_agreement": ("answers", GREEN), **dict(list(labels.items())[:2])}
+    answers = {"answer_agreement": ("answers", GREEN), "answer_correlation": ("scores", GREEN)}
+    for name in answers.keys() & fidelity[-1].keys():  # what a fine-tuned teacher's student is for
+        labels = {name: answers[name], **dict(list(labels.items())[:2])}
     labels = {name: label for name, label in labels.items() if name in fidelity[-1]}
     tokens, unit = _tokens_axis(fidelity)
     title = (
@@ -174,6 +175,11 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
         title = (
             f"Held-out texts: {fidelity[-1]['answer_agreement']:.1%} of the answers are the "
             "teacher's"
+        )
+    if "answer_correlation" in fidelity[-1]:
+        title = (
+            f"Held-out texts: a correlation of {fidelity[-1]['answer_correlation']:.3f} with the "
+            "teacher's scores"
         )
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():

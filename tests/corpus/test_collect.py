@@ -110,6 +110,23 @@ def test_where_cleaning_changes_nothing_there_is_no_text_before_it(
     assert not list(uncleaned_texts(tmp_path / "corpus" / "heldout.jsonl"))
 
 
+def test_both_texts_of_a_pair_are_kept_apart_and_cleaned(make: Make, tmp_path: Path) -> None:
+    rows = [{"q": f"Hur\u00ad många  är {i}?", "a": f"Det är {i}.\nInte fler."} for i in range(50)]
+    rows += [{"q": "Utan svar?", "a": None}, {"q": "", "a": "Utan fråga."}]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = make({"path": str(file), "column": "q", "text_pair": "a"})
+    pairs = [
+        document.pair
+        for name in ("train", "heldout")
+        for document in read_documents(tmp_path / "corpus" / f"{name}.jsonl")
+    ]
+    assert sorted(pair for pair in pairs if pair) == sorted(
+        (f"Hur många är {i}?", f"Det är {i}.\nInte fler.") for i in range(50)
+    )
+    assert result.dropped["half a pair"] == 2
+
+
 def test_lone_surrogates_of_text_before_cleaning_are_left_out(make: Make, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [f"{text} \ud800!" for text in swedish_sentences(20)])
     make("a.jsonl", heldout=0.4, min_characters=1)

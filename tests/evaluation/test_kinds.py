@@ -17,7 +17,8 @@ from distill.evaluation.scores import score_models
 from distill.evaluation.statistics import mean_statistic
 from distill.models import load_with_tokenizer
 from distill.recipe import EvaluationSection, Source, TeacherSection, tasks as recipe_tasks
-from distill.recipe.tasks import TASK_KINDS, TaskSection
+from distill.recipe.task_section import TaskSection
+from distill.recipe.tasks import TASK_KINDS
 from distill.report.results.evaluation import Score
 from distill.runtime.runtime import Runtime
 

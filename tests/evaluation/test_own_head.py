@@ -31,7 +31,8 @@ def write_rows(folder: Path, kind: str) -> dict[str, Any]:
     for number, text in enumerate(swedish_sentences(24, seed=5)):
         words = text.split()
         tagged = {"tokens": words, "tags": [NAMES[i % 3] for i in range(len(words))]}
-        rows.append({"text": text, "label": NAMES[number % 3]} | tagged)
+        several = [NAMES[i] for i in range(3) if number >> i & 1]
+        rows.append({"text": text, "label": NAMES[number % 3], "labels": several} | tagged)
     path = folder / "test.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return {"name": "own", "kind": kind, "head": "own", "test": {"path": str(path)}}
@@ -75,6 +76,47 @@ def test_every_model_answers_by_its_own_head_and_is_compared_with_the_teacher(
             predicted = teacher(**batch).logits.argmax(-1)
         right = [NAMES[int(i)] == row.label for i, row in zip(predicted, rows, strict=True)]
         assert scores["teacher", "accuracy"].mean == pytest.approx(np.mean(right))
+
+
+def test_a_head_of_several_labels_is_measured_by_the_sets_that_it_names(
+    tiny_teacher: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    teacher = headed_model("xlm-roberta", "labels", vocabulary=len(tokenizer))
+    made = {"teacher": teacher, "trimmed": teacher, "student": keep_layers(teacher, [1])}
+    section = section_of(write_rows(tmp_path, "multilabel"), [*made])
+    result = evaluate_models(
+        section,
+        load=lambda name: LoadedModel(model=made[name], tokenizer=tokenizer),
+        teacher_section=TeacherSection(model="a/b"),
+        output=tmp_path,
+        runtime=Runtime(),
+    )
+    means = {(score.model, score.metric): score.mean for score in result.scores}
+    assert {metric for _, metric in means} == {"macro_f1", "micro_f1", "agreement"}
+    assert means["trimmed", "agreement"] == 1.0
+    rows = read_test_rows(section.tasks[0], 0)  # type: ignore[arg-type]
+    batch = tokenizer([row.text for row in rows], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        predicted = (teacher(**batch).logits > 0).numpy()
+    gold = np.array([[name in row.names for name in NAMES] for row in rows])
+    expected = 2 * (gold & predicted).sum() / (gold.sum() + predicted.sum())
+    assert means["teacher", "micro_f1"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "reason"),
+    [
+        ("multilabel", "accuracy", "accuracy counts one class a text"),
+        ("classification", "micro_f1", "micro_f1 is of kind: multilabel alone"),
+        ("classification", "entity_f1", "entity_f1 is of kind: tokens alone"),
+    ],
+)
+def test_a_metric_of_another_kind_is_refused(
+    kind: str, metric: str, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        section_of({**write_rows(tmp_path, kind), "metrics": [metric]}, ["teacher"])
 
 
 def test_a_class_is_known_by_its_name_or_where_nobody_named_outputs_by_its_number() -> None:

@@ -12,6 +12,7 @@ import pytest
 from distill.models import load_tokenizer
 from distill.models.saving import save_model
 from tests.evaluation.test_own_head import write_rows
+from tests.evaluation.test_reranking import write_pairs
 from tests.models.headed import headed_model
 
 Distill = Callable[..., Any]
@@ -69,6 +70,43 @@ def test_a_head_that_the_recipe_drops_is_not_in_the_student(
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "runs/tiny/student/model/config.json").read_text())
     assert config["architectures"] == ["XLMRobertaModel"]
+
+
+def test_a_rerankers_student_learns_from_pairs_and_ranks(
+    tiny_teacher: Path, write_recipe: Callable[..., Path], distill: Distill, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    model = headed_model("xlm-roberta", "pair score", vocabulary=len(tokenizer))
+    save_model(model, tokenizer, tmp_path / "reranker")
+    task = {**write_pairs(tmp_path, 200), "candidates": 10, "max_test": 20}
+    learnt = {
+        "teacher": {"model": str(tmp_path / "reranker")},
+        "student": {"layers": 2},
+        "distillation": {
+            "objectives": {"hidden": 1.0, "task": 1.0},
+            "tokens": 4000,
+            "batch_tokens": 256,
+            "precision": "float32",
+            "validations": 1,
+        },
+        "evaluation": {"models": ["teacher", "trimmed", "student"], "tasks": [task]},
+        "export": {"onnx": False},
+    }
+    without = distill("recipe", write_recipe(**learnt))
+    assert without.returncode == 2 and "name the column of the second texts" in without.stderr
+    pairs = {**task["source"], "column": "q", "text_pair": "a"}
+    done = distill("recipe", write_recipe(**learnt, corpus={"sources": [pairs]}))
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "runs/tiny/report.json").read_text())
+    assert "answer_correlation" in report["distillation"]["fidelity"][-1]
+    means = {
+        score["model"]: score["mean"]
+        for score in report["evaluation"]
+        if score["metric"] == "ndcg@10"
+    }
+    assert means["teacher"] == means["trimmed"] and 0 < means["student"] <= 1
+    card = (tmp_path / "runs/tiny/export/README.md").read_text()
+    assert "pipeline_tag: text-ranking" in card and "ndcg_at_10" in card
 
 
 def test_a_teacher_whose_head_does_not_fit_the_task_is_refused_before_anything_runs(

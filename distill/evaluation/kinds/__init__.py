@@ -8,9 +8,12 @@ from distill.evaluation.kinds.fine_tuned import CrossLingual, FineTuned
 from distill.evaluation.kinds.kind import Kind, Subject, UnmeasuredError
 from distill.evaluation.kinds.masked import Masked
 from distill.evaluation.kinds.own_head import OwnHead
+from distill.evaluation.kinds.reranking import Reranking
 from distill.evaluation.kinds.retrieval import Retrieval
 from distill.evaluation.scores import Reference
-from distill.recipe.tasks import OwnHeadTask, TaskSection, register_kind
+from distill.recipe.task_section import TaskSection
+from distill.recipe.tasks import register_kind
+from distill.recipe.untuned_tasks import OwnHeadTask
 
 __all__ = ["KINDS", "Kind", "Reference", "Subject", "UnmeasuredError", "kind_of", "register"]
 
@@ -21,6 +24,7 @@ KINDS: dict[str, Kind[Any, Any, Any]] = {
     "similarity": FineTuned("sentence-similarity"),
     "tokens": FineTuned("token-classification"),
     "retrieval": Retrieval(),
+    "reranking": Reranking(),
     "masked": Masked(),
 }
 """By what `kind` says in a recipe."""

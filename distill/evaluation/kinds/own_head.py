@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from distill.evaluation.kinds.kind import (
     Advance,
     Subject,
@@ -22,7 +24,13 @@ from distill.evaluation.own_head import (
 )
 from distill.evaluation.resampling import observe
 from distill.evaluation.scores import Reference, no_score, score_models
-from distill.evaluation.statistics import Statistic, class_statistic
+from distill.evaluation.statistics import (
+    Statistic,
+    class_statistic,
+    entity_statistic,
+    mean_statistic,
+    set_statistic,
+)
 from distill.evaluation.tasks import Row
 from distill.recipe import OwnHeadTask
 from distill.recipe.model_reference import OWN_MODELS
@@ -34,7 +42,9 @@ Values = Mapping[str, Any]
 
 
 class OwnHead(WithoutFineTunes):
-    """The kinds `classification`, `pair_classification` and `tokens` with `head: own`."""
+    """The kinds `classification`, `multilabel`, `pair_classification` and `tokens` with
+    `head: own`.
+    """
 
     def __init__(self, hub_type: str) -> None:
         self.hub_type = hub_type
@@ -74,7 +84,7 @@ class OwnHead(WithoutFineTunes):
         rows = len(next(iter(measurements.values()))["gold"]) if measurements else 0
         observed = {
             model: observe(
-                [_statistic(metric, values, measurements.get(of.name))],
+                [_statistic(task, metric, values, measurements.get(of.name))],
                 rows,
                 of.seed,
                 has_seeds=False,
@@ -110,8 +120,18 @@ class OwnHead(WithoutFineTunes):
         return {"gold": gold_labels(rows, head), "predicted": predicted}
 
 
-def _statistic(metric: str, values: Values, reference: Values | None) -> Statistic:
+def _statistic(
+    task: OwnHeadTask, metric: str, values: Values, reference: Values | None
+) -> Statistic:
     """Agreement is accuracy with the reference's answers for labels."""
-    if metric != "agreement" or reference is None:
-        return class_statistic(metric, values["gold"], values["predicted"])
-    return class_statistic("accuracy", reference["predicted"], values["predicted"])
+    gold, predicted = values["gold"], values["predicted"]
+    if metric == "agreement" and reference is not None:
+        gold, metric = reference["predicted"], "accuracy"
+    if task.kind == "multilabel":
+        if metric == "accuracy":
+            same = [{*both[0]} == {*both[1]} for both in zip(gold, predicted, strict=True)]
+            return mean_statistic(np.array(same, dtype=np.float64))
+        return set_statistic(metric, gold, predicted)
+    if metric == "entity_f1":
+        return entity_statistic(gold, predicted)
+    return class_statistic(metric, gold, predicted)

@@ -30,13 +30,14 @@ def execute(run: Run, output: Path) -> DistillationResult:
         layers=run.result(StudentResult).teacher_layers,
         pooling=run.recipe.teacher.pooling,
         after=run.sentence_form.after,
+        of_pairs=run.reads_pairs,
     )
     return distil_student(
         run.recipe.distillation,
         pair=pair,
         prefixes=run.recipe.teacher.prefixes.distinct,
-        texts=run.texts("train"),
-        heldout=run.texts("heldout"),
+        texts=run.learnt("train"),
+        heldout=run.learnt("heldout"),
         output=output,
         runtime=run.runtime,
         log=run.tracker.log if run.processes.is_first else lambda figures, step: None,

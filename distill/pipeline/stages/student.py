@@ -97,13 +97,14 @@ def _recover(
         layers=layers,
         pooling=run.recipe.teacher.pooling,
         after=run.sentence_form.after,
+        of_pairs=run.reads_pairs,
     )
     distil_student(
         section,
         pair=pair,
         prefixes=run.recipe.teacher.prefixes.distinct,
-        texts=run.texts("train"),
-        heldout=run.texts("heldout"),
+        texts=run.learnt("train"),
+        heldout=run.learnt("heldout"),
         output=folder,
         runtime=run.runtime.alone(),
     )

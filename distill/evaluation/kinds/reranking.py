@@ -1,0 +1,100 @@
+"""Reranking: a cross-encoder ranks the passages that share most words with each query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from distill.evaluation.chance import retrieval_chance
+from distill.evaluation.kinds.kind import Advance, Subject, UnmeasuredError, WithoutFineTunes
+from distill.evaluation.metrics import PER_QUERY
+from distill.evaluation.own_head import own_head
+from distill.evaluation.reranking import (
+    RerankingRows,
+    check_scores_pairs,
+    read_reranking_rows,
+    score_candidates,
+)
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import Reference, score_models
+from distill.evaluation.statistics import mean_statistic
+from distill.evaluation.tfidf import TFIDF
+from distill.recipe import RerankingTask
+from distill.recipe.model_reference import OWN_MODELS
+from distill.report.results.evaluation import Score
+from distill.runtime.errors import UserError
+
+Values = Mapping[str, Any]
+"""For each metric what each query contributes, and how that was come by."""
+
+
+class Reranking(WithoutFineTunes):
+    """The kind `reranking`."""
+
+    hub_type = "text-ranking"
+
+    def read(self, task: RerankingTask, seed: int) -> RerankingRows:
+        """Queries, passages, and which are ranked for each query."""
+        return read_reranking_rows(task, seed)
+
+    def measure(
+        self, subject: Subject, task: RerankingTask, rows: RerankingRows, advance: Advance
+    ) -> Values:
+        """What each query contributes to each metric; of a bag of words in the order in which it
+        found the passages. Raises UnmeasuredError for a model whose head does not score pairs, and
+        UserError where it is the teacher.
+        """
+
+        def measure() -> Values:
+            ranks = rows.ranks(_scores(subject, task, rows, advance))
+            return {metric: PER_QUERY[metric](ranks).tolist() for metric in task.metrics}
+
+        return subject.keep(task.name, measure)
+
+    def scores(
+        self,
+        task: RerankingTask,
+        rows: RerankingRows,
+        measurements: Mapping[str, Values],
+        of: Reference,
+    ) -> list[Score]:
+        """Means over queries."""
+        queries, candidates = rows.candidates.shape
+        share = float(rows.has_answer.mean())
+
+        def score(metric: str) -> list[Score]:
+            observed = {
+                name: observe(
+                    [mean_statistic(np.array(values[metric]))], queries, of.seed, has_seeds=False
+                )
+                for name, values in measurements.items()
+            }
+            chance = share * retrieval_chance(metric, candidates)
+            provenance = self.provenance(measurements, queries)
+            return score_models(task.name, metric, observed, of, chance, provenance)
+
+        return [scored for metric in task.metrics for scored in score(metric)]
+
+    def size(self, rows: RerankingRows) -> int:
+        """Queries."""
+        return len(rows.of.queries)
+
+
+def _scores(
+    subject: Subject, task: RerankingTask, rows: RerankingRows, advance: Advance
+) -> np.ndarray:
+    detail = f"{subject.name} on {task.name}"
+    if subject.name == TFIDF:
+        advance(1, detail)
+        return np.broadcast_to(-np.arange(rows.candidates.shape[1]), rows.candidates.shape)
+    model = subject.load()
+    try:
+        check_scores_pairs(task, own_head(model.model), subject.name)
+    except UserError as error:
+        if subject.name in OWN_MODELS and subject.name not in ("scratch", "untrained"):
+            raise
+        raise UnmeasuredError(error.text) from error
+    longest = subject.section.max_length
+    return score_candidates(model, rows, longest, lambda share: advance(share, detail))

@@ -1,0 +1,171 @@
+"""Tasks that each model is measured on as it is: one small section a kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from distill.recipe.fine_tuned_tasks import (
+    ClassificationTask,
+    FineTunedTask,
+    MultilabelTask,
+    PairClassificationTask,
+    TokensTask,
+)
+from distill.recipe.section import Count, Share, each_once
+from distill.recipe.source import Source
+from distill.recipe.task_section import Renamed, TaskSection
+
+HEADS: dict[str, type[FineTunedTask]] = {
+    "classification": ClassificationTask,
+    "multilabel": MultilabelTask,
+    "pair_classification": PairClassificationTask,
+    "tokens": TokensTask,
+}
+"""By the kind of a head's task, the section of the same rows that models are fine-tuned on."""
+
+
+OwnHeadMetric = Literal["accuracy", "macro_f1", "micro_f1", "entity_f1", "agreement"]
+_OF_ONE_KIND = {"micro_f1": "multilabel", "entity_f1": "tokens"}
+
+
+class OwnHeadTask(TaskSection):
+    """Classes of texts or tags of words by each model's own head, as it was fine-tuned before; no
+    fine-tuning.
+    """
+
+    kind: Literal["classification", "multilabel", "pair_classification", "tokens"]
+    """The kind of task."""
+    head: Literal["own"]
+    """Whose head: own is that which the model comes with."""
+    train: Source | None = None
+    """Rows that only corpus.sources reads, as text."""
+    dev: Source | None = None
+    """The same."""
+    test: Source
+    """Rows of the final figure."""
+    text: str | None = None
+    """The column of the texts; as without head."""
+    text_pair: str | None = None
+    """The column of the second texts."""
+    words: str | None = None
+    """The column of the words."""
+    label: str | None = None
+    """The column of the classes."""
+    labels: Renamed | None = None
+    """What the head calls the rows' classes, where it is otherwise."""
+    max_test: Count | None = None
+    """At most so many test rows, drawn by the recipe's seed."""
+    metrics: Annotated[list[OwnHeadMetric], AfterValidator(each_once)] = Field(
+        default=["accuracy", "macro_f1", "agreement"], min_length=1
+    )
+    """What is measured; agreement is the share of predictions that are the teacher's. With kind:
+    multilabel micro_f1 takes the place of accuracy; entity_f1 is for kind: tokens alone.
+    """
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.test]
+
+    @property
+    def as_fine_tuned(self) -> FineTunedTask:
+        """The task of the same rows that models are fine-tuned on, by which they are read."""
+        shared = ("text", "text_pair", "words", "label", "labels")
+        given = {key: value for key in shared if (value := getattr(self, key)) is not None}
+        rows = {"name": self.name, "kind": self.kind, "train": self.test, "test": self.test}
+        task: FineTunedTask = HEADS[self.kind].model_validate({**rows, **given})
+        return task
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_of_several_labels(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("kind") == "multilabel":
+            return {"metrics": ["macro_f1", "micro_f1", "agreement"], **given}
+        return given
+
+    @model_validator(mode="after")
+    def _columns_and_metrics_of_the_kind(self) -> OwnHeadTask:
+        _ = self.as_fine_tuned
+        for metric, kind in _OF_ONE_KIND.items():
+            if metric in self.metrics and self.kind != kind:
+                raise ValueError(f"metrics: {metric} is of kind: {kind} alone")
+        if "accuracy" in self.metrics and self.kind == "multilabel":
+            raise ValueError(
+                "metrics: accuracy counts one class a text; with kind: multilabel take macro_f1 or "
+                "micro_f1"
+            )
+        return self
+
+
+class _SearchTask(TaskSection):
+    """Each query has one passage among all."""
+
+    source: Source
+    """Where the rows come from."""
+    query: str
+    """The column of the queries."""
+    passage: str
+    """The column of the passages, each the answer to its row's query."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.source]
+
+
+class RetrievalTask(_SearchTask):
+    """Find the passage that answers each query among all passages, by the cosine of sentence
+    vectors; no fine-tuning.
+    """
+
+    kind: Literal["retrieval"]
+    """The kind of task."""
+    metrics: Annotated[
+        list[Literal["mrr@10", "recall@1", "ndcg@10"]], AfterValidator(each_once)
+    ] = Field(default=["mrr@10", "recall@1"], min_length=1)
+    """What is measured; retention and the report's plot use the first."""
+
+
+class RerankingTask(_SearchTask):
+    """Rank the passages that share most words with each query, by the score that a cross-encoder
+    gives the pair; no fine-tuning.
+    """
+
+    kind: Literal["reranking"]
+    """The kind of task."""
+    candidates: Annotated[int, Field(ge=2)] = 100
+    """How many passages of each query are ranked: those that share most words with it (TF-IDF). An
+    answer that is not among them counts as missed.
+    """
+    max_test: Count | None = None
+    """At most so many queries, drawn by the recipe's seed."""
+    metrics: Annotated[
+        list[Literal["mrr@10", "ndcg@10", "recall@1"]], AfterValidator(each_once)
+    ] = Field(default=["mrr@10", "ndcg@10"], min_length=1)
+    """What is measured; retention and the report's plot use the first."""
+
+
+class MaskedTask(TaskSection):
+    """Predict pieces that are masked, by the model's own language-model head; no fine-tuning."""
+
+    kind: Literal["masked"]
+    """The kind of task."""
+    source: Source
+    """Where the texts come from."""
+    text: str = "text"
+    """The column of the texts."""
+    masking: Share = 0.15
+    """Share of a text's pieces that are masked."""
+    max_test: Count | None = 1000
+    """At most so many texts, drawn by the recipe's seed."""
+    metrics: list[Literal["accuracy"]] = Field(default=["accuracy"], min_length=1, max_length=1)
+    """What is measured: the share of masked pieces that are predicted, of the model's own
+    pieces.
+    """
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.source]
