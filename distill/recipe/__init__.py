@@ -152,6 +152,12 @@ class Recipe(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _pairs_are_learnt_from(self) -> Recipe:
+        if any(source.text_pair for source in self.vocabulary.check):
+            raise ValueError("text_pair in vocabulary.check is for corpus.sources alone")
+        return self
+
     @property
     def languages(self) -> tuple[str, ...]:
         """The codes of its languages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from distill.recipe.section import GrownSection, each_once
 from distill.recipe.source import Source
@@ -51,6 +51,15 @@ class TaskSection(GrownSection):
     """Which of a recipe's several languages it is in; the report then tells what the student keeps
     in each.
     """
+
+    @model_validator(mode="after")
+    def _columns_are_the_tasks(self) -> TaskSection:
+        if any(source.text_pair for source in self.sources):
+            raise ValueError(
+                "text_pair in a source is for corpus.sources alone; a task says its columns beside "
+                "its sources"
+            )
+        return self
 
     @property
     def sources(self) -> list[Source]:

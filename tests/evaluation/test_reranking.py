@@ -103,6 +103,24 @@ def test_every_model_ranks_by_its_own_head_and_a_bag_of_words_by_words(
     assert all(mean is not None and 0 <= mean <= 1 for mean in means.values())
 
 
+def test_a_scratch_is_not_trained_for_a_head_that_it_would_lack(
+    tiny_teacher: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    teacher = headed_model("xlm-roberta", "pair score", vocabulary=len(tokenizer))
+    made = {"teacher": LoadedModel(model=teacher, tokenizer=tokenizer)}
+    task = {**write_pairs(tmp_path), "candidates": 2}
+    result = evaluate_models(
+        EvaluationSection.model_validate({"models": ["teacher", "scratch"], "tasks": [task]}),
+        load=made.__getitem__,
+        teacher_section=TeacherSection(model="a/b"),
+        output=tmp_path,
+        runtime=Runtime(),
+    )
+    reasons = {score.reason for score in result.scores if score.model == "scratch"}
+    assert reasons == {"it is trained from nothing, and no head with it"}
+
+
 @pytest.mark.parametrize(
     ("head", "message"),
     [("classes", "a head that answers one class a text, of 3"), (None, "no head for a task")],

@@ -62,6 +62,20 @@ def test_the_head_is_in_the_folder_and_in_its_onnx_files(
             assert torch.allclose(torch.from_numpy(array), expected[name], atol=apart)
 
 
+def test_sentence_transformers_ranks_with_an_exported_reranker(
+    student: LoadedModel, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    headed = exported("pair score", student, tmp_path)
+    pair = ("en båt på havet", "båten seglar")
+    encoder = CrossEncoder(str(tmp_path), device="cpu")
+    score = encoder.predict([pair], activation_fn=torch.nn.Identity())
+    with torch.no_grad():
+        expected = headed.model(**headed.tokenizer(*pair, return_tensors="pt")).logits[0]
+    assert torch.allclose(torch.from_numpy(score), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("task", "tag"),
     [

@@ -37,6 +37,20 @@ def test_a_tasks_labelled_rows_are_text_with_their_licence() -> None:
     )
 
 
+def test_both_texts_are_learnt_from_where_the_teachers_head_reads_pairs() -> None:
+    task = {**TASK, "kind": "pair_classification", "text": "a", "text_pair": "b"}
+    (alone,) = recipe({"task": "intents"}, task).corpus.sources
+    (both,) = recipe({"task": "intents"}, {**task, "head": "own"}).corpus.sources
+    assert (alone.column, alone.text_pair) == ("a", None)
+    assert (both.column, both.text_pair) == ("a", "b")
+
+
+def test_a_tasks_own_source_names_no_second_texts() -> None:
+    train = {**TASK["train"], "text_pair": "b"}
+    with pytest.raises(ValueError, match="a task says its columns beside its sources"):
+        recipe({"path": "t.jsonl"}, {**TASK, "train": train})
+
+
 def test_what_was_resolved_can_be_read_again() -> None:
     once = recipe({"task": "intents", "split": "train"})
     assert Recipe.model_validate(once.model_dump(mode="json", exclude_none=True)) == once

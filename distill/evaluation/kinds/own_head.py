@@ -4,11 +4,12 @@ teacher does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from distill.evaluation.keeping import SCRATCH
 from distill.evaluation.kinds.kind import (
     Advance,
     Subject,
@@ -32,6 +33,8 @@ from distill.evaluation.statistics import (
     set_statistic,
 )
 from distill.evaluation.tasks import Row
+from distill.models import LoadedModel
+from distill.models.task_heads import TaskHead
 from distill.recipe import OwnHeadTask
 from distill.recipe.model_reference import OWN_MODELS
 from distill.report.results.evaluation import Score
@@ -39,6 +42,27 @@ from distill.runtime.errors import UserError
 
 Values = Mapping[str, Any]
 """Gold and predicted labels, a list a row; or a reason why there are none."""
+
+
+def load_with_head(
+    subject: Subject, check: Callable[[TaskHead | None], None]
+) -> tuple[LoadedModel, TaskHead]:
+    """The model and its head, which `check` raises UserError about if it does not fit.
+
+    Raises that of the teacher and what is made from it, and UnmeasuredError of any other model.
+    """
+    if subject.name == SCRATCH:  # it would be trained for nothing
+        raise UnmeasuredError("it is trained from nothing, and no head with it")
+    model = subject.load()
+    head = own_head(model.model)
+    try:
+        check(head)
+    except UserError as error:
+        if subject.name in OWN_MODELS and subject.name != "untrained":
+            raise
+        raise UnmeasuredError(error.text) from error
+    assert head is not None, "a check refuses a model without"
+    return model, head
 
 
 class OwnHead(WithoutFineTunes):
@@ -101,15 +125,10 @@ class OwnHead(WithoutFineTunes):
     def _predict(
         self, subject: Subject, task: OwnHeadTask, rows: list[Row], advance: Advance
     ) -> Values:
-        model, detail = subject.load(), f"{subject.name} on {task.name}"
-        head = own_head(model.model)
-        try:
-            check_head(task, rows, head, subject.name)
-        except UserError as error:
-            if subject.name in OWN_MODELS and subject.name not in ("scratch", "untrained"):
-                raise
-            raise UnmeasuredError(error.text) from error
-        assert head is not None, "check_head refuses a model without"
+        detail = f"{subject.name} on {task.name}"
+        model, head = load_with_head(
+            subject, lambda head: check_head(task, rows, head, subject.name)
+        )
         predicted = predict_labels(
             model,
             rows,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from distill.evaluation.chance import retrieval_chance
-from distill.evaluation.kinds.kind import Advance, Subject, UnmeasuredError, WithoutFineTunes
+from distill.evaluation.kinds.kind import Advance, Subject, WithoutFineTunes
+from distill.evaluation.kinds.own_head import load_with_head
 from distill.evaluation.metrics import PER_QUERY
-from distill.evaluation.own_head import own_head
 from distill.evaluation.reranking import (
     RerankingRows,
     check_scores_pairs,
@@ -22,9 +22,7 @@ from distill.evaluation.scores import Reference, score_models
 from distill.evaluation.statistics import mean_statistic
 from distill.evaluation.tfidf import TFIDF
 from distill.recipe import RerankingTask
-from distill.recipe.model_reference import OWN_MODELS
 from distill.report.results.evaluation import Score
-from distill.runtime.errors import UserError
 
 Values = Mapping[str, Any]
 """For each metric what each query contributes, and how that was come by."""
@@ -89,12 +87,6 @@ def _scores(
     if subject.name == TFIDF:
         advance(1, detail)
         return np.broadcast_to(-np.arange(rows.candidates.shape[1]), rows.candidates.shape)
-    model = subject.load()
-    try:
-        check_scores_pairs(task, own_head(model.model), subject.name)
-    except UserError as error:
-        if subject.name in OWN_MODELS and subject.name not in ("scratch", "untrained"):
-            raise
-        raise UnmeasuredError(error.text) from error
+    model, _ = load_with_head(subject, lambda head: check_scores_pairs(task, head, subject.name))
     longest = subject.section.max_length
     return score_candidates(model, rows, longest, lambda share: advance(share, detail))
