@@ -74,7 +74,7 @@ TASKS = {
         config={"num_labels": 1},
     ),
 }
-QUESTIONS, NEGATIVES = 1500, 3
+QUESTIONS, NEGATIVES = 2500, 2
 """Of the reranker's rows."""
 
 
@@ -156,6 +156,7 @@ def fine_tune(task: str, rows: list[Row]) -> tuple[Any, Any]:
                 task, model, [inputs[i] for i in chosen], tokenizer.pad_token_id, len(classes)
             )
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
