@@ -26,7 +26,10 @@ RESULTS = Path(__file__).parent / "results"
 TEACHER = "package:multilingual-e5-small"
 QUERY, PASSAGE = "query: ", "passage: "
 NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
-QUESTIONS = Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl")
+QUESTIONS = {
+    language: Source(package="zaragoza-construction-faq", files=f"*/data/{name}.jsonl")
+    for language, name in (("sv", "faq"), ("en", "faq-en"))
+}
 
 
 def newsreels(count: int | None = None) -> list[str]:
@@ -58,15 +61,16 @@ class Tasks:
     topics: dict[str, tuple[list[str], list[str]]]
 
 
-def read_tasks() -> Tasks:
-    """The questions of the quickstart, and SIB-200's Swedish sentences where DISTILL_DATA names a
-    folder that has them.
+def read_tasks(language: str = "sv") -> Tasks:
+    """The questions of the quickstart, and SIB-200's sentences where DISTILL_DATA names a folder
+    that has them, in Swedish or English.
     """
+    asked = QUESTIONS[language]
     rows = [
-        tuple(column_value(row, column, QUESTIONS) for column in "qa")
-        for row in read_source(QUESTIONS, Tally())
+        tuple(column_value(row, column, asked) for column in "qa")
+        for row in read_source(asked, Tally())
     ]
-    folder, topics = Path(os.environ.get("DISTILL_DATA", "")) / "sib200" / "sv", {}
+    folder, topics = Path(os.environ.get("DISTILL_DATA", "")) / "sib200" / language, {}
     for split in ("train", "test") if folder.is_dir() else ():
         source = Source(path=f"{folder}/{split}.jsonl.gz")
         records = list(read_source(source, Tally()))
