@@ -15,7 +15,7 @@ from distill.distillation.criterion import Criterion
 from distill.distillation.states import States
 from distill.models.after_pooling import compare
 from distill.models.pooling import pool
-from distill.models.task_heads import TaskHead, predictions
+from distill.models.task_heads import NUMBERS, TaskHead, predictions
 from distill.training.batches import Batch, Masking
 from distill.training.chunks import Chunks
 
@@ -99,7 +99,7 @@ def measure_fidelity(criterion: Criterion, reference: Reference) -> dict[str, fl
         if criterion.head is not None and criterion.head.labels:
             same = _same_answers(criterion.head, student, target)[_answered(criterion.head, batch)]
             answers, answered = answers + float(same.sum()), answered + same.numel()
-        elif criterion.head is not None and criterion.head.task in ("number", "pair score"):
+        elif criterion.head is not None and criterion.head.task in NUMBERS:
             assert student.answers is not None and target.answers is not None
             scores.append(torch.cat([student.answers, target.answers], dim=1).float())
         last = student.last if mapped is None else mapped

@@ -17,7 +17,7 @@ from distill.models.task_heads import TaskHead, head_of
 from distill.onnx.conversion import ConversionError, write_onnx
 from distill.onnx.encoder import OnnxEncoder
 from distill.onnx.files import batches_of, predicts_pieces, write_faithful_int8, write_runtimes
-from distill.onnx.layout import FLOAT32, INT8, LOGITS
+from distill.onnx.layout import FLOAT32, INT8, LOGITS, SPAN
 from distill.onnx.sensitivity import Batch
 from distill.recipe import ExportSection
 from distill.runtime.hashes import hash_file
@@ -97,9 +97,11 @@ class Int8Encoder(torch.nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The logits of its head: batch x labels, or batch x length x labels of tags, and x
-        vocabulary of pieces.
+        """The logits of its head: batch x labels, or batch x length x labels of tags, x 2 of a
+        span's start and end, and x vocabulary of pieces.
         """
         types = None if token_type_ids is None else token_type_ids.numpy()
-        (logits,) = self._run.outputs((LOGITS,), input_ids.numpy(), attention_mask.numpy(), types)
-        return torch.from_numpy(logits)
+        names = SPAN if self.head is not None and self.head.task == "answer span" else (LOGITS,)
+        logits = self._run.outputs(names, input_ids.numpy(), attention_mask.numpy(), types)
+        tensors = [torch.from_numpy(array) for array in logits]
+        return tensors[0] if len(tensors) == 1 else torch.stack(tensors, dim=-1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.corpus.overlap import Passages
 from distill.evaluation.cross_lingual import CrossLingualRows
+from distill.evaluation.question_answering import Question
 from distill.evaluation.reranking import RerankingRows
 from distill.evaluation.retrieval import RetrievalRows
 from distill.evaluation.tasks import Row, TaskRows
@@ -64,6 +65,8 @@ def task_texts(rows: Any) -> dict[str, list[Texts]]:
     if isinstance(rows, RetrievalRows):
         pairs = zip(rows.queries, np.array(rows.passages)[rows.answers].tolist(), strict=True)
         return {"train": [], "test": list(pairs)}
+    if isinstance(rows, list) and all(isinstance(row, Question) for row in rows):
+        return {"train": [], "test": [(row.text, row.passage) for row in rows]}
     if isinstance(rows, list) and all(isinstance(row, (Row, str)) for row in rows):
         return {"train": [], "test": _of_rows(rows)}
     return {"train": [], "test": []}

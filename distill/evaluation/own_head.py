@@ -17,7 +17,15 @@ from distill.evaluation.int8 import Int8Encoder
 from distill.evaluation.tasks import OUTSIDE, Row, TaskRows, cap_rows, read_split
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
-from distill.models.task_heads import TaskHead, head_logits, head_of, predictions, task_head
+from distill.models.task_heads import (
+    NUMBERS,
+    HeadTask,
+    TaskHead,
+    head_logits,
+    head_of,
+    predictions,
+    task_head,
+)
 from distill.recipe import OwnHeadTask
 from distill.runtime.batching import rows_of_like_length
 from distill.runtime.errors import UserError
@@ -25,12 +33,15 @@ from distill.runtime.errors import UserError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+Answer = list[str] | float
+"""The classes of a row, none, one or several, or of each word; or its number."""
 _BATCH_TOKENS = 4096
-_ANSWERS = {
-    "classification": ("classes", "one class a text"),
-    "pair_classification": ("classes", "one class a text"),
-    "multilabel": ("labels", "several labels a text"),
-    "tokens": ("tags", "a tag a word"),
+_ANSWERS: dict[str, tuple[tuple[HeadTask, ...], str]] = {
+    "classification": (("classes",), "one class a text"),
+    "pair_classification": (("classes",), "one class a text"),
+    "multilabel": (("labels",), "several labels a text"),
+    "similarity": (NUMBERS, "a number"),
+    "tokens": (("tags",), "a tag a word"),
 }
 """What each kind of task asks a head for, as `TaskHead.task` and in words."""
 _UNNAMED = re.compile(r"LABEL_\d+")
@@ -59,7 +70,7 @@ def check_head(task: OwnHeadTask, rows: Sequence[Row], head: TaskHead | None, mo
             f"{where} measures a fine-tuned model as it is, and {model} has no head for a task; "
             "leave head out, and every model is fine-tuned on the task."
         )
-    if head.task != asked:
+    if head.task not in asked:
         raise UserError(
             f"{where} of kind {task.kind} needs a head that answers {wanted}; that of {model} "
             f"answers {head.words}."
@@ -89,8 +100,10 @@ def label_of(name: str, labels: Sequence[str]) -> str | None:
     return numbered if unnamed and numbered in labels else None
 
 
-def gold_labels(rows: Sequence[Row], head: TaskHead) -> list[list[str]]:
-    """The classes of each row as the head calls them."""
+def gold_labels(rows: Sequence[Row], head: TaskHead) -> list[Answer]:
+    """The classes of each row as the head calls them, or its number."""
+    if head.task in NUMBERS:
+        return [float(str(row.label)) for row in rows]
     return [[str(label_of(name, head.labels)) for name in row.names] for row in rows]
 
 
@@ -102,23 +115,29 @@ def predict_labels(
     *,
     longest: int,
     advance: Callable[[float], object],
-) -> list[list[str]]:
-    """What the head says of each row: a class, any number of labels, or a tag for every word, also
-    for those that stand beyond `longest` tokens.
+) -> list[Answer]:
+    """What the head says of each row: a class, any number of labels, a number, or a tag for every
+    word, also for those that stand beyond `longest` tokens.
     """
-    named = [_renamed(row, head) for row in rows]
-    task = TaskRows(train=[], dev=[], test=named, classes=head.labels, left_out={}, test_in_train=0)
+    is_number = head.task in NUMBERS
+    named = [*rows] if is_number else [_renamed(row, head) for row in rows]
+    task = TaskRows(
+        train=named, dev=[], test=named, classes=head.labels, left_out={}, test_in_train=0
+    )
     limit = min(longest, model.tokenizer.model_max_length, position_limit(model.model))
     encoded = encode_rows(named, task, model.tokenizer, limit)
-    fallback = OUTSIDE if OUTSIDE in head.labels else head.labels[0]
+    fallback = OUTSIDE if OUTSIDE in head.labels else next(iter(head.labels), "")
     labels = [[fallback] * len(row.names) for row in rows]
+    numbers = [0.0] * len(rows)
     lengths = [len(item.ids) for item in encoded.inputs]
     for chosen in rows_of_like_length(lengths, _BATCH_TOKENS):
         inputs = [encoded.inputs[i] for i in chosen]
         logits = head_answers(model, inputs, of_tokens=head.of_tokens)
         for answer, at in zip(predictions(logits, head).numpy(), chosen, strict=True):
             item, row = encoded.inputs[at], labels[encoded.row_of[at]]
-            if head.of_tokens:
+            if is_number:
+                numbers[encoded.row_of[at]] = float(answer[0])
+            elif head.of_tokens:
                 for word, position in zip(item.words, item.places, strict=True):
                     row[word] = head.labels[int(answer[position])]
             elif head.task == "labels":
@@ -126,11 +145,11 @@ def predict_labels(
             else:
                 row[0] = head.labels[int(answer)]
         advance(len(chosen) / len(lengths))
-    return labels
+    return [*numbers] if is_number else [*labels]
 
 
 def _renamed(row: Row, head: TaskHead) -> Row:
-    (names,) = gold_labels([row], head)
+    names = [str(label_of(name, head.labels)) for name in row.names]
     return replace(row, label=tuple(names) if isinstance(row.label, tuple) else names[0])
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HeadTask = Literal["classes", "labels", "number", "pair score", "tags", "answer span"]
 
 _KINDS = ("SequenceClassification", "TokenClassification", "QuestionAnswering")
+NUMBERS: tuple[HeadTask, ...] = ("number", "pair score")
+"""Those whose answer is one number."""
 _WORDS: dict[HeadTask, str] = {
     "classes": "one class a text",
     "labels": "several labels a text",
@@ -106,7 +108,7 @@ def predictions(logits: torch.Tensor, head: TaskHead) -> torch.Tensor:
     """
     if head.task == "labels":
         return logits > 0
-    if head.task in ("number", "pair score"):
+    if head.task in NUMBERS:
         return logits
     return logits.argmax(1 if head.task == "answer span" else -1)
 

@@ -16,7 +16,7 @@ from distill.corpus.sources import (
     source_obstacle,
 )
 from distill.pipeline.shapes import empty_model, student_config, teacher_config
-from distill.recipe import OwnHeadTask, Recipe, RerankingTask, Source
+from distill.recipe import OwnHeadTask, QuestionAnsweringTask, Recipe, RerankingTask, Source
 from distill.recipe.model_reference import ModelRef, no_folder
 from distill.runtime.errors import UserError
 from distill.runtime.extras import NEEDS_MAPS, check_extra
@@ -48,6 +48,7 @@ def check_contents(recipe: Recipe) -> list[str]:
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
     from distill.evaluation.own_head import check_teacher_head
+    from distill.evaluation.question_answering import check_teacher_answers_questions
     from distill.evaluation.reranking import check_teacher_scores_pairs
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
@@ -81,6 +82,8 @@ def check_contents(recipe: Recipe) -> list[str]:
                 collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
             elif isinstance(task, RerankingTask):
                 collect(check_teacher_scores_pairs, task, config, recipe.teacher.model)
+            elif isinstance(task, QuestionAnsweringTask):
+                collect(check_teacher_answers_questions, task, config, recipe.teacher.model)
     collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")

@@ -32,7 +32,13 @@ from distill.recipe.task_text import with_task_text
 from distill.recipe.tasks import Task
 from distill.recipe.teacher import Prefixes, TeacherSection
 from distill.recipe.tracking import TrackingSection
-from distill.recipe.untuned_tasks import MaskedTask, OwnHeadTask, RerankingTask, RetrievalTask
+from distill.recipe.untuned_tasks import (
+    MaskedTask,
+    OwnHeadTask,
+    QuestionAnsweringTask,
+    RerankingTask,
+    RetrievalTask,
+)
 from distill.recipe.vocabulary import CorpusSection, KeepSection, VocabularySection
 
 __all__ = [
@@ -55,6 +61,7 @@ __all__ = [
     "PairClassificationTask",
     "Prefixes",
     "PruningSection",
+    "QuestionAnsweringTask",
     "Recipe",
     "RerankingTask",
     "RetrievalTask",

@@ -20,11 +20,14 @@ from distill.recipe.untuned_tasks import (
     HEADS,
     MaskedTask,
     OwnHeadTask,
+    QuestionAnsweringTask,
     RerankingTask,
     RetrievalTask,
 )
 
-Task = FineTunedTask | OwnHeadTask | RetrievalTask | RerankingTask | MaskedTask
+Task = (
+    FineTunedTask | OwnHeadTask | RetrievalTask | RerankingTask | QuestionAnsweringTask | MaskedTask
+)
 """Any task."""
 TASK_KINDS = (
     "classification",
@@ -34,6 +37,7 @@ TASK_KINDS = (
     "tokens",
     "retrieval",
     "reranking",
+    "question_answering",
     "masked",
 )
 """What `kind` may say."""
@@ -73,6 +77,7 @@ TaskByKind = Annotated[
     | Annotated[OwnHeadTask, Tag("own head")]
     | Annotated[RetrievalTask, Tag("retrieval")]
     | Annotated[RerankingTask, Tag("reranking")]
+    | Annotated[QuestionAnsweringTask, Tag("question_answering")]
     | Annotated[MaskedTask, Tag("masked")]
     | SkipJsonSchema[
         Annotated[SerializeAsAny[TaskSection], PlainValidator(_registered), Tag("registered")]

@@ -11,6 +11,7 @@ from distill.recipe.fine_tuned_tasks import (
     FineTunedTask,
     MultilabelTask,
     PairClassificationTask,
+    SimilarityTask,
     TokensTask,
 )
 from distill.recipe.section import Count, Share, each_once
@@ -20,22 +21,33 @@ from distill.recipe.task_section import Renamed, TaskSection
 HEADS: dict[str, type[FineTunedTask]] = {
     "classification": ClassificationTask,
     "multilabel": MultilabelTask,
+    "similarity": SimilarityTask,
     "pair_classification": PairClassificationTask,
     "tokens": TokensTask,
 }
 """By the kind of a head's task, the section of the same rows that models are fine-tuned on."""
 
 
-OwnHeadMetric = Literal["accuracy", "macro_f1", "micro_f1", "entity_f1", "agreement"]
-_OF_ONE_KIND = {"micro_f1": "multilabel", "entity_f1": "tokens"}
+OwnHeadMetric = Literal[
+    "accuracy", "macro_f1", "micro_f1", "entity_f1", "pearson", "spearman", "agreement"
+]
+_CLASSES: list[OwnHeadMetric] = ["accuracy", "macro_f1", "agreement"]
+_METRICS: dict[str, list[OwnHeadMetric]] = {
+    "classification": _CLASSES,
+    "pair_classification": _CLASSES,
+    "multilabel": ["macro_f1", "micro_f1", "agreement"],
+    "similarity": ["pearson", "spearman"],
+    "tokens": [*_CLASSES, "entity_f1"],
+}
+"""By kind, what can be measured."""
 
 
 class OwnHeadTask(TaskSection):
-    """Classes of texts or tags of words by each model's own head, as it was fine-tuned before; no
-    fine-tuning.
+    """Classes or numbers of texts or tags of words by each model's own head, as it was fine-tuned
+    before; no fine-tuning.
     """
 
-    kind: Literal["classification", "multilabel", "pair_classification", "tokens"]
+    kind: Literal["classification", "multilabel", "pair_classification", "similarity", "tokens"]
     """The kind of task."""
     head: Literal["own"]
     """Whose head: own is that which the model comes with."""
@@ -48,7 +60,7 @@ class OwnHeadTask(TaskSection):
     text: str | None = None
     """The column of the texts; as without head."""
     text_pair: str | None = None
-    """The column of the second texts."""
+    """The column of the second texts; null where a number is of one text."""
     words: str | None = None
     """The column of the words."""
     label: str | None = None
@@ -61,7 +73,8 @@ class OwnHeadTask(TaskSection):
         default=["accuracy", "macro_f1", "agreement"], min_length=1
     )
     """What is measured; agreement is the share of predictions that are the teacher's. With kind:
-    multilabel micro_f1 takes the place of accuracy; entity_f1 is for kind: tokens alone.
+    multilabel macro_f1, micro_f1 and agreement, with kind: similarity pearson and spearman; with
+    kind: tokens also entity_f1.
     """
 
     @property
@@ -80,21 +93,23 @@ class OwnHeadTask(TaskSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _metrics_of_several_labels(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("kind") == "multilabel":
-            return {"metrics": ["macro_f1", "micro_f1", "agreement"], **given}
+    def _defaults_of_the_kind(cls, given: Any) -> Any:
+        kind = given.get("kind") if isinstance(given, dict) else None
+        if kind not in _METRICS:
+            return given
+        given = {"metrics": _METRICS[kind][:3], **given}
+        if "text_pair" in given:  # null is kept as an empty name: a report leaves out what is null
+            given["text_pair"] = given["text_pair"] or ""
         return given
 
     @model_validator(mode="after")
     def _columns_and_metrics_of_the_kind(self) -> OwnHeadTask:
         _ = self.as_fine_tuned
-        for metric, kind in _OF_ONE_KIND.items():
-            if metric in self.metrics and self.kind != kind:
-                raise ValueError(f"metrics: {metric} is of kind: {kind} alone")
-        if "accuracy" in self.metrics and self.kind == "multilabel":
+        possible = _METRICS[self.kind]
+        if wrong := [metric for metric in self.metrics if metric not in possible]:
             raise ValueError(
-                "metrics: accuracy counts one class a text; with kind: multilabel take macro_f1 or "
-                "micro_f1"
+                f"metrics: {wrong[0]} is not measured with kind: {self.kind}; it should be of "
+                f"{', '.join(possible)}"
             )
         return self
 
@@ -145,6 +160,36 @@ class RerankingTask(_SearchTask):
         list[Literal["mrr@10", "ndcg@10", "recall@1"]], AfterValidator(each_once)
     ] = Field(default=["mrr@10", "ndcg@10"], min_length=1)
     """What is measured; retention and the report's plot use the first."""
+
+
+class QuestionAnsweringTask(TaskSection):
+    """Find the words of a passage that answer a question, by each model's own head, as it was
+    fine-tuned before.
+    """
+
+    kind: Literal["question_answering"]
+    """The kind of task."""
+    source: Source
+    """Where the rows come from."""
+    question: str = "question"
+    """The column of the questions."""
+    passage: str = "context"
+    """The column of the passages."""
+    answer: str = "answers"
+    """The column of the right answers: a text, a list of texts, or SQuAD's {text: [...]}; a row
+    without one is left out.
+    """
+    max_test: Count | None = None
+    """At most so many questions, drawn by the recipe's seed."""
+    metrics: Annotated[list[Literal["exact_match", "f1"]], AfterValidator(each_once)] = Field(
+        default=["f1", "exact_match"], min_length=1
+    )
+    """What is measured: the share of answers that are right, and F1 of their words."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where its rows come from."""
+        return [self.source]
 
 
 class MaskedTask(TaskSection):

@@ -15,6 +15,7 @@ METRICS = {
     "spearman": "Spearman",
     "mrr@10": "MRR@10",
     "ndcg@10": "nDCG@10",
+    "exact_match": "exact match",
 }
 """Metrics as their field writes them, where that is not their name here."""
 

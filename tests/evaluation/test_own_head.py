@@ -32,7 +32,8 @@ def write_rows(folder: Path, kind: str) -> dict[str, Any]:
         words = text.split()
         tagged = {"tokens": words, "tags": [NAMES[i % 3] for i in range(len(words))]}
         several = [NAMES[i] for i in range(3) if number >> i & 1]
-        rows.append({"text": text, "label": NAMES[number % 3], "labels": several} | tagged)
+        label = number / 2 if kind == "similarity" else NAMES[number % 3]
+        rows.append({"text": text, "label": label, "labels": several} | tagged)
     path = folder / "test.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return {"name": "own", "kind": kind, "head": "own", "test": {"path": str(path)}}
@@ -104,12 +105,37 @@ def test_a_head_of_several_labels_is_measured_by_the_sets_that_it_names(
     assert means["teacher", "micro_f1"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("head", ["number", "pair score"])
+def test_a_head_that_gives_a_number_is_measured_by_correlation(
+    head: str, tiny_teacher: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    teacher = headed_model("xlm-roberta", head, vocabulary=len(tokenizer))
+    task = {**write_rows(tmp_path, "similarity"), "text": "text", "text_pair": None}
+    section = section_of(task, ["teacher", "student", "student_int8"])
+    result = evaluate_models(
+        section,
+        load=lambda name: LoadedModel(model=teacher, tokenizer=tokenizer),
+        teacher_section=TeacherSection(model="a/b"),
+        output=tmp_path,
+        runtime=Runtime(),
+    )
+    means = {(score.model, score.metric): score.mean for score in result.scores}
+    rows = read_test_rows(section.tasks[0], 0)  # type: ignore[arg-type]
+    batch = tokenizer([row.text for row in rows], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        numbers = teacher(**batch).logits[:, 0].numpy()
+    expected = np.corrcoef(numbers, [row.label for row in rows])[0, 1]
+    assert means["teacher", "pearson"] == pytest.approx(expected, abs=1e-5)
+    assert means["student_int8", "pearson"] == pytest.approx(expected, abs=0.3)
+
+
 @pytest.mark.parametrize(
     ("kind", "metric", "reason"),
     [
-        ("multilabel", "accuracy", "accuracy counts one class a text"),
-        ("classification", "micro_f1", "micro_f1 is of kind: multilabel alone"),
-        ("classification", "entity_f1", "entity_f1 is of kind: tokens alone"),
+        ("multilabel", "accuracy", "accuracy is not measured with kind: multilabel; it should be"),
+        ("classification", "micro_f1", "micro_f1 is not measured with kind: classification"),
+        ("similarity", "agreement", "it should be of pearson, spearman"),
     ],
 )
 def test_a_metric_of_another_kind_is_refused(

@@ -24,6 +24,7 @@ KINDS = """
    metrics: [entity_f1], dev_share: 0.2}
 - {name: faq, kind: retrieval, source: {path: a}, query: q, passage: a}
 - {name: ranks, kind: reranking, source: {path: a}, query: q, passage: a, candidates: 20}
+- {name: answers, kind: question_answering, source: {path: a}, answer: answer}
 - {name: mlm, kind: masked, source: {path: a}}
 """
 
@@ -37,7 +38,7 @@ def test_every_kind_of_task_takes_a_few_lines() -> None:
     assert [task.kind for task in tasks] == yaml.safe_load(
         "[" + ",".join(t["kind"] for t in yaml.safe_load(KINDS)) + "]"
     )
-    assert [len(task.sources) for task in tasks] == [3, 2, 2, 2, 1, 1, 1]
+    assert [len(task.sources) for task in tasks] == [3, 2, 2, 2, 1, 1, 1, 1]
 
 
 def test_a_recipes_dump_reads_back_to_the_same_tasks() -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from distill.distillation.objectives.objective import Comparison, Models, Objective
-from distill.models.task_heads import HeadTask, TaskHead, head_of
+from distill.models.task_heads import NUMBERS, HeadTask, TaskHead, head_of
 
 
 def task_loss(
@@ -26,7 +26,7 @@ def task_loss(
     """
     predicted, target = student.float(), teacher.float()
     real_BL = mask_BL.bool()
-    if task in ("number", "pair score"):
+    if task in NUMBERS:
         return (predicted - target).square().mean()
     predicted, target = predicted / temperature, target / temperature
     scale = temperature**2

@@ -8,6 +8,7 @@ from distill.evaluation.kinds.fine_tuned import CrossLingual, FineTuned
 from distill.evaluation.kinds.kind import Kind, Subject, UnmeasuredError
 from distill.evaluation.kinds.masked import Masked
 from distill.evaluation.kinds.own_head import OwnHead
+from distill.evaluation.kinds.question_answering import QuestionAnswering
 from distill.evaluation.kinds.reranking import Reranking
 from distill.evaluation.kinds.retrieval import Retrieval
 from distill.evaluation.scores import Reference
@@ -25,6 +26,7 @@ KINDS: dict[str, Kind[Any, Any, Any]] = {
     "tokens": FineTuned("token-classification"),
     "retrieval": Retrieval(),
     "reranking": Reranking(),
+    "question_answering": QuestionAnswering(),
     "masked": Masked(),
 }
 """By what `kind` says in a recipe."""

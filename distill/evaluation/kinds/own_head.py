@@ -26,6 +26,7 @@ from distill.evaluation.own_head import (
 from distill.evaluation.resampling import observe
 from distill.evaluation.scores import Reference, no_score, score_models
 from distill.evaluation.statistics import (
+    NUMBERS,
     Statistic,
     class_statistic,
     entity_statistic,
@@ -66,9 +67,7 @@ def load_with_head(
 
 
 class OwnHead(WithoutFineTunes):
-    """The kinds `classification`, `multilabel`, `pair_classification` and `tokens` with
-    `head: own`.
-    """
+    """The kinds of fine-tuned tasks with `head: own`."""
 
     def __init__(self, hub_type: str) -> None:
         self.hub_type = hub_type
@@ -146,6 +145,8 @@ def _statistic(
     gold, predicted = values["gold"], values["predicted"]
     if metric == "agreement" and reference is not None:
         gold, metric = reference["predicted"], "accuracy"
+    if task.kind == "similarity":
+        return NUMBERS[metric](np.array(gold), np.array(predicted))
     if task.kind == "multilabel":
         if metric == "accuracy":
             same = [{*both[0]} == {*both[1]} for both in zip(gold, predicted, strict=True)]
