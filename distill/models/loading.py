@@ -137,7 +137,25 @@ def load_model(
         loaded, _ = load(transformers.AutoModel)
     check_finite(name, loaded)
     check_computes(name, loaded.eval())
+    _align_head(loaded)
     return loaded
+
+
+_SMALL = 4_000_000
+"""Numbers of a head's matrix; a larger one is a table of pieces, of which there should be no copy."""
+
+
+def _align_head(model: PreTrainedModel) -> None:
+    """Move the weights beyond the encoder's layers out of the mapped file, where they may stand
+    anywhere: the last bit of a product with one row depends on where its matrix lies.
+    """
+    encoder = model.base_model
+    pooler = getattr(encoder, "pooler", None)
+    pooling = {id(weight) for weight in pooler.parameters()} if pooler is not None else set()
+    inner = {id(weight) for weight in encoder.parameters()} - pooling
+    for weight in model.parameters():
+        if id(weight) not in inner and weight.numel() < _SMALL:
+            weight.data = weight.data.clone()
 
 
 _HEADS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering")
