@@ -142,7 +142,7 @@ def load_model(
 
 
 _SMALL = 4_000_000
-"""Numbers of a head's matrix; a larger one is a table of pieces, of which there should be no copy."""
+"""Numbers of a matrix of a head; a larger one is a table of pieces, which should not be copied."""
 
 
 def _align_head(model: PreTrainedModel) -> None:
