@@ -16,7 +16,7 @@ from benchmarks.setting import PASSAGE, QUERY, TEACHER, measure_tasks, read_task
 from distill import distil, trim
 from distill.models import LoadedModel, load_with_tokenizer
 
-TOKENS = 700_000
+TOKENS = 350_000
 ARMS = ((["sv"], TOKENS), (["en"], TOKENS), (["sv", "en"], TOKENS), (["sv", "en"], 2 * TOKENS))
 SETTINGS: dict[str, Any] = {
     "layers": 6,
