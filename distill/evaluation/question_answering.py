@@ -4,7 +4,6 @@ passage that the head takes for the answer come out, and how near they are to th
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 
 from distill.corpus.formats import Tally
 from distill.corpus.sources import cell, column_value, read_source
+from distill.corpus.words import find_words
 from distill.evaluation.encoding import Input
 from distill.evaluation.own_head import head_answers
 from distill.models import LoadedModel
@@ -176,14 +176,7 @@ def _f1(found: Sequence[str], answer: Sequence[str]) -> float:
 
 
 def _words(text: str) -> list[str]:
-    """Its words in lower case; where words have no blanks between them, what stands between
-    punctuation.
-    """
-    plain = "".join(
-        " " if unicodedata.category(character)[0] == "P" else character
-        for character in text.casefold()
-    )
-    return plain.split()
+    return find_words(text.casefold())
 
 
 def _answers(value: Any) -> tuple[str, ...]:

@@ -71,6 +71,11 @@ def test_an_answer_is_compared_word_by_word_without_case_and_punctuation(
     assert word_f1(found, answers) == pytest.approx(f1)
 
 
+def test_where_no_blanks_part_words_every_sign_counts() -> None:
+    assert exact_match("東京。", ["東京"]) == 1.0
+    assert word_f1("東京都", ["東京"]) == pytest.approx(0.8)
+
+
 def test_the_best_span_is_in_the_passage_in_order_and_short() -> None:
     starts = torch.tensor([9.0, 0, 1, 2, 5, 0])
     ends = torch.tensor([9.0, 0, 6, 1, 0, 3])
