@@ -21,7 +21,7 @@ from distill.distillation.objectives.projector import Projector
 from distill.distillation.states import StateReader, States
 from distill.models.after_pooling import AfterPooling, SentenceVectors
 from distill.models.heads import language_head
-from distill.models.task_heads import TaskHead, head_of
+from distill.models.task_heads import NUMBERS, TaskHead, head_of
 from distill.recipe import DistillationSection
 from distill.training.batches import Batch
 
@@ -100,6 +100,7 @@ class Criterion:
                 seed=seed,
             )
         self.variances: list[float] | None = None
+        self.answer_scale: float | None = None
 
     def read_student(self, batch: Batch) -> States:
         """The student's states."""
@@ -122,8 +123,8 @@ class Criterion:
         )
 
     def calibrate(self, batches: Sequence[tuple[Batch, States]]) -> None:
-        """Take the variance of the teacher's hidden states, which their errors are measured in,
-        from these.
+        """Take the variance of the teacher's hidden states, and the mean square of the numbers that
+        its head gives, which their errors are measured in, from these.
         """
         variances = []
         for at in range(len(self.layers)):
@@ -132,6 +133,10 @@ class Criterion:
             )
             variances.append(float((states - states.mean(0)).square().sum(-1).mean()))
         self.variances = variances
+        if self.head is not None and self.head.task in NUMBERS:
+            answers = [target.answers for _, target in batches if target.answers is not None]
+            scale = float(torch.cat(answers).float().square().mean())
+            self.answer_scale = scale if scale > 0 else None
 
     def counts(self, batch: Batch) -> dict[str, float]:
         """For each objective what its mean is over: tokens, masked pieces or rows."""
@@ -224,6 +229,10 @@ class _Pair:
     @property
     def variances(self) -> list[float] | None:
         return self.criterion.variances
+
+    @property
+    def answer_scale(self) -> float | None:
+        return self.criterion.answer_scale
 
     @property
     def relation_heads(self) -> int:

@@ -63,6 +63,13 @@ class Comparison(Protocol):
         ...
 
     @property
+    def answer_scale(self) -> float | None:
+        """The mean square of the numbers that the teacher gives; None before it was measured, and
+        of a head that gives none.
+        """
+        ...
+
+    @property
     def relation_heads(self) -> int:
         """Into how many heads queries, keys and values are split."""
         ...

@@ -16,32 +16,34 @@ def task_loss(
     *,
     task: HeadTask,
     temperature: float,
+    scale: float | None = None,
 ) -> torch.Tensor:
     """How far the student's answers are from the teacher's, averaged over texts.
 
     Logits are [B, N], of tags [B, L, N] (a text's mean over its tokens), of a span [B, L, 2]. One
     class or tag: KL(softmax(teacher / T) ‖ softmax(student / T)) · T² (Hinton et al. 2015, section
     2). Several labels: the same of each label's two outcomes, averaged over labels. A span: of its
-    start and of its end over the text's tokens. Numbers and scores: the squared error.
+    start and of its end over the text's tokens. Numbers and scores: the squared error in units of
+    `scale`, the mean square of the teacher's, or else a large one would drown other objectives.
     """
     predicted, target = student.float(), teacher.float()
     real_BL = mask_BL.bool()
     if task in NUMBERS:
-        return (predicted - target).square().mean()
+        return (predicted - target).square().mean() / (scale or 1.0)
     predicted, target = predicted / temperature, target / temperature
-    scale = temperature**2
+    squared = temperature**2
     if task == "labels":
-        return _outcomes(predicted, target).mean() * scale
+        return _outcomes(predicted, target).mean() * squared
     if task == "answer span":
         padding_BL1 = ~real_BL[..., None]
         predicted, target = (
             logits.masked_fill(padding_BL1, -1e4) for logits in (predicted, target)
         )
-        return _divergence(predicted.transpose(1, 2), target.transpose(1, 2)).mean() * scale
+        return _divergence(predicted.transpose(1, 2), target.transpose(1, 2)).mean() * squared
     apart = _divergence(predicted, target)
     if task == "tags":
         apart = (apart * real_BL).sum(-1) / real_BL.sum(-1).clamp_min(1)
-    return apart.mean() * scale
+    return apart.mean() * squared
 
 
 def _divergence(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -67,6 +69,7 @@ def _value(pair: Comparison) -> torch.Tensor:
         pair.batch.mask,
         task=pair.head.task,
         temperature=pair.section.temperature,
+        scale=pair.answer_scale,
     )
 
 

@@ -46,7 +46,7 @@ def execute(run: Run, output: Path) -> DistillationResult:
 
 STAGE = Stage(
     name="distillation",
-    revision=3,
+    revision=4,
     reads=("corpus", "vocabulary", "student"),
     depends_on=depends_on,
     result=DistillationResult,
