@@ -96,15 +96,18 @@ def collect_corpus(
         )
     if met.kept < 2 or met.kept < MIN_SURVIVING_SHARE * met.read:
         reasons = ", ".join(f"{count} {reason}" for reason, count in met.dropped.most_common())
+        reasons = reasons or ("none was left out" if met.read else "none was read")
         raise UserError(
             f"corpus: {met.kept} of {met.read} documents survive cleaning "
-            f"({reasons or 'none was read'}); at least two, and "
+            f"({reasons}); at least two, and "
             f"{MIN_SURVIVING_SHARE:.0%}, should: check the column, the language of the text, "
             "min_characters and min_letters."
         )
-    heldout = split_documents(
-        everything, _by_language(met.groups, languages), section.heldout, output
-    )
+    kinds = [
+        f"of pairs in {code}" if source.text_pair else f"in {code}"
+        for source, code in zip(section.sources, languages, strict=True)
+    ]
+    heldout = split_documents(everything, _by_kind(met.groups, kinds), section.heldout, output)
     everything.unlink()
     if not section.language_filter:
         left_out.unlink()
@@ -141,17 +144,20 @@ def _read_documents(
         for record in read_source(source, tally):
             met.read += 1
             advance(1)
-            columns = [name for name in (source.column, source.text_pair) if name is not None]
+            columns = [source.column, *([source.text_pair] if source.text_pair else [])]
             given = [column_value(record, column, source) for column in columns]
-            texts = [clean_text(value, min_letters=section.min_letters) for value in given]
+            is_pair = len(columns) > 1
+            # A year answers a question, and is no letter.
+            letters = 0.0 if is_pair else section.min_letters
+            texts = [clean_text(value, min_letters=letters) for value in given]
             text = "\n".join(texts)
-            if len(texts) > 1 and not all(texts):
+            if is_pair and not all(texts):
                 met.dropped["half a pair"] += 1
                 continue
             if len(text) < section.min_characters:
                 met.dropped["too short" if text else "no letters"] += 1
                 continue
-            identity = content_hash(text)
+            identity = content_hash("\0".join(texts))
             if identity in seen:
                 met.dropped["duplicate"] += 1
                 continue
@@ -182,7 +188,7 @@ def _read_documents(
             row["group"] = group
             if given != texts:
                 row["uncleaned"] = encodable("\n".join(given))
-            if len(texts) > 1:
+            if is_pair:
                 row["first"] = len(texts[0])
             write_row(file, row)
             if source.max_bytes is not None and source_bytes >= source.max_bytes:
@@ -191,14 +197,12 @@ def _read_documents(
     return met
 
 
-def _by_language(
-    groups: Mapping[int, set[int]], languages: Sequence[str]
-) -> list[tuple[str, set[int]]]:
-    """For each source its language, and the groups of all text in that."""
-    together: dict[str, set[int]] = {code: set() for code in languages}
+def _by_kind(groups: Mapping[int, set[int]], kinds: Sequence[str]) -> list[tuple[str, set[int]]]:
+    """For each source its kind, "in sv" or "of pairs in sv", and the groups of all text of that."""
+    together: dict[str, set[int]] = {kind: set() for kind in kinds}
     for source, group in groups.items():
-        together[languages[source]] |= group
-    return [(code, together[code]) for code in languages]
+        together[kinds[source]] |= group
+    return [(kind, together[kind]) for kind in kinds]
 
 
 def split_documents(
@@ -207,15 +211,15 @@ def split_documents(
     """Write train.jsonl and heldout.jsonl, this with the text before cleaning where that differs;
     how many documents were held out.
 
-    `groups` are, for each source, its language and the groups of all text in that. Of each language
-    the groups with the lowest hashes are held out, until `share` of its groups is reached: at least
+    `groups` are, for each source, its kind and the groups of all text of that. Of each kind the
+    groups with the lowest hashes are held out, until `share` of its groups is reached: at least
     one, never all.
     """
     last: list[int] = []
-    for language, group in groups:
+    for kind, group in groups:
         ordered = sorted(group)
         if len(ordered) < 2:
-            where = f" in {language}" if len({code for code, _ in groups}) > 1 else ""
+            where = f" {kind}" if len({kind for kind, _ in groups}) > 1 else ""
             raise UserError(
                 f"corpus: all text{where} is one document or file, so none can be held out; give "
                 "it as several."

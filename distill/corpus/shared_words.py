@@ -47,6 +47,7 @@ class Passages:
         [queries, count]; of equals the earlier first.
         """
         ordered = [
-            np.argsort(-block, axis=1, kind="stable")[:, :count] for block in self.likeness(queries)
+            np.argsort(-block, axis=1, kind="stable")[:, :count].copy()
+            for block in self.likeness(queries)
         ]
         return np.concatenate(ordered) if ordered else np.empty((0, count), dtype=np.int64)

@@ -45,12 +45,10 @@ class Criterion:
         pooling: str,
         after: AfterPooling | None = None,
         seed: int,
-        separator: int | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """`layers` are the teacher's, counted from 1, that the student's stand for; `separator` is
-        that of pairs, for models that are told which text a token is of; the student runs in
-        `autocast`.
+        """`layers` are the teacher's, counted from 1, that the student's stand for; the student
+        runs in `autocast`.
 
         Raises ValueError if a model lacks what an objective compares: a language-model head,
         separate projections.
@@ -74,11 +72,7 @@ class Criterion:
         attentions = any(objective.attentions for objective in self.objectives)
         answers = any(objective.answers for objective in self.objectives)
         self._read_student = StateReader(
-            student,
-            projections=projections,
-            attentions=attentions,
-            answers=answers,
-            separator=separator,
+            student, projections=projections, attentions=attentions, answers=answers
         )
         self._read_teacher = StateReader(
             teacher,
@@ -86,7 +80,6 @@ class Criterion:
             layer=section.relation_layer,
             attentions=attentions,
             answers=answers,
-            separator=separator,
         )
         self.head = head_of(teacher) if answers else None
         self.student_head = language_head(student) if section.objectives.masked else None
@@ -105,11 +98,11 @@ class Criterion:
     def read_student(self, batch: Batch) -> States:
         """The student's states."""
         with self._autocast():
-            return self._read_student(batch.ids, batch.attention_mask)
+            return self._read_student(batch.ids, batch.attention_mask, batch.types)
 
     def read_teacher(self, batch: Batch) -> States:
         """The teacher's states, of the mapped layers alone."""
-        states = self._read_teacher(batch.ids, batch.attention_mask)
+        states = self._read_teacher(batch.ids, batch.attention_mask, batch.types)
         attentions: tuple[torch.Tensor, ...] = ()
         if states.attentions:
             attentions = tuple(states.attentions[layer - 1] for layer in self.layers)

@@ -66,15 +66,6 @@ class Pair:
         return head_of(self.teacher)
 
     @property
-    def separator(self) -> int | None:
-        """The id after each text of a pair, where the models are told which text a token is of."""
-        typed = (
-            getattr(self.student.config, "type_vocab_size", 0) > 1
-            and "token_type_ids" in self.tokenizer.model_input_names
-        )
-        return self.tokenizer.sep_token_id if self.of_pairs and typed else None
-
-    @property
     def padding(self) -> int:
         """The id that fills a batch up."""
         return self.student.config.pad_token_id or 0
@@ -164,7 +155,6 @@ def open_loop(
         pooling=pair.pooling,
         after=pair.after.to(device),
         seed=runtime.seed,
-        separator=pair.separator,
         autocast=lambda: autocast(device, precision),
     )
     loop = TrainingLoop(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from distill.corpus.shared_words import Passages
 from distill.runtime.slices import in_runs
 from distill.training.chunks import Chunks, ChunkWriter
+from distill.training.text_pairs import encode_pairs, tells_texts_apart
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,18 +42,15 @@ def write_pairs(
     A pair of more than `longest` tokens loses the end of its longer text. Memory is bounded by a
     block of pairs.
     """
-    random = np.random.default_rng(seed)
+    random, typed = np.random.default_rng(seed), tells_texts_apart(tokenizer)
     blocks = in_runs(pairs, _characters, characters=_BLOCK_CHARACTERS, count=_BLOCK)
     with ChunkWriter(folder) as writer:
         for block in blocks:
             asked = [*with_negatives(block, negatives, random)]
             for start in range(0, len(asked), _ENCODE_BATCH):
                 firsts, seconds = zip(*asked[start : start + _ENCODE_BATCH], strict=True)
-                encoded = tokenizer(
-                    list(firsts), list(seconds), truncation=True, max_length=longest, verbose=False
-                )
-                for ids in encoded["input_ids"]:
-                    writer.add(ids)
+                for pair in encode_pairs(firsts, seconds, tokenizer, longest):
+                    writer.add(pair.ids, pair.types if typed else None)
     return writer.chunks
 
 
@@ -80,15 +77,6 @@ def with_negatives(
                 chosen.append(drawn)
         yield first, second
         yield from ((first, seconds[number]) for number in chosen)
-
-
-def text_of_each_token(ids_BL: torch.Tensor, separator: int) -> torch.Tensor:
-    """Of which text of a pair each token is, 0 or 1, [B, L]: of the second from the token after the
-    first separator on, as BERT's tokenizers say.
-    """
-    is_separator = ids_BL == separator
-    before = is_separator.cumsum(1) - is_separator.long()
-    return before.clamp(max=1)
 
 
 def _characters(pair: TextPair) -> int:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from distill.distillation.pairs import text_of_each_token
 from distill.models.task_heads import head_logits
 
 if TYPE_CHECKING:
@@ -59,18 +58,16 @@ class StateReader:
         layer: int | None = None,
         attentions: bool = False,
         answers: bool = False,
-        separator: int | None = None,
     ) -> None:
         """`layer` is the one whose projections are read, counted from 1; the last by default.
-        `separator` is the id after each text of a pair, where the model is told which text each
-        token is of.
 
         Raises ValueError if the model has no such projections, or where it would have to give
         attentions and, its attention kernel not being the eager one, never computes them.
         """
         self.encoder = model.base_model
         self._model = model if answers else None
-        self._attentions, self._separator = attentions, separator
+        self._attentions = attentions
+        self._typed = getattr(model.config, "type_vocab_size", 0) > 1
         if attentions:
             self._check_kernel()
         self._captured: dict[int, torch.Tensor] = {}
@@ -82,12 +79,18 @@ class StateReader:
             for at, module in enumerate(self._modules)
         ]
 
-    def __call__(self, ids_BL: torch.Tensor, mask_BL: torch.Tensor | None) -> States:
-        """Run the encoder on one batch, whose padding `mask_BL` tells.
+    def __call__(
+        self,
+        ids_BL: torch.Tensor,
+        mask_BL: torch.Tensor | None,
+        types_BL: torch.Tensor | None = None,
+    ) -> States:
+        """Run the encoder on one batch, whose padding `mask_BL` tells, and `types_BL` of which text
+        of a pair each token is, to models that are told.
 
         Raises ValueError if attentions are wanted and the kernel doesn't give them.
         """
-        output, answers = self._run(ids_BL, mask_BL)
+        output, answers = self._run(ids_BL, mask_BL, types_BL if self._typed else None)
         projections = tuple(self._captured[at] for at in range(len(self._modules)))
         self._captured.clear()
         if len(projections) == 1:
@@ -106,7 +109,10 @@ class StateReader:
         )
 
     def _run(
-        self, ids_BL: torch.Tensor, mask_BL: torch.Tensor | None
+        self,
+        ids_BL: torch.Tensor,
+        mask_BL: torch.Tensor | None,
+        types_BL: torch.Tensor | None,
     ) -> tuple[Any, torch.Tensor | None]:
         """What the encoder gives, and what the head does, in one pass."""
         inputs = {
@@ -115,8 +121,8 @@ class StateReader:
             "output_hidden_states": True,
             "output_attentions": self._attentions,
         }
-        if self._separator is not None:
-            inputs["token_type_ids"] = text_of_each_token(ids_BL, self._separator)
+        if types_BL is not None:
+            inputs["token_type_ids"] = types_BL
         if self._model is None:
             return self.encoder(**inputs), None
         states: list[Any] = []

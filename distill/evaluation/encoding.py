@@ -18,6 +18,7 @@ import torch
 
 from distill.evaluation.tasks import Row, TaskRows
 from distill.training.chunks import special_around
+from distill.training.text_pairs import encode_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -92,21 +93,15 @@ def encode_texts(
     """Texts, or pairs of texts, as inputs of at most `longest` tokens, and how many were cut off:
     of a pair the longer text.
     """
-    texts, pairs = list(texts), None if pairs is None else list(pairs)
-    encoded = tokenizer(texts, pairs, verbose=False)
-    too_long = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) > longest]
+    if pairs is not None:
+        encoded = encode_pairs(texts, pairs, tokenizer, longest)
+        inputs = [Input(ids=pair.ids, types=pair.types) for pair in encoded]
+        return inputs, sum(pair.is_cut for pair in encoded)
+    ids = tokenizer(list(texts), verbose=False)["input_ids"]
+    too_long = [i for i, of_text in enumerate(ids) if len(of_text) > longest]
     for i in too_long:
-        fitting = tokenizer(
-            texts[i], pairs[i] if pairs else None, truncation=True, max_length=longest
-        )
-        for name in encoded:
-            encoded[name][i] = fitting[name]
-    types = encoded.get("token_type_ids") if pairs is not None else None
-    inputs = [
-        Input(ids=ids, types=types[i] if types is not None else None)
-        for i, ids in enumerate(encoded["input_ids"])
-    ]
-    return inputs, len(too_long)
+        ids[i] = tokenizer(texts[i], truncation=True, max_length=longest)["input_ids"]
+    return [Input(ids=of_text) for of_text in ids], len(too_long)
 
 
 def _target(label: str | float, number: Mapping[str, int], low: float, high: float) -> float:

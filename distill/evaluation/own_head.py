@@ -7,14 +7,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from distill.evaluation.encoding import Input, encode_rows, pad
 from distill.evaluation.int8 import Int8Encoder
-from distill.evaluation.tasks import OUTSIDE, Row, TaskRows, cap_rows, read_split
+from distill.evaluation.tasks import (
+    OUTSIDE,
+    Row,
+    TaskRows,
+    cap_rows,
+    check_entities,
+    read_split,
+)
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.task_heads import (
@@ -24,14 +31,10 @@ from distill.models.task_heads import (
     head_logits,
     head_of,
     predictions,
-    task_head,
 )
 from distill.recipe import OwnHeadTask
 from distill.runtime.batching import rows_of_like_length
 from distill.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 Answer = list[str] | float
 """The classes of a row, none, one or several, or of each word; or its number."""
@@ -76,17 +79,13 @@ def check_head(task: OwnHeadTask, rows: Sequence[Row], head: TaskHead | None, mo
             f"answers {head.words}."
         )
     names = {name for row in rows for name in row.names}
+    check_entities(task, sorted({*names, *head.labels}))
     if lacking := sorted(name for name in names if label_of(name, head.labels) is None):
         raise UserError(
             f"{where}: the head of {model} lacks {', '.join(lacking[:5])}; it has "
             f"{', '.join(head.labels[:8])}{' ...' if len(head.labels) > 8 else ''}: say in labels "
             "what each class of the rows is called there."
         )
-
-
-def check_teacher_head(task: OwnHeadTask, seed: int, config: PretrainedConfig, name: str) -> None:
-    """The same of a teacher that is not loaded yet, by its config."""
-    check_head(task, read_test_rows(task, seed), task_head(config), name)
 
 
 def label_of(name: str, labels: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +19,10 @@ from distill.evaluation.encoding import Input
 from distill.evaluation.own_head import head_answers
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
-from distill.models.task_heads import TaskHead, task_head
+from distill.models.task_heads import TaskHead
 from distill.recipe import QuestionAnsweringTask
 from distill.runtime.batching import rows_of_like_length
 from distill.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 _BATCH_TOKENS = 4096
 _LONGEST_ANSWER = 30
@@ -76,13 +73,6 @@ def check_answers_questions(task: QuestionAnsweringTask, head: TaskHead | None, 
         f"evaluation task {task.name}: question_answering needs a head that finds an answer's "
         f"span, and {model} has {has}."
     )
-
-
-def check_teacher_answers_questions(
-    task: QuestionAnsweringTask, config: PretrainedConfig, name: str
-) -> None:
-    """The same of a teacher that is not loaded yet, by its config."""
-    check_answers_questions(task, task_head(config), name)
 
 
 def find_answers(

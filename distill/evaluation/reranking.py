@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +16,10 @@ from distill.evaluation.own_head import head_answers
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
-from distill.models.task_heads import TaskHead, task_head
+from distill.models.task_heads import TaskHead
 from distill.recipe import RerankingTask
 from distill.runtime.batching import rows_of_like_length
 from distill.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 _BATCH_TOKENS = 4096
 _QUERIES = 16
@@ -76,11 +72,6 @@ def check_scores_pairs(task: RerankingTask, head: TaskHead | None, model: str) -
         f"evaluation task {task.name}: reranking needs a cross-encoder, which scores a pair of "
         f"texts, and {model} has {has}; measure an encoder by retrieval."
     )
-
-
-def check_teacher_scores_pairs(task: RerankingTask, config: PretrainedConfig, name: str) -> None:
-    """The same of a teacher that is not loaded yet, by its config."""
-    check_scores_pairs(task, task_head(config), name)
 
 
 def score_candidates(

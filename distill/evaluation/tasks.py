@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from distill.recipe import (
     ClassificationTask,
     FineTunedTask,
     MultilabelTask,
+    OwnHeadTask,
     SimilarityTask,
     Source,
     TokensTask,
@@ -360,10 +361,15 @@ def _known_classes(task: FineTunedTask, rows: dict[str, list[Row]]) -> tuple[str
             f"evaluation task {task.name}: the training rows have {part}; two or more are needed."
         )
     classes = tuple(sorted({name for part in rows.values() for row in part for name in row.names}))
+    check_entities(task, classes)
+    return classes
+
+
+def check_entities(task: FineTunedTask | OwnHeadTask, classes: Sequence[str]) -> None:
+    """Nothing if entities can be told by the classes, where those are counted. Raises UserError."""
     if "entity_f1" in task.metrics and not is_iob2(classes):
         odd = next(name for name in classes if not is_iob2([name]))
         raise UserError(
             f"evaluation task {task.name}: entity_f1 needs IOB2 classes (O, B-PER, I-PER); found "
             f"{odd}."
         )
-    return classes

@@ -89,8 +89,13 @@ def _scored_on_the_hub(
         rows = task.get("test") or task.get("source") or {}
         metrics = task.get("metrics") or []
         score = scores.get((task["name"], metrics[0])) if metrics else None
-        if rows.get("hub") and score and task.get("max_test") is None:
+        if rows.get("hub") and score and not _leaves_rows_out(task):
             yield task, rows, score
+
+
+def _leaves_rows_out(task: Mapping[str, Any]) -> bool:
+    """Whether the task takes some of its rows alone, or changes what they say."""
+    return task.get("max_test") is not None or bool(task.get("labels"))
 
 
 def _task_of(declared: Declared, rows: Mapping[str, Any]) -> str | None:
@@ -98,7 +103,7 @@ def _task_of(declared: Declared, rows: Mapping[str, Any]) -> str | None:
     wanted = (rows.get("config") or "default", rows.get("split"))
     tasks = declared.get("tasks")
     for task in tasks if isinstance(tasks, list) else []:
-        if not isinstance(task, Mapping) or not isinstance(task.get("id"), str):
+        if not isinstance(task, Mapping) or not (isinstance(task.get("id"), str) and task["id"]):
             continue
         if (task.get("config") or "default", task.get("split") or "test") == wanted:
             return str(task["id"])
@@ -107,7 +112,8 @@ def _task_of(declared: Declared, rows: Mapping[str, Any]) -> str | None:
 
 def _notes(task: Mapping[str, Any], score: Mapping[str, Any]) -> str:
     """How the figure was come by."""
-    tuned = "fine-tuned on its training rows" if task.get("train") else "as it is"
+    is_tuned = task.get("train") and not task.get("head")
+    tuned = "fine-tuned on its training rows" if is_tuned else "as it is"
     low, high = score.get("low"), score.get("high")
     between = f", 95% interval {low:.4f} to {high:.4f}" if low is not None else ""
     seeds = f", mean of {len(score['scores'])} seeds" if len(score["scores"]) > 1 else ""

@@ -13,6 +13,7 @@ from distill.library.models import Model, display, form_of, load
 from distill.runtime.errors import UserError
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from distill.report.results.distillation import DistillationResult
@@ -73,6 +74,7 @@ def distil(
     from distill.distillation import SCAFFOLDS
     from distill.distillation.loop import Pair
     from distill.distillation.train import distil_student
+    from distill.models.task_heads import head_of
     from distill.recipe import DistillationSection
     from distill.runtime.runtime import Runtime
     from distill.student.custom import corresponding_layers
@@ -101,7 +103,15 @@ def distil(
             student = keep_layers(loaded.model, chosen)
         else:
             chosen = corresponding_layers(student.config.num_hidden_layers, depth)
-        training, unseen = hold_out(texts, heldout)
+        ordered, of_pairs = check_texts(texts)
+        head = head_of(loaded.model)
+        scores_pairs = head is not None and head.task == "pair score"
+        if section.objectives.task and scores_pairs and ordered and not of_pairs:
+            raise UserError(
+                "distil: the teacher scores pairs of texts, and texts are single ones; give pairs, "
+                "or leave the objective task out."
+            )
+        training, unseen = hold_out(ordered, heldout)
         if not training or not unseen:
             raise UserError("distil: give more texts: some are trained on, some are held out.")
         pair = Pair(
@@ -111,7 +121,7 @@ def distil(
             layers=chosen,
             pooling=form.pooling,
             after=form.after,
-            of_pairs=not isinstance(training[0], str),
+            of_pairs=of_pairs,
         )
         with TemporaryDirectory() as temporary:
             folder = Path(output or temporary)
@@ -127,22 +137,49 @@ def distil(
             )
             for scaffold in SCAFFOLDS:
                 shutil.rmtree(folder / scaffold, ignore_errors=True)
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        raise UserError(f"distil: {first_trouble(error)}") from error
+    except ValueError as error:
         raise UserError(f"distil: {error}") from error
     return Distillation(
         model=student, tokenizer=loaded.tokenizer, layers=list(chosen), result=result
     )
 
 
-def hold_out(
-    texts: Iterable[str] | Iterable[tuple[str, str]], share: float
-) -> tuple[list[Any], list[Any]]:
-    """The texts to train on, and a share of them to validate on: at least one, drawn by content."""
-    from distill.corpus.cleaning import content_hash
+def check_texts(texts: Iterable[Any]) -> tuple[list[Any], bool]:
+    """The texts as a list, or the pairs as tuples, and whether they are pairs. Raises UserError if
+    some are neither, or both occur.
+    """
+    ordered = [tuple(text) if isinstance(text, list) else text for text in texts]
+    is_pair = [isinstance(text, tuple) for text in ordered]
+    for number, text in enumerate(ordered):
+        parts = text if isinstance(text, tuple) else (text,)
+        of_strings = all(isinstance(part, str) for part in parts)
+        if not of_strings or (is_pair[number] and len(parts) != 2) or is_pair[number] != is_pair[0]:
+            raise UserError(
+                "distil: texts should be strings, or all of them pairs of strings; number "
+                f"{number + 1} is {text!r:.60}."
+            )
+    ordered = [text for text in ordered if not isinstance(text, tuple) or all(map(str.strip, text))]
+    return ordered, bool(is_pair and is_pair[0])
 
-    ordered = list(texts)
-    count = max(1, round(share * len(ordered)))
-    hashes = [content_hash(text if isinstance(text, str) else "\n".join(text)) for text in ordered]
-    apart = set(sorted(range(len(ordered)), key=hashes.__getitem__)[:count])
-    training = [text for i, text in enumerate(ordered) if i not in apart]
-    return training, [ordered[i] for i in sorted(apart)]
+
+def first_trouble(error: ValidationError) -> str:
+    """What is wrong with an argument, in a few words."""
+    trouble = error.errors()[0]
+    where = ".".join(map(str, trouble["loc"]))
+    return f"{where}: {trouble['msg']}; found {trouble['input']!r:.60}."
+
+
+def hold_out(texts: Sequence[Any], share: float) -> tuple[list[Any], list[Any]]:
+    """The texts to train on, and a share of them to validate on: at least one, drawn by content."""
+    from distill.corpus.cleaning import content_hash, encodable
+
+    count = max(1, round(share * len(texts)))
+    hashes = [
+        content_hash(encodable(text if isinstance(text, str) else "\0".join(text)))
+        for text in texts
+    ]
+    apart = set(sorted(range(len(texts)), key=hashes.__getitem__)[:count])
+    training = [text for i, text in enumerate(texts) if i not in apart]
+    return training, [texts[i] for i in sorted(apart)]

@@ -18,6 +18,7 @@ from distill.corpus.sources import (
 from distill.pipeline.shapes import empty_model, student_config, teacher_config
 from distill.recipe import OwnHeadTask, QuestionAnsweringTask, Recipe, RerankingTask, Source
 from distill.recipe.model_reference import ModelRef, no_folder
+from distill.recipe.task_section import TaskSection
 from distill.runtime.errors import UserError
 from distill.runtime.extras import NEEDS_MAPS, check_extra
 from distill.runtime.hub import hub_obstacle
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from distill.models.sentence_form import SentenceForm
 
+STUDENTS = {"initial", "student", "student_int8"}
+"""Models whose head is the student's."""
 FIRST_ROWS = 20
 """Rows of a text source that are looked at before anything runs."""
 
@@ -47,9 +50,6 @@ def check_contents(recipe: Recipe) -> list[str]:
     """
     from distill.benchmark.subjects import check_subject
     from distill.evaluation.kinds import kind_of
-    from distill.evaluation.own_head import check_teacher_head
-    from distill.evaluation.question_answering import check_teacher_answers_questions
-    from distill.evaluation.reranking import check_teacher_scores_pairs
     from distill.inspection.sentences import read_sentences
     from distill.models import load_config
     from distill.openvino.installed import check_openvino
@@ -78,12 +78,7 @@ def check_contents(recipe: Recipe) -> list[str]:
             collect(check_asymmetric, recipe, config)
         collect(_check_tokenizer, recipe)
         for task in recipe.evaluation.tasks if not problems else ():
-            if isinstance(task, OwnHeadTask):
-                collect(check_teacher_head, task, recipe.seed, config, recipe.teacher.model)
-            elif isinstance(task, RerankingTask):
-                collect(check_teacher_scores_pairs, task, config, recipe.teacher.model)
-            elif isinstance(task, QuestionAnsweringTask):
-                collect(check_teacher_answers_questions, task, config, recipe.teacher.model)
+            collect(check_heads, recipe, task, config)
     collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")
@@ -196,6 +191,28 @@ def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | N
             problems.append(f"{error}.")
     if problems:
         raise UserError("\n".join(problems))
+
+
+def check_heads(recipe: Recipe, task: TaskSection, config: PretrainedConfig) -> None:
+    """Check that the heads of the teacher and of the student answer what the task asks of a model
+    as it is. Raises UserError.
+    """
+    from distill.evaluation.own_head import check_head, read_test_rows
+    from distill.evaluation.question_answering import check_answers_questions
+    from distill.evaluation.reranking import check_scores_pairs
+    from distill.models.task_heads import head_of, task_head
+
+    heads = {recipe.teacher.model: task_head(config)}
+    if STUDENTS & {*recipe.evaluation.models}:
+        student = empty_model(student_config(recipe, config, config.vocab_size))
+        heads["the student"] = None if recipe.student.head == "drop" else head_of(student)
+    for name, head in heads.items():
+        if isinstance(task, OwnHeadTask):
+            check_head(task, read_test_rows(task, recipe.seed), head, name)
+        elif isinstance(task, RerankingTask):
+            check_scores_pairs(task, head, name)
+        elif isinstance(task, QuestionAnsweringTask):
+            check_answers_questions(task, head, name)
 
 
 def check_asymmetric(recipe: Recipe, config: PretrainedConfig) -> None:

@@ -63,7 +63,7 @@ class Source(GrownSection):
     """Which of a recipe's several languages the text is in (corpus.sources alone)."""
     column: str = "text"
     """The column that holds the text (jsonl, csv, tsv, parquet, hub)."""
-    text_pair: str | None = None
+    text_pair: Annotated[str, Field(min_length=1)] | None = None
     """The column of a second text, where a teacher that reads pairs learns from both
     (corpus.sources alone).
     """
@@ -85,6 +85,10 @@ class Source(GrownSection):
         if len(given) != 1:
             origins = "none of them" if not given else " and ".join(given)
             raise ValueError(f"a source is one of hub, path or package; found {origins}")
+        if self.text_pair == self.column:
+            raise ValueError(
+                f"column and text_pair both name {self.column}; a pair has two columns"
+            )
         if self.package and not self.files:
             raise ValueError("a package source needs `files`, a glob over the package's files")
         if self.files and not self.package:

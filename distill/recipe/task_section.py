@@ -54,7 +54,8 @@ class TaskSection(GrownSection):
 
     @model_validator(mode="after")
     def _columns_are_the_tasks(self) -> TaskSection:
-        if any(source.text_pair for source in self.sources):
+        given = (getattr(self, split, None) for split in ("source", "train", "dev", "test"))
+        if any(isinstance(source, Source) and source.text_pair for source in given):
             raise ValueError(
                 "text_pair in a source is for corpus.sources alone; a task says its columns beside "
                 "its sources"

@@ -54,6 +54,6 @@ def _rows_of(tasks: Mapping[str, Any], source: Mapping[str, Any]) -> Mapping[str
     column = source.get("column") or task.get("text") or _TEXT[task["kind"]]
     rest = {key: value for key, value in source.items() if key not in _OF_THE_TASK}
     both = {}
-    if task["kind"] == "pair_classification" and "head" in task:  # its head reads pairs
-        both = {"text_pair": task.get("text_pair") or "text2"}
-    return {**task[split], **rest, "column": column, **both}
+    if task["kind"] == "pair_classification" and "head" in task and "column" not in source:
+        both = {"text_pair": task.get("text_pair") or "text2"}  # its head reads pairs
+    return {**task[split], **both, **rest, "column": column}

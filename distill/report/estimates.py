@@ -17,7 +17,17 @@ EQUIVALENCE_LEVEL = 0.90
 SHARE = (0.0, 1.0)
 CORRELATION = (-1.0, 1.0)
 _CORRELATIONS = ("mcc", "alpha", "pearson", "spearman")
-_SHARES = ("accuracy", "macro_f1", "micro_f1", "entity_f1", "mrr@", "recall@")
+_SHARES = (
+    "accuracy",
+    "macro_f1",
+    "micro_f1",
+    "entity_f1",
+    "mrr@",
+    "recall@",
+    "ndcg@",
+    "exact_match",
+    "f1",
+)
 _EDGE = 0.7
 """So many standard errors from its end a score counts as no further: there a logit has no end. A
 share of 1 of N rows, whose error is about 0.7/N, then stands for half a row less.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,33 @@ from typing import Any
 from distill.models.after_pooling import read_after_pooling
 from distill.models.loading import auto_class
 from distill.models.sentence import SentenceFiles, read_sentence_files
+from distill.models.task_heads import HeadTask, task_head
 from distill.tracking import served_student
-from distill.tracking.served_student import CLASSES, MASKS, NO_PROMPT, VECTORS
+from distill.tracking.served_student import (
+    ANSWERS,
+    CLASSES,
+    LABELS,
+    MASKS,
+    NO_PROMPT,
+    NUMBERS,
+    PAIRS,
+    TAGS,
+    VECTORS,
+)
+
+_PAIR_COLUMNS = {PAIRS: ("text", "text_pair"), ANSWERS: ("question", "context")}
+"""The columns of what is asked of those that read pairs."""
+_USES: dict[HeadTask, tuple[str, str]] = {
+    "classes": ("text-classification", CLASSES),
+    "labels": ("text-classification", LABELS),
+    "number": ("text-classification", NUMBERS),
+    "pair score": ("text-classification", PAIRS),
+    "tags": ("token-classification", TAGS),
+    "answer span": ("feature-extraction", ANSWERS),
+}
+"""By what a head answers, its task in transformers, where there is one, and what the served student
+answers with.
+"""
 
 
 def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
@@ -28,7 +53,7 @@ def log_student(run_id: str, model_id: str, folder: Path, name: str) -> None:
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder)
-        task, kind = _use(config.architectures or [])
+        task, kind = _use(config)
         model = auto_class(config).from_pretrained(folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         card = ModelCard.load(folder / "README.md", ignore_metadata_errors=True)
@@ -129,6 +154,7 @@ def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
     from mlflow.types.schema import Array
 
     prompt = next(iter(served.get("prompts", {})), NO_PROMPT)
+    of_labels = [ColSpec("double", label) for _, label in sorted(config.id2label.items())]
     outputs = {
         VECTORS: [TensorSpec(np.dtype("float32"), (-1, served.get("width", -1)))],
         MASKS: [
@@ -136,10 +162,16 @@ def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
             ColSpec(Array("string"), "pieces"),
             ColSpec(Array("double"), "scores"),
         ],
-        CLASSES: [ColSpec("double", label) for _, label in sorted(config.id2label.items())],
+        CLASSES: of_labels,
+        LABELS: of_labels,
+        NUMBERS: [ColSpec("double", "number")],
+        PAIRS: [ColSpec("double", "score")],
+        TAGS: [ColSpec(Array("string"), "words"), ColSpec(Array("string"), "tags")],
+        ANSWERS: [ColSpec("string", "answer")],
     }[served["kind"]]
+    pair = _PAIR_COLUMNS.get(served["kind"])
     return ModelSignature(
-        inputs=Schema([ColSpec("string")]),
+        inputs=Schema([ColSpec("string", name) for name in pair] if pair else [ColSpec("string")]),
         outputs=Schema(outputs),
         params=ParamSchema([ParamSpec("prompt", "string", prompt)])
         if served["kind"] == VECTORS
@@ -148,7 +180,13 @@ def signature_of(config: Any, served: Mapping[str, Any]) -> Any:
 
 
 def example_of(tokenizer: Any, served: Mapping[str, Any]) -> Any:
-    """Two texts as a caller would send them, with the prompt of the first kind of text."""
+    """Two texts as a caller would send them, with the prompt of the first kind of text; or a table
+    of pairs.
+    """
+    if columns := _PAIR_COLUMNS.get(served["kind"]):
+        import pandas as pd
+
+        return pd.DataFrame([["1, 2, 3?", "1, 2, 3, 4, 5"]], columns=list(columns))
     texts = ["1, 2, 3, 4, 5", "2026-01-01"]
     if served["kind"] == MASKS:
         return [f"{text} {tokenizer.mask_token}" for text in texts]
@@ -156,11 +194,10 @@ def example_of(tokenizer: Any, served: Mapping[str, Any]) -> Any:
     return (texts, {"prompt": next(iter(prompts), NO_PROMPT)}) if prompts else texts
 
 
-def _use(architectures: Sequence[str]) -> tuple[str, str]:
-    """The task in transformers of a model of these classes, and what it answers with."""
-    (architecture,) = architectures[:1] or [""]
+def _use(config: Any) -> tuple[str, str]:
+    """The task in transformers of a model with this config, and what it answers with."""
+    architecture = next(iter(config.architectures or []), "")
     if architecture.endswith("ForMaskedLM"):
         return "fill-mask", MASKS
-    if architecture.endswith("ForSequenceClassification"):
-        return "text-classification", CLASSES
-    return "feature-extraction", VECTORS
+    head = task_head(config)
+    return ("feature-extraction", VECTORS) if head is None else _USES[head.task]

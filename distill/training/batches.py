@@ -31,6 +31,8 @@ class Batch:
     """Whether the piece is to be predicted."""
     is_full: bool
     """Whether there is no padding: only then does torch take its fastest attention kernel."""
+    types: torch.Tensor | None = None
+    """Of pairs, of which text each token is, where the tokenizer says so."""
 
     @property
     def attention_mask(self) -> torch.Tensor | None:
@@ -45,6 +47,7 @@ class Batch:
             labels=self.labels[rows],
             chosen=self.chosen[rows],
             is_full=self.is_full,
+            types=None if self.types is None else self.types[rows],
         )
 
     def to(self, device: torch.device) -> Batch:
@@ -63,6 +66,7 @@ class Batch:
             labels=ids if self.labels is self.ids else change(self.labels),
             chosen=change(self.chosen),
             is_full=self.is_full,
+            types=None if self.types is None else change(self.types),
         )
 
     @property
@@ -101,10 +105,13 @@ class Masking:
     def batch(self, chunks: Chunks, rows: np.ndarray, padding: int, epoch: int) -> Batch:
         """The rows of `chunks`, masked as they are in that epoch whatever batch they are in."""
         ids, mask = chunks.batch(rows, padding)
+        types = chunks.batch_types(rows)
         is_full = bool(mask.all())
         if not self.share:
             chosen = torch.zeros_like(mask, dtype=torch.bool)
-            return Batch(ids=ids, mask=mask, labels=ids, chosen=chosen, is_full=is_full)
+            return Batch(
+                ids=ids, mask=mask, labels=ids, chosen=chosen, is_full=is_full, types=types
+            )
         masked, chosen = mask_pieces(
             ids,
             mask,
@@ -116,4 +123,4 @@ class Masking:
             seed=self.seed,
             epoch=epoch,
         )
-        return Batch(ids=masked, mask=mask, labels=ids, chosen=chosen, is_full=is_full)
+        return Batch(ids=masked, mask=mask, labels=ids, chosen=chosen, is_full=is_full, types=types)

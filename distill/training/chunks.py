@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _ENCODE_BATCH = 2000
-_IDS, _OFFSETS, _HASHES = "ids.raw", "offsets.npy", "hashes.json"
+_IDS, _TYPES, _OFFSETS, _HASHES = "ids.raw", "types.raw", "offsets.npy", "hashes.json"
 LONGEST_WORD = 60
 """Characters that a word between blanks may have; a longer one is text without blanks."""
 CHARACTERS_OF_WORD = 3
@@ -45,6 +45,8 @@ class Chunks:
     """Every chunk's ids after one another, uint32."""
     offsets: np.ndarray
     """Where each chunk starts, and where the last ends, int64."""
+    types: np.ndarray | None = None
+    """Of pairs, of which text each token is, uint8, where the tokenizer says so."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -58,12 +60,23 @@ class Chunks:
         self, rows: Sequence[int] | np.ndarray, padding: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask of the given chunks, [rows, longest], int64."""
+        places, mask = self._places(rows)
+        ids = np.where(mask, self.ids[places], padding)
+        return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(mask.astype(np.int64))
+
+    def batch_types(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor | None:
+        """Of which text each token of the given chunks is, [rows, longest], int64."""
+        if self.types is None:
+            return None
+        places, mask = self._places(rows)
+        return torch.from_numpy(np.where(mask, self.types[places], 0).astype(np.int64))
+
+    def _places(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each token stands among all, and whether there is one, [rows, longest]."""
         lengths = self.lengths[rows][:, None]
         at = np.arange(lengths.max())[None, :]
         mask = at < lengths
-        places = np.where(mask, self.offsets[rows][:, None] + at, 0)
-        ids = np.where(mask, self.ids[places], padding)
-        return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(mask.astype(np.int64))
+        return np.where(mask, self.offsets[rows][:, None] + at, 0), mask
 
 
 def cut_words(
@@ -169,19 +182,25 @@ class ChunkWriter:
 
     def __enter__(self) -> ChunkWriter:
         self._file = (self._folder / _IDS).open("wb")
+        self._types: IO[bytes] | None = None
         return self
 
-    def add(self, ids: Sequence[int]) -> None:
-        """Append one chunk."""
+    def add(self, ids: Sequence[int], types: Sequence[int] | None = None) -> None:
+        """Append one chunk; `types` with every chunk or with none."""
         self._lengths.append(len(ids))
         np.asarray(ids, dtype=np.uint32).tofile(self._file)
+        if types is not None:
+            self._types = self._types or (self._folder / _TYPES).open("wb")
+            np.asarray(types, dtype=np.uint8).tofile(self._types)
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
+        if self._types is not None:
+            self._types.close()
         if kind is None:
             offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)])
             np.save(self._folder / _OFFSETS, offsets)
-            for name in (_IDS, _OFFSETS):
+            for name in _names(self._folder):
                 flush(self._folder / name)
             write_whole(self._folder / _HASHES, json.dumps(_hashes(self._folder)))  # last
 
@@ -200,7 +219,11 @@ def has_chunks(folder: Path) -> bool:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {name: hash_file(folder / name) for name in (_IDS, _OFFSETS)}
+    return {name: hash_file(folder / name) for name in _names(folder)}
+
+
+def _names(folder: Path) -> list[str]:
+    return [_IDS, _OFFSETS, *([_TYPES] if (folder / _TYPES).is_file() else [])]
 
 
 def open_chunks(folder: Path) -> Chunks:
@@ -211,7 +234,9 @@ def open_chunks(folder: Path) -> Chunks:
         if offsets[-1]
         else np.empty(0, np.uint32)
     )
-    return Chunks(ids=ids, offsets=offsets)
+    typed = offsets[-1] and (folder / _TYPES).is_file()
+    types = np.memmap(folder / _TYPES, dtype=np.uint8, mode="r") if typed else None
+    return Chunks(ids=ids, offsets=offsets, types=types)
 
 
 def epoch_batches(

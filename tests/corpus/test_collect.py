@@ -127,6 +127,34 @@ def test_both_texts_of_a_pair_are_kept_apart_and_cleaned(make: Make, tmp_path: P
     assert result.dropped["half a pair"] == 2
 
 
+def test_pairs_beside_much_other_text_are_held_out_too(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "texts.jsonl", swedish_sentences(200))
+    rows = [{"q": f"Vilket år var {i}?", "a": str(1900 + i)} for i in range(6)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "pairs.jsonl").write_text(lines, encoding="utf-8")
+    pairs = {"path": str(tmp_path / "pairs.jsonl"), "column": "q", "text_pair": "a"}
+    make("texts.jsonl", pairs, heldout=0.01, min_characters=5)
+    for name, count in (("train", 5), ("heldout", 1)):
+        documents = read_documents(tmp_path / "corpus" / f"{name}.jsonl")
+        assert sum(document.pair is not None for document in documents) == count
+
+
+def test_a_source_without_any_whole_pair_is_told(make: Make, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "texts.jsonl", swedish_sentences(200))
+    (tmp_path / "pairs.jsonl").write_text('{"q": "Vad?", "a": " "}\n' * 9, encoding="utf-8")
+    pairs = {"path": str(tmp_path / "pairs.jsonl"), "column": "q", "text_pair": "a"}
+    with pytest.raises(UserError, match=r"no document of pairs in .* survives cleaning"):
+        make("texts.jsonl", pairs)
+
+
+def test_pairs_that_part_the_same_text_elsewhere_are_two(make: Make, tmp_path: Path) -> None:
+    rows = [{"q": "en hund", "a": "springer bort"}, {"q": "en hund springer", "a": "bort"}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "pairs.jsonl").write_text(lines, encoding="utf-8")
+    pairs = {"path": str(tmp_path / "pairs.jsonl"), "column": "q", "text_pair": "a"}
+    assert make(pairs, min_characters=5).documents == 2
+
+
 def test_lone_surrogates_of_text_before_cleaning_are_left_out(make: Make, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [f"{text} \ud800!" for text in swedish_sentences(20)])
     make("a.jsonl", heldout=0.4, min_characters=1)

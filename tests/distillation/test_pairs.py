@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from transformers import BertTokenizerFast
 
 from distill.distillation.loop import Pair
-from distill.distillation.pairs import text_of_each_token, with_negatives, write_pairs
+from distill.distillation.pairs import with_negatives, write_pairs
 from distill.distillation.states import StateReader
 from distill.distillation.train import distil_student
 from distill.models import load_tokenizer
@@ -19,6 +19,7 @@ from distill.models.task_heads import head_logits
 from distill.recipe import DistillationSection
 from distill.runtime.runtime import Runtime
 from distill.student.depth import keep_layers
+from distill.training.batches import Masking
 from tests.conftest import swedish_sentences
 from tests.models.headed import headed_model
 
@@ -77,25 +78,38 @@ def test_half_of_the_negatives_share_most_words_with_the_first_text() -> None:
     assert found[1] == ("båt", "två båt båt")
 
 
-@pytest.mark.parametrize("pair", [("en röd båt", "båten tåg"), ("en", "tåg"), ("", "en båt")])
-def test_of_which_text_a_token_is_is_what_the_tokenizer_says(
-    bert_tokenizer: BertTokenizerFast, pair: tuple[str, str]
+def test_the_chunks_say_of_which_text_a_token_is_where_the_tokenizer_does(
+    bert_tokenizer: BertTokenizerFast, tmp_path: Path
 ) -> None:
-    encoded = bert_tokenizer([pair], return_tensors="pt")
-    found = text_of_each_token(encoded["input_ids"], bert_tokenizer.sep_token_id)
-    assert torch.equal(found, encoded["token_type_ids"])
+    pairs = [("en [SEP] röd båt", "båten tåg"), ("en", "tåg en båt")]
+    chunks = write_pairs(pairs, bert_tokenizer, tmp_path, negatives=0, longest=30, seed=0)
+    batch = Masking(share=0, mask_id=-1, special_ids=frozenset(), vocabulary_size=10, seed=0).batch(
+        chunks, np.arange(2), padding=0, epoch=0
+    )
+    expected = bert_tokenizer(
+        [first for first, _ in pairs],
+        [second for _, second in pairs],
+        padding=True,
+        return_tensors="pt",
+    )
+    assert torch.equal(batch.ids, expected["input_ids"])
+    assert batch.types is not None and torch.equal(batch.types, expected["token_type_ids"])
+    part = batch.part(slice(1, 2)).types
+    assert part is not None and torch.equal(part, batch.types[1:])
 
 
-def test_a_model_that_tells_texts_apart_is_told_which_text_a_token_is_of() -> None:
-    model = headed_model("bert", "pair score")
+@pytest.mark.parametrize(("family", "is_told"), [("bert", True), ("distilbert", False)])
+def test_a_model_that_tells_texts_apart_is_told_which_text_a_token_is_of(
+    family: str, is_told: bool
+) -> None:
+    model = headed_model(family, "pair score", **({"type_vocab_size": 2} if is_told else {}))
     ids = torch.tensor([[0, 5, 6, 2, 7, 8, 2]])
     types = torch.tensor([[0, 0, 0, 0, 1, 1, 1]])
-    states = StateReader(model, projections=False, answers=True, separator=2)(ids, None)
+    states = StateReader(model, projections=False, answers=True)(ids, None, types)
     with torch.no_grad():
-        expected = head_logits(model(input_ids=ids, token_type_ids=types))
-        other = head_logits(model(input_ids=ids))
-    assert states.answers is not None
-    assert torch.equal(states.answers, expected) and not torch.equal(states.answers, other)
+        given = {"token_type_ids": types} if is_told else {}
+        expected = head_logits(model(input_ids=ids, **given))
+    assert states.answers is not None and torch.equal(states.answers, expected)
 
 
 def test_a_student_learns_its_teachers_scores_of_pairs(tiny_teacher: Path, tmp_path: Path) -> None:

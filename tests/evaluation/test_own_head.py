@@ -172,6 +172,14 @@ def test_a_head_that_does_not_answer_the_task_is_refused_in_one_sentence(
         check_head(task, read_test_rows(task, 0), found, "a/b")
 
 
+def test_entities_are_counted_of_iob2_tags_alone(tmp_path: Path) -> None:
+    task: Any = section_of(
+        {**write_rows(tmp_path, "tokens"), "metrics": ["entity_f1"]}, ["teacher"]
+    ).tasks[0]
+    with pytest.raises(UserError, match="entity_f1 needs IOB2 classes"):
+        check_head(task, read_test_rows(task, 0), head_of(headed_model("bert", "tags")), "a/b")
+
+
 def test_a_class_that_the_head_lacks_is_named_and_can_be_renamed(tmp_path: Path) -> None:
     model = headed_model("bert", "classes", id2label={0: "danger", 1: "lugn", 2: "okänt"})
     written = write_rows(tmp_path, "classification")

@@ -72,10 +72,19 @@ def test_a_score_on_a_benchmark_of_the_hub_becomes_a_file(
         (b"tasks: no list", {}),
         (b"[", {}),
         (BENCHMARK.encode(), {"max_test": 10}),
+        (BENCHMARK.encode(), {"labels": ["a", "b"]}),
         (BENCHMARK.encode(), {"source": {"hub": "organisation/faq", "split": "test"}}),
         (BENCHMARK.encode(), {"source": {"path": "faq.jsonl"}}),
     ],
-    ids=["no benchmark", "no tasks", "no yaml", "some rows", "other rows", "a file"],
+    ids=[
+        "no benchmark",
+        "no tasks",
+        "no yaml",
+        "some rows",
+        "some classes",
+        "other rows",
+        "a file",
+    ],
 )
 def test_what_is_no_benchmark_leaves_no_file(
     hub_of_datasets: Hub, tmp_path: Path, declared: bytes | None, changes: dict[str, Any]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import distill
+from distill.library.distil import check_texts
 from distill.library.models import by_name, display
 from distill.library.recipes import load_recipe
 from distill.models import load_with_tokenizer
@@ -123,3 +124,23 @@ def test_models_are_called_by_their_names() -> None:
 
 def test_progress_is_hidden_in_a_pipe_and_shown_when_asked() -> None:
     assert display(None).quiet and display(False).quiet and not display(True).quiet
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([("fråga", None)] * 9, "number 1 is"),
+        (["text"] * 8 + [("fråga", "svar")], "number 9 is"),
+        ([("a", "b", "c")] * 9, "number 1 is"),
+        ([{"q": 1}] * 9, "number 1 is"),
+    ],
+)
+def test_texts_that_are_neither_all_texts_nor_all_pairs_are_refused(
+    texts: list[Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"all of them pairs of strings; {message}"):
+        check_texts(texts)
+
+
+def test_pairs_without_a_second_text_are_left_out() -> None:
+    assert check_texts([("a", "b"), ["c", "d"], ("e", " ")]) == ([("a", "b"), ("c", "d")], True)

@@ -109,6 +109,20 @@ def test_a_rerankers_student_learns_from_pairs_and_ranks(
     assert "pipeline_tag: text-ranking" in card and "ndcg_at_10" in card
 
 
+def test_a_student_without_the_head_that_a_task_asks_is_refused_before_anything_runs(
+    fine_tuned: str, write_recipe: Callable[..., Path], distill: Distill, tmp_path: Path
+) -> None:
+    task = write_rows(tmp_path, "classification")
+    recipe = write_recipe(
+        teacher={"model": fine_tuned},
+        student={"layers": 2, "head": "drop"},
+        evaluation={"models": ["teacher", "student"], "tasks": [task]},
+    )
+    done = distill("recipe", recipe, "--dry-run")
+    assert done.returncode == 2
+    assert "the student has no head for a task" in done.stderr
+
+
 def test_a_teacher_whose_head_does_not_fit_the_task_is_refused_before_anything_runs(
     tiny_teacher: Path, write_recipe: Callable[..., Path], distill: Distill, tmp_path: Path
 ) -> None:

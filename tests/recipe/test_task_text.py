@@ -43,6 +43,17 @@ def test_both_texts_are_learnt_from_where_the_teachers_head_reads_pairs() -> Non
     (both,) = recipe({"task": "intents"}, {**task, "head": "own"}).corpus.sources
     assert (alone.column, alone.text_pair) == ("a", None)
     assert (both.column, both.text_pair) == ("a", "b")
+    turned = {"task": "intents", "column": "b", "text_pair": "a"}
+    (other,) = recipe(turned, {**task, "head": "own"}).corpus.sources
+    assert (other.column, other.text_pair) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("text_pair", "message"), [("text", "a pair has two columns"), ("", "at least 1 character")]
+)
+def test_a_pair_has_two_columns(text_pair: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe({"path": "t.jsonl", "text_pair": text_pair})
 
 
 def test_a_tasks_own_source_names_no_second_texts() -> None:

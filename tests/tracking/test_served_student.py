@@ -20,6 +20,7 @@ from distill.models.sentence_form import SentenceForm, form_of_section
 from distill.models.sentence_writing import write_sentence_form
 from distill.recipe import TeacherSection
 from distill.tracking.model import log_student
+from tests.models.headed import headed_model
 
 TEXTS = ["Regeringen föreslår en ny lag.", "Fisken simmar.", "En bok om havet och fisken."]
 TEACHER = TeacherSection.model_validate(
@@ -179,3 +180,37 @@ def test_a_classifier_gives_each_text_a_score_for_each_label(
     with torch.inference_mode():
         logits = model(**teacher.tokenizer(TEXTS[0], return_tensors="pt")).logits
     assert list(found.iloc[0]) == pytest.approx(logits.softmax(-1)[0].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("head", ["labels", "number", "pair score", "tags", "answer span"])
+def test_a_fine_tuned_head_answers_as_it_does(
+    head: str, log: Callable[..., str], teacher: LoadedModel
+) -> None:
+    import mlflow
+    import pandas as pd
+
+    tokenizer = teacher.tokenizer
+    model = headed_model("xlm-roberta", head, vocabulary=len(tokenizer))
+    served = mlflow.pyfunc.load_model(log(LoadedModel(model=model, tokenizer=tokenizer)))
+    of_pairs = {"pair score": ("text", "text_pair"), "answer span": ("question", "context")}
+    asked = (
+        pd.DataFrame([[TEXTS[0], TEXTS[1]]], columns=of_pairs[head])
+        if head in of_pairs
+        else [TEXTS[0]]
+    )
+    found = served.predict(asked).iloc[0].to_dict()
+    texts = (TEXTS[0], TEXTS[1]) if head in of_pairs else (TEXTS[0],)
+    with torch.inference_mode():
+        output = model(**tokenizer(*texts, return_tensors="pt"))
+    if head == "labels":
+        expected = dict(zip(["fara", "lugn", "okänt"], output.logits[0].sigmoid(), strict=True))
+        assert found == pytest.approx({name: float(value) for name, value in expected.items()})
+    elif head in ("number", "pair score"):
+        (value,) = found.values()
+        assert value == pytest.approx(float(output.logits), abs=1e-6)
+    elif head == "tags":
+        assert list(found["words"]) == TEXTS[0].split()
+        assert {*found["tags"]} <= {"fara", "lugn", "okänt"}
+        assert len(found["tags"]) == len(found["words"])
+    else:
+        assert found["answer"] and found["answer"] in TEXTS[1]

@@ -61,7 +61,7 @@ def load_with_head(
     except UserError as error:
         if subject.name in OWN_MODELS and subject.name != "untrained":
             raise
-        raise UnmeasuredError(error.text) from error
+        raise UnmeasuredError(error.text.rstrip(".")) from error
     assert head is not None, "a check refuses a model without"
     return model, head
 

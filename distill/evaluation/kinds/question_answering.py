@@ -91,4 +91,4 @@ def _answers(
     try:
         return find_answers(model, rows, longest, lambda share: advance(share, detail))
     except UserError as error:
-        raise UnmeasuredError(error.text) from error
+        raise UnmeasuredError(error.text.rstrip(".")) from error
