@@ -46,6 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "corpus.sources": f"[{{package: journal_digital, files: {files}, licence: cc-by-nc-4.0}}]",
         "corpus.heldout": 0.02,
         "vocabulary.floor": 0.4,
+        "vocabulary.proof_seconds": 8,
         "distillation.tokens": "4k",
         "distillation.minutes": "null",
         "distillation.validations": 1,
