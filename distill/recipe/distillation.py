@@ -134,7 +134,7 @@ class DistillationSection(GrownSection):
 
     The embedding and task objectives want chunks, 8 to 64 words where nothing else is said.
     """
-    negatives: Annotated[int, Field(ge=0)] = 4
+    negatives: Annotated[int, Field(ge=0, le=100)] = 4
     """With how many wrong second texts each first text is paired besides, where the teacher scores
     pairs: half of them share most words with it, half are drawn.
     """
