@@ -178,8 +178,8 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
         )
     if "answer_correlation" in fidelity[-1]:
         title = (
-            f"Held-out texts: a correlation of {fidelity[-1]['answer_correlation']:.3f} with the "
-            "teacher's scores"
+            f"Held-out texts: scores correlate by {fidelity[-1]['answer_correlation']:.3f} with the "
+            "teacher's"
         )
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():
