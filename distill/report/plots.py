@@ -177,10 +177,8 @@ def fidelity_plot(fidelity: Sequence[Mapping[str, float]]) -> Figure:
             "teacher's"
         )
     if "answer_correlation" in fidelity[-1]:
-        title = (
-            f"Held-out texts: scores correlate by {fidelity[-1]['answer_correlation']:.3f} with the "
-            "teacher's"
-        )
+        correlation = fidelity[-1]["answer_correlation"]
+        title = f"Held-out texts: scores' correlation {correlation:.3f}"
     figure, axes = empty_figure(title, unit, "cosine, or share in agreement")
     for name, (_, colour) in labels.items():
         axes.plot(
