@@ -9,6 +9,7 @@ from transformers import BertTokenizerFast
 
 from distill.models import load_tokenizer
 from distill.training.text_pairs import encode_pairs, tells_texts_apart
+from tests.vocabulary.tokenizers_of_each_family import BUILDERS, tokenizer_of
 
 TEXT = st.text("en röd båt ", max_size=60)
 
@@ -37,6 +38,17 @@ def test_a_pair_is_encoded_and_cut_as_the_tokenizer_does(
     assert pair.ids == expected["input_ids"][0]
     assert pair.types == expected.get("token_type_ids", [None])[0]
     assert pair.is_cut == (len(tokenizer([first], [second])["input_ids"][0]) > longest)
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_pairs_of_every_family_are_encoded_as_its_tokenizer_does(family: str) -> None:
+    tokenizer = tokenizer_of(family)
+    firsts, seconds = ["en röd båt", "å", "hav och land"], ["tåg", "en båt på havet", " b  c "]
+    expected = tokenizer(firsts, seconds)
+    pairs = encode_pairs(firsts, seconds, tokenizer, 100)
+    assert [pair.ids for pair in pairs] == expected["input_ids"]
+    if "token_type_ids" in expected:
+        assert [pair.types for pair in pairs] == expected["token_type_ids"]
 
 
 def test_a_sign_that_parts_texts_within_one_parts_none(tokenizers: dict[str, Any]) -> None:
