@@ -26,9 +26,10 @@ RESULTS = Path(__file__).parent / "results"
 TEACHER = "package:multilingual-e5-small"
 QUERY, PASSAGE = "query: ", "passage: "
 NEWSREELS = Source(package="journal_digital", files="journal_digital/corpus/**/*.srt")
-QUESTIONS = {
-    language: Source(package="zaragoza-construction-faq", files=f"*/data/{name}.jsonl")
-    for language, name in (("sv", "faq"), ("en", "faq-en"))
+QUESTIONS = Source(package="zaragoza-construction-faq", files="*/data/faq.jsonl")
+QUESTIONS_IN = {
+    "sv": QUESTIONS,
+    "en": Source(package="zaragoza-construction-faq", files="*/data/faq-en.jsonl"),
 }
 
 
@@ -65,7 +66,7 @@ def read_tasks(language: str = "sv") -> Tasks:
     """The questions of the quickstart, and SIB-200's sentences where DISTILL_DATA names a folder
     that has them, in Swedish or English.
     """
-    asked = QUESTIONS[language]
+    asked = QUESTIONS_IN[language]
     rows = [
         tuple(column_value(row, column, asked) for column in "qa")
         for row in read_source(asked, Tally())
