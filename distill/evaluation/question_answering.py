@@ -17,6 +17,7 @@ from distill.corpus.sources import cell, column_value, read_source
 from distill.corpus.words import find_words
 from distill.evaluation.encoding import Input
 from distill.evaluation.own_head import head_answers
+from distill.evaluation.tasks import cap_rows
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.task_heads import TaskHead
@@ -57,11 +58,7 @@ def read_questions(task: QuestionAnsweringTask, seed: int) -> list[Question]:
             f"evaluation task {task.name}: no row of {task.source.location} has a question, a "
             f"passage and an answer (columns {task.question}, {task.passage}, {task.answer})."
         )
-    if task.max_test is None or task.max_test >= len(questions):
-        return questions
-    random = np.random.default_rng([seed, *task.name.encode()])
-    chosen = np.sort(random.permutation(len(questions))[: task.max_test])
-    return [questions[i] for i in chosen]
+    return cap_rows(questions, task.max_test, np.random.default_rng([seed, *task.name.encode()]))
 
 
 def check_answers_questions(task: QuestionAnsweringTask, head: TaskHead | None, model: str) -> None:

@@ -5,7 +5,7 @@ the passages that share most words with it comes out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from distill.evaluation.encoding import encode_texts
 from distill.evaluation.metrics import ranks_of_answers
 from distill.evaluation.own_head import head_answers
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows
+from distill.evaluation.tasks import cap_rows
 from distill.models import LoadedModel
 from distill.models.loading import position_limit
 from distill.models.task_heads import TaskHead
@@ -54,11 +55,11 @@ class RerankingRows:
 def read_reranking_rows(task: RerankingTask, seed: int) -> RerankingRows:
     """The task's rows, with each query's candidates. Raises UserError as retrieval does."""
     rows = read_retrieval_rows(task)
-    if task.max_test is not None and task.max_test < len(rows.queries):
-        random = np.random.default_rng([seed, *task.name.encode()])
-        chosen = np.sort(random.permutation(len(rows.queries))[: task.max_test])
-        queries = [rows.queries[i] for i in chosen]
-        rows = RetrievalRows(queries=queries, passages=rows.passages, answers=rows.answers[chosen])
+    random = np.random.default_rng([seed, *task.name.encode()])
+    chosen = cap_rows([*range(len(rows.queries))], task.max_test, random)
+    rows = replace(
+        rows, queries=[rows.queries[i] for i in chosen], answers=rows.answers[np.array(chosen)]
+    )
     count = min(task.candidates, len(rows.passages))
     return RerankingRows(of=rows, candidates=Passages(rows.passages).nearest(rows.queries, count))
 

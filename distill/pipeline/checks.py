@@ -68,8 +68,10 @@ def check_contents(recipe: Recipe) -> list[str]:
 
     for source in [*recipe.corpus.sources, *recipe.vocabulary.check]:
         collect(check_text, source)
-    for task in recipe.evaluation.tasks if not problems else ():
-        collect(kind_of(task).read, task, recipe.seed)
+    rows = {
+        task.name: collect(kind_of(task).read, task, recipe.seed)
+        for task in (recipe.evaluation.tasks if not problems else ())
+    }
     config = collect(teacher_config, recipe)
     if config is not None:
         form = collect(_teacher_form, recipe)
@@ -78,7 +80,7 @@ def check_contents(recipe: Recipe) -> list[str]:
             collect(check_asymmetric, recipe, config)
         collect(_check_tokenizer, recipe)
         for task in recipe.evaluation.tasks if not problems else ():
-            collect(check_heads, recipe, task, config)
+            collect(check_heads, recipe, task, rows[task.name], config)
     collect(check_extra, "mlflow", "a recipe's run is kept in MLflow")
     if recipe.export.openvino:
         collect(check_openvino, "export.openvino")
@@ -193,11 +195,11 @@ def check_student(recipe: Recipe, config: PretrainedConfig, dense_width: int | N
         raise UserError("\n".join(problems))
 
 
-def check_heads(recipe: Recipe, task: TaskSection, config: PretrainedConfig) -> None:
-    """Check that the heads of the teacher and of the student answer what the task asks of a model
-    as it is. Raises UserError.
+def check_heads(recipe: Recipe, task: TaskSection, rows: Any, config: PretrainedConfig) -> None:
+    """Check that the heads of the teacher and of the student answer what the task, whose rows were
+    read, asks of a model as it is. Raises UserError.
     """
-    from distill.evaluation.own_head import check_head, read_test_rows
+    from distill.evaluation.own_head import check_head
     from distill.evaluation.question_answering import check_answers_questions
     from distill.evaluation.reranking import check_scores_pairs
     from distill.models.task_heads import head_of, task_head
@@ -208,7 +210,7 @@ def check_heads(recipe: Recipe, task: TaskSection, config: PretrainedConfig) -> 
         heads["the student"] = None if recipe.student.head == "drop" else head_of(student)
     for name, head in heads.items():
         if isinstance(task, OwnHeadTask):
-            check_head(task, read_test_rows(task, recipe.seed), head, name)
+            check_head(task, rows or [], head, name)  # none where the Hub cannot be reached
         elif isinstance(task, RerankingTask):
             check_scores_pairs(task, head, name)
         elif isinstance(task, QuestionAnsweringTask):

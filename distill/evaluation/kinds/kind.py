@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from distill.evaluation.protocol import Measured
-from distill.evaluation.scores import Reference, no_score
+from distill.evaluation.resampling import observe
+from distill.evaluation.scores import Reference, no_score, score_models
+from distill.evaluation.statistics import mean_statistic
 from distill.evaluation.tasks import TaskRows
 from distill.models import LoadedModel
 from distill.models.sentence_form import SentenceForm
@@ -123,6 +127,28 @@ class WithoutFineTunes:
     def unmeasured(self, model: str, task: Task, reason: str) -> list[Score]:
         """No score under any metric."""
         return [no_score(model, task.name, metric, reason) for metric in task.metrics]
+
+    def mean_scores(
+        self,
+        task: Task,
+        measurements: Mapping[str, Mapping[str, Any]],
+        of: Reference,
+        rows: int,
+        chance: Callable[[str], float],
+    ) -> list[Score]:
+        """Means of what each row contributes to each metric; `chance` is the level of a metric."""
+        provenance = self.provenance(measurements, rows)
+
+        def score(metric: str) -> list[Score]:
+            observed = {
+                name: observe(
+                    [mean_statistic(np.array(values[metric]))], rows, of.seed, has_seeds=False
+                )
+                for name, values in measurements.items()
+            }
+            return score_models(task.name, metric, observed, of, chance(metric), provenance)
+
+        return [scored for metric in task.metrics for scored in score(metric)]
 
     def provenance(
         self, measurements: Mapping[str, Mapping[str, Any]], rows: int

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from distill.evaluation.kinds.kind import Advance, Subject, UnmeasuredError, WithoutFineTunes
 from distill.evaluation.kinds.own_head import load_with_head
 from distill.evaluation.question_answering import (
@@ -16,9 +14,7 @@ from distill.evaluation.question_answering import (
     find_answers,
     read_questions,
 )
-from distill.evaluation.resampling import observe
-from distill.evaluation.scores import Reference, score_models
-from distill.evaluation.statistics import mean_statistic
+from distill.evaluation.scores import Reference
 from distill.recipe import QuestionAnsweringTask
 from distill.report.results.evaluation import Score
 from distill.runtime.errors import UserError
@@ -63,18 +59,7 @@ class QuestionAnswering(WithoutFineTunes):
         of: Reference,
     ) -> list[Score]:
         """Means over questions."""
-
-        def score(metric: str) -> list[Score]:
-            observed = {
-                name: observe(
-                    [mean_statistic(np.array(values[metric]))], len(rows), of.seed, has_seeds=False
-                )
-                for name, values in measurements.items()
-            }
-            provenance = self.provenance(measurements, len(rows))
-            return score_models(task.name, metric, observed, of, 0.0, provenance)
-
-        return [scored for metric in task.metrics for scored in score(metric)]
+        return self.mean_scores(task, measurements, of, len(rows), lambda metric: 0.0)
 
     def size(self, rows: list[Question]) -> int:
         """Questions."""

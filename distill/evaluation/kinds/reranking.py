@@ -17,9 +17,7 @@ from distill.evaluation.reranking import (
     read_reranking_rows,
     score_candidates,
 )
-from distill.evaluation.resampling import observe
-from distill.evaluation.scores import Reference, score_models
-from distill.evaluation.statistics import mean_statistic
+from distill.evaluation.scores import Reference
 from distill.evaluation.tfidf import TFIDF
 from distill.recipe import RerankingTask
 from distill.report.results.evaluation import Score
@@ -61,19 +59,13 @@ class Reranking(WithoutFineTunes):
         """Means over queries."""
         queries, candidates = rows.candidates.shape
         share = float(rows.has_answer.mean())
-
-        def score(metric: str) -> list[Score]:
-            observed = {
-                name: observe(
-                    [mean_statistic(np.array(values[metric]))], queries, of.seed, has_seeds=False
-                )
-                for name, values in measurements.items()
-            }
-            chance = share * retrieval_chance(metric, candidates)
-            provenance = self.provenance(measurements, queries)
-            return score_models(task.name, metric, observed, of, chance, provenance)
-
-        return [scored for metric in task.metrics for scored in score(metric)]
+        return self.mean_scores(
+            task,
+            measurements,
+            of,
+            queries,
+            lambda metric: share * retrieval_chance(metric, candidates),
+        )
 
     def size(self, rows: RerankingRows) -> int:
         """Queries."""

@@ -10,10 +10,8 @@ import numpy as np
 from distill.evaluation.chance import retrieval_chance
 from distill.evaluation.kinds.kind import Advance, Subject, UnmeasuredError, WithoutFineTunes
 from distill.evaluation.prompts import vector_form
-from distill.evaluation.resampling import observe
 from distill.evaluation.retrieval import RetrievalRows, read_retrieval_rows, retrieval_values
-from distill.evaluation.scores import Reference, score_models
-from distill.evaluation.statistics import mean_statistic
+from distill.evaluation.scores import Reference
 from distill.evaluation.tfidf import TFIDF, rank_passages
 from distill.recipe import RetrievalTask
 from distill.recipe.asymmetric import ASYMMETRIC
@@ -51,20 +49,14 @@ class Retrieval(WithoutFineTunes):
         of: Reference,
     ) -> list[Score]:
         """Means over queries."""
-        queries, passages = len(rows.queries), len(rows.passages)
-
-        def score(metric: str) -> list[Score]:
-            observed = {
-                name: observe(
-                    [mean_statistic(np.array(values[metric]))], queries, of.seed, has_seeds=False
-                )
-                for name, values in measurements.items()
-            }
-            chance = retrieval_chance(metric, passages)
-            provenance = self.provenance(measurements, queries)
-            return score_models(task.name, metric, observed, of, chance, provenance)
-
-        return [scored for metric in task.metrics for scored in score(metric)]
+        passages = len(rows.passages)
+        return self.mean_scores(
+            task,
+            measurements,
+            of,
+            len(rows.queries),
+            lambda metric: retrieval_chance(metric, passages),
+        )
 
     def size(self, rows: RetrievalRows) -> int:
         """Queries."""
