@@ -97,11 +97,11 @@ def compare_states(
     sample of them where `seconds` are too few for all, but on one sample at least.
 
     Both models see batches of the same shape, so that equal weights give equal bits. `advance` is
-    given the share of the work that was done.
+    given the share of the work, or of the seconds where those end first, that was done since.
     """
     pairs = _identical(segmentation, position_limit(original))
     lengths = np.array([len(before) for before, _ in pairs], dtype=np.int64)
-    started, largest, taken, compared = time.monotonic(), None, 0, 0
+    started, largest, taken, compared, told = time.monotonic(), None, 0, 0, 0.0
     samples = samples_of_all_lengths(lengths, _SAMPLE_TOKENS)
     # The encoders alone: what a head adds is compared by `max_logit_difference`.
     with _side_by_side(original.base_model, trimmed.base_model) as differences:
@@ -118,7 +118,9 @@ def compare_states(
             padded = (_padded([pairs[row] for row in rows], original, trimmed) for rows in batches)
             largest = larger(largest, *differences(padded))
             taken, compared = taken + len(run), compared + sum(map(len, run))
-            advance(len(run) / len(samples))
+            share = min(1.0, max(taken / len(samples), (time.monotonic() - started) / seconds))
+            advance(share - told)
+            told = share
     return ComparedStates(sentences=compared, seconds=time.monotonic() - started, largest=largest)
 
 
