@@ -20,9 +20,12 @@ class Kept:
         self.content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def open(self, name: str, settings: dict[str, Any]) -> None:
-        """Go on with a section, or begin it anew where it had other settings."""
-        if self.content.get(name, {}).get("settings") != settings:
-            self.content[name] = {**provenance(settings), "rows": {}}
+        """Go on with a section, or begin it anew where it had other settings or another machine:
+        times of two machines do not compare.
+        """
+        found, about = self.content.get(name, {}), provenance(settings)
+        if any(found.get(key) != about[key] for key in ("settings", "machine")):
+            self.content[name] = {**about, "rows": {}}
 
     def section(self, name: str) -> dict[str, Any]:
         """What is kept under a name."""

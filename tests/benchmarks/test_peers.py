@@ -126,6 +126,15 @@ def test_a_section_with_other_settings_begins_anew(tmp_path: Path) -> None:
     assert kept.section("trimming")["rows"] == {}
 
 
+def test_a_section_of_another_machine_begins_anew(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "peers.json")
+    kept.open("trimming", {})
+    kept.row("trimming", "tool", lambda: {"pieces": 1})
+    kept.section("trimming")["machine"]["processor"] = "another"
+    kept.open("trimming", {})
+    assert kept.section("trimming")["rows"] == {}
+
+
 def test_a_command_has_its_time_and_memory_and_a_failed_one_its_last_line(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     seconds, memory = run([sys.executable, "-c", "import time; time.sleep(0.5)"], log, 1)
