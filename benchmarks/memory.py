@@ -5,7 +5,8 @@
 distils six of the quickstart teacher's layers for some steps in a process of its own, watches its
 resident memory (on a GPU, the allocator's), and compares the rise over the idle process with the
 sum of weights, gradients, optimiser moments and the activations of one micro-batch, which
-autograd's own hooks count. Writes benchmarks/results/memory.json.
+autograd's own hooks count. On a CPU once with the C library's allocator as it is, and once told to
+give large blocks back to the system at once. Writes benchmarks/results/memory.json.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
@@ -40,6 +42,14 @@ from distill.training.chunks import Chunks, open_chunks
 
 RESULT = RESULTS / "memory.json"
 LAYERS = [2, 4, 6, 8, 10, 12]
+MAPPED = {
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "1048576",
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""What glibc and torch read as a process starts: blocks of a megabyte and more are mapped one by
+one, on large pages.
+"""
 
 
 def main() -> None:
@@ -58,22 +68,27 @@ def main() -> None:
         (folder / "blocks").mkdir()
         write_blocks(texts, trimmed.tokenizer, folder / "blocks", block_tokens=128)
         rows = []
+        allocators = ({},) if torch.cuda.is_available() else ({}, MAPPED)
         for batch, micro in ((1024, None), (4096, None), (16384, 4096)):
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                rows.append(
-                    pool.apply(
-                        measure, (folder, batch, micro, max(3, options.steps * 1024 // batch))
-                    )
-                )
-            print(rows[-1], flush=True)
+            for allocator in allocators:
+                os.environ.update(allocator)
+                work = folder / f"{len(rows)}"
+                work.mkdir()
+                steps = max(3, options.steps * 1024 // batch)
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    row = pool.apply(measure, (work, folder, batch, micro, steps))
+                for name in allocator:
+                    del os.environ[name]
+                rows.append({"allocator": allocator, **row})
+                print(rows[-1], flush=True)
     kept = {**provenance(vars(options)), "rows": rows}
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(
-    folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int
+    work: Path, folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int
 ) -> dict[str, Any]:
-    """The loop's memory at one setting, in bytes, beside what it must hold."""
+    """The loop's memory at one setting, in bytes, beside what it must hold; it writes to `work`."""
     from transformers import AutoTokenizer
 
     device = Processes(alone=True).device
@@ -100,7 +115,7 @@ def measure(
         precision=precision,  # type: ignore[arg-type]
     )
     with Watch(device) as watch:
-        distil(
+        state = distil(
             Pair(
                 student=student,
                 teacher=teacher.model,
@@ -111,7 +126,7 @@ def measure(
             chunks,
             Chunks(ids=chunks.ids, offsets=chunks.offsets[:9]),
             section,
-            checkpoint=folder / f"checkpoint{batch_tokens}",
+            checkpoint=work / "checkpoint",
             runtime=Runtime(),
         )
     if device.type == "cpu":  # as the loop computes it there
@@ -133,6 +148,7 @@ def measure(
         "batch_tokens": batch_tokens,
         "micro_batch_tokens": micro_batch_tokens,
         "precision": precision,
+        "tokens_per_second": round(state.tokens / state.seconds, 1),
         "taken_bytes": taken,
         "must_bytes": must,
         "times": round(taken / must, 3),
