@@ -4,7 +4,7 @@
     DISTILL_DATA=... python -m distill benchmark STUDENT --tasks board.yaml --output ours
     python -m benchmarks.boards euroeval.jsonl ours
 
-writes benchmarks/results/boards.json and prints the table of docs/evaluating.md.
+writes benchmarks/results/boards.json and prints the table.
 """
 
 from __future__ import annotations

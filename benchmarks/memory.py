@@ -20,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from provenance import provenance
@@ -71,14 +72,12 @@ def main() -> None:
         allocators = ({},) if torch.cuda.is_available() else ({}, MAPPED)
         for batch, micro in ((1024, None), (4096, None), (16384, 4096)):
             for allocator in allocators:
-                os.environ.update(allocator)
-                work = folder / f"{len(rows)}"
-                work.mkdir()
                 steps = max(3, options.steps * 1024 // batch)
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    row = pool.apply(measure, (work, folder, batch, micro, steps))
-                for name in allocator:
-                    del os.environ[name]
+                with (
+                    patch.dict(os.environ, allocator),
+                    multiprocessing.get_context("spawn").Pool(1) as pool,
+                ):
+                    row = pool.apply(measure, (folder, batch, micro, steps))
                 rows.append({"allocator": allocator, **row})
                 print(rows[-1], flush=True)
     kept = {**provenance(vars(options)), "rows": rows}
@@ -86,9 +85,9 @@ def main() -> None:
 
 
 def measure(
-    work: Path, folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int
+    folder: Path, batch_tokens: int, micro_batch_tokens: int | None, steps: int
 ) -> dict[str, Any]:
-    """The loop's memory at one setting, in bytes, beside what it must hold; it writes to `work`."""
+    """The loop's memory at one setting, in bytes, beside what it must hold."""
     from transformers import AutoTokenizer
 
     device = Processes(alone=True).device
@@ -114,7 +113,7 @@ def measure(
         checkpoint_seconds=1e9,
         precision=precision,  # type: ignore[arg-type]
     )
-    with Watch(device) as watch:
+    with tempfile.TemporaryDirectory() as work, Watch(device) as watch:
         state = distil(
             Pair(
                 student=student,
@@ -126,7 +125,7 @@ def measure(
             chunks,
             Chunks(ids=chunks.ids, offsets=chunks.offsets[:9]),
             section,
-            checkpoint=work / "checkpoint",
+            checkpoint=Path(work, "checkpoint"),
             runtime=Runtime(),
         )
     if device.type == "cpu":  # as the loop computes it there

@@ -20,11 +20,12 @@ class Kept:
         self.content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def open(self, name: str, settings: dict[str, Any]) -> None:
-        """Go on with a section, or begin it anew where it had other settings or another machine:
-        times of two machines do not compare.
+        """Go on with a section, or begin it anew where it had other settings or another processor:
+        times of two do not compare.
         """
         found, about = self.content.get(name, {}), provenance(settings)
-        if any(found.get(key) != about[key] for key in ("settings", "machine")):
+        processors = [of.get("machine", {}).get("processor") for of in (found, about)]
+        if found.get("settings") != settings or processors[0] != processors[1]:
             self.content[name] = {**about, "rows": {}}
 
     def section(self, name: str) -> dict[str, Any]:

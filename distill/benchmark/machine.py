@@ -40,12 +40,10 @@ def describe_machine() -> Machine:
 def describe_processor(cpuinfo: str) -> str:
     """Name and vector instructions: processors of one name differ severalfold by these.
 
-    `cpuinfo` is what Linux tells of the first core and others; elsewhere it is empty.
+    `cpuinfo` is what Linux tells of each core, a blank line between them; elsewhere it is empty.
     """
-    told = {
-        key.strip(): value.strip()
-        for key, _, value in (line.partition(":") for line in reversed(cpuinfo.splitlines()))
-    }
+    first_core = (line.partition(":") for line in cpuinfo.partition("\n\n")[0].splitlines())
+    told = {key.strip(): value.strip() for key, _, value in first_core}
     flags = set(told.get("flags", "").split())
     name = told.get("model name") or platform.processor() or platform.machine()
     return " ".join([name, *(word for word, tell in _INSTRUCTIONS.items() if tell & flags)])

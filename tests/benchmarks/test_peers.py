@@ -126,7 +126,7 @@ def test_a_section_with_other_settings_begins_anew(tmp_path: Path) -> None:
     assert kept.section("trimming")["rows"] == {}
 
 
-def test_a_section_of_another_machine_begins_anew(tmp_path: Path) -> None:
+def test_a_section_of_another_processor_begins_anew(tmp_path: Path) -> None:
     kept = Kept(tmp_path / "peers.json")
     kept.open("trimming", {})
     kept.row("trimming", "tool", lambda: {"pieces": 1})
