@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -63,9 +64,9 @@ class TaskSection(GrownSection):
         return self
 
     @property
+    @abstractmethod
     def sources(self) -> list[Source]:
         """Where its rows come from."""
-        raise NotImplementedError
 
     @property
     def kind_name(self) -> str:
