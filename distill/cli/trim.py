@@ -73,7 +73,10 @@ def trim(
         float, typer.Option(help="Share of the documents kept apart for curve and proof.")
     ] = 0.05,
     proof_seconds: Annotated[
-        float, typer.Option(help="Compare hidden states for so many seconds at most.")
+        float,
+        typer.Option(
+            help="Prove for so many seconds: what segmenting leaves is for hidden states."
+        ),
     ] = 60.0,
     lexicon: Annotated[
         str | None, typer.Option(help="A word list whose pieces stay.", show_default="none")

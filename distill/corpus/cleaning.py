@@ -63,9 +63,8 @@ def letter_share(text: str) -> float:
     blank text.
     """
     # Few of a line's characters are distinct, and fewer of those are no letters.
-    counts = {
-        character: text.count(character) for character in set(text) if not _is_letter(character)
-    }
+    others = set(text).difference(_FIRST_LETTERS)
+    counts = {character: text.count(character) for character in others if not _is_letter(character)}
     letters = len(text) - sum(counts.values())
     blanks = sum(count for character, count in counts.items() if character.isspace())
     return letters / (len(text) - blanks) if letters else 0.0
@@ -74,6 +73,10 @@ def letter_share(text: str) -> float:
 @cache
 def _is_letter(character: str) -> bool:
     return character.isalpha() or unicodedata.category(character)[0] == "M"
+
+
+_FIRST_LETTERS = frozenset(filter(_is_letter, map(chr, range(0x3000))))
+"""The letters of all alphabets and most syllabaries: most characters of most text."""
 
 
 def count_words(text: str) -> int:

@@ -42,7 +42,8 @@ def trim(
     sentences `identical`. `keep` names pieces that stay, or holds `pieces`, a `pattern` and a file
     of `terms`. `heldout` is the share of the texts kept apart, drawn by content, or
     sentences; `checks` are texts by name that choose nothing, whose fidelity `checks` of the result
-    tells; hidden states are compared on as many of them as fit into `proof_seconds`. More than
+    tells; hidden states are compared on as many of them as fit into `proof_seconds`, of which
+    segmenting takes the first. More than
     one of `workers` starts processes, which a script has to allow for
     (`if __name__ == "__main__":`). Raises UserError if nothing is held out, a target is out of
     reach, or fewer than `floor` of the held-out sentences stay as they are.

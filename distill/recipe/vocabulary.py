@@ -108,8 +108,8 @@ class VocabularySection(Section):
     fare.
     """
     proof_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """Hidden states are compared with the teacher's on as many held-out sentences as fit into so
-    many seconds.
+    """What the proof takes at most: held-out sentences are segmented as before and after, and
+    hidden states are compared with the teacher's on as many as fit into the seconds that are left.
     """
 
     _filled = field_validator("lexicon")(filled_from_environment)

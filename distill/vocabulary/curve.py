@@ -1,86 +1,22 @@
-"""Size of vocabulary against what it keeps: a ranking and held-out text go in, a row of points
-comes out.
+"""Size of vocabulary against what it keeps: a ranking and held-out texts go in, a row of points
+for each comes out.
 
 Held-out text is segmented once. Which sentences and words a size leaves as they are follows from
-that alone; only the words that it changes are segmented again, to tell what they become.
+that alone; only the units that it changes are segmented again, to tell what they become.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from distill.report.results.vocabulary import CurvePoint, TextFidelity, VocabularyResult
 from distill.vocabulary.families import Vocabulary, open_vocabulary
+from distill.vocabulary.segments import HeldOut, SegmentedUnits, Segments
 from distill.vocabulary.selection import Ranking, kept_by
 
 MIN_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100)
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Segmented texts, their ids in one row."""
-
-    ids: np.ndarray
-    """int64, all texts' one after the other."""
-    lengths: np.ndarray
-    """int64, one a text."""
-
-    @staticmethod
-    def of(texts: Sequence[Sequence[int]]) -> Segments:
-        """The ids of each text."""
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        ids = np.fromiter((i for ids in texts for i in ids), np.int64, count=int(lengths.sum()))
-        return Segments(ids, lengths)
-
-    def deepest(self, rank: np.ndarray) -> np.ndarray:
-        """For each text the highest rank of its pieces and one more; 0 where none has any."""
-        highest = np.zeros(len(self.lengths), dtype=np.int64)
-        filled = self.lengths > 0
-        starts = (np.cumsum(self.lengths) - self.lengths)[filled]
-        if len(starts):
-            highest[filled] = np.maximum.reduceat(rank[self.ids] + 1, starts)
-        return highest
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOut:
-    """Held-out text, segmented by the untrimmed tokenizer."""
-
-    sentences: Segments
-    words: Segments
-    """The distinct words."""
-    units: list[str]
-    """The distinct units: words where those are segmented on their own, else whole sentences."""
-    frequencies: np.ndarray
-    """How often each unit occurs, int64."""
-    unit_ids: Segments
-    unit_unknown: np.ndarray
-    """How many characters of each unit are unknown, int64."""
-    running_words: int
-    characters: int
-    """All characters but blanks."""
-
-
-def read_heldout(sentences: Sequence[str], vocabulary: Vocabulary) -> HeldOut:
-    """Segment held-out sentences, their distinct words, and their units."""
-    words = Counter(word for sentence in sentences for word in sentence.split())
-    units = Counter(
-        unit for sentence in sentences for unit in vocabulary.units.split(sentence) if unit
-    )
-    return HeldOut(
-        sentences=Segments.of(vocabulary.encode(sentences)),
-        words=Segments.of(vocabulary.encode([vocabulary.units.within(word) for word in words])),
-        units=list(units),
-        frequencies=np.fromiter(units.values(), dtype=np.int64, count=len(units)),
-        unit_ids=Segments.of(vocabulary.encode(list(units))),
-        unit_unknown=np.array(vocabulary.unknown_characters(list(units)), dtype=np.int64),
-        running_words=words.total(),
-        characters=sum(len(word) * count for word, count in words.items()),
-    )
 
 
 def curve_table(curve: Sequence[CurvePoint], chosen: CurvePoint) -> list[str]:
@@ -122,73 +58,94 @@ def fidelity_lines(result: VocabularyResult) -> list[str]:
 
 
 class Curve:
-    """What each size of vocabulary would leave of a model and of held-out text."""
+    """What each size of vocabulary would leave of a model and of held-out texts."""
 
     def __init__(
         self,
         rankings: Sequence[Ranking],
         vocabulary: Vocabulary,
-        heldout: HeldOut,
+        units: SegmentedUnits,
         *,
         parameters: int,
         rows: int,
         piece_parameters: int,
     ) -> None:
         """Of the untrimmed model's `parameters`, each of the embedding's `rows` has
-        `piece_parameters`, its output included; `rankings` are one a language.
+        `piece_parameters`, its output included; `rankings` are one a language, `units` those of all
+        texts.
         """
-        self.rankings, self.vocabulary, self.heldout = rankings, vocabulary, heldout
+        self.rankings, self.vocabulary, self.units = rankings, vocabulary, units
         self._piece_parameters, self._fixed_parameters = (
             piece_parameters,
             parameters - rows * piece_parameters,
         )
+        self._trimmed: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
-    def point(self, kept: np.ndarray, min_count: int | None = None) -> CurvePoint:
-        """What the `kept` pieces (sorted ids) would leave."""
-        heldout = self.heldout
-        trimmed = open_vocabulary(
-            self.vocabulary.trim({int(old): new for new, old in enumerate(kept)})
-        )
-        gone = np.zeros(self.vocabulary.size, dtype=np.int64)
-        gone[kept] = -1
-        changed = np.flatnonzero(heldout.unit_ids.deepest(gone))
-        texts = [heldout.units[i] for i in changed]
-        lengths, unknown = heldout.unit_ids.lengths.copy(), heldout.unit_unknown.copy()
-        lengths[changed] = [len(ids) for ids in trimmed.encode(texts)]
-        unknown[changed] = trimmed.unknown_characters(texts)
+    def point(self, text: HeldOut, kept: np.ndarray, min_count: int | None = None) -> CurvePoint:
+        """What the `kept` pieces (sorted ids) would leave of the text."""
+        gone = self._gone(kept)
+        lengths, unknown = self._lengths_and_unknown(kept)
         parameters = self._fixed_parameters + len(kept) * self._piece_parameters
         return CurvePoint(
             min_count=min_count,
             pieces=len(kept),
-            heldout_identical=float((heldout.sentences.deepest(gone) == 0).mean()),
-            heldout_words_identical=float((heldout.words.deepest(gone) == 0).mean()),
-            heldout_unknown_characters=int(unknown @ heldout.frequencies) / heldout.characters,
-            tokens_per_word=int(lengths @ heldout.frequencies) / heldout.running_words,
+            heldout_identical=_share_without(gone, text.sentences),
+            heldout_words_identical=_share_without(gone, text.words),
+            heldout_unknown_characters=int(unknown @ text.frequencies) / text.characters,
+            tokens_per_word=int(lengths @ text.frequencies) / text.running_words,
             parameters=parameters,
             bytes=4 * parameters,
         )
 
-    def points(self) -> list[CurvePoint]:
+    def points(self, text: HeldOut) -> list[CurvePoint]:
         """The points of a row of thresholds, from many pieces to few."""
         return [
             self.point(
+                text,
                 kept_by(self.rankings, [ranking.at_least(count) for ranking in self.rankings]),
                 count,
             )
             for count in MIN_COUNTS
         ]
 
-    def fidelity(self, name: str, kept: np.ndarray) -> TextFidelity:
-        """How the held-out text fares with the `kept` pieces and along the curve, under a name."""
-        heldout, points = self.heldout, self.points()
+    def fidelity(self, name: str, text: HeldOut, kept: np.ndarray) -> TextFidelity:
+        """How the text fares with the `kept` pieces and along the curve, under a name."""
+        points = self.points(text)
         chosen = next((point for point in points if point.pieces == len(kept)), None)
         return TextFidelity(
             name=name,
-            heldout_sentences=len(heldout.sentences.lengths),
-            chosen=chosen or self.point(kept),
+            heldout_sentences=len(text.sentences.lengths),
+            chosen=chosen or self.point(text, kept),
             curve=points,
-            heldout_unknown_characters_original=int(heldout.unit_unknown @ heldout.frequencies)
-            / heldout.characters,
-            tokens_per_word_original=int(heldout.unit_ids.lengths @ heldout.frequencies)
-            / heldout.running_words,
+            heldout_unknown_characters_original=int(self.units.unknown @ text.frequencies)
+            / text.characters,
+            tokens_per_word_original=int(self.units.ids.lengths @ text.frequencies)
+            / text.running_words,
         )
+
+    def _gone(self, kept: np.ndarray) -> np.ndarray:
+        """For each id 0 where its piece is gone, and -1 where it is kept."""
+        gone = np.zeros(self.vocabulary.size, dtype=np.int64)
+        gone[kept] = -1
+        return gone
+
+    def _lengths_and_unknown(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many pieces and how many unknown characters each unit has with the `kept` pieces
+        alone. Kept by those: several texts are asked for the same.
+        """
+        if (key := kept.tobytes()) not in self._trimmed:
+            trimmed = open_vocabulary(
+                self.vocabulary.trim({int(old): new for new, old in enumerate(kept)})
+            )
+            changed = np.flatnonzero(self.units.ids.deepest(self._gone(kept)))
+            texts = [self.units.texts[i] for i in changed]
+            lengths, unknown = self.units.ids.lengths.copy(), self.units.unknown.copy()
+            lengths[changed] = [len(ids) for ids in trimmed.encode(texts)]
+            unknown[changed] = trimmed.unknown_characters(texts)
+            self._trimmed[key] = lengths, unknown
+        return self._trimmed[key]
+
+
+def _share_without(gone: np.ndarray, texts: Segments) -> float:
+    """The share of texts that have no piece that is gone."""
+    return float((texts.deepest(gone) == 0).mean())

@@ -14,11 +14,12 @@ from distill.report.results.vocabulary import CurvePoint, TextFidelity, Trimming
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
 from distill.vocabulary.counting import Batch, batch_texts, count_text
-from distill.vocabulary.curve import Curve, HeldOut, read_heldout
+from distill.vocabulary.curve import Curve
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.languages import choose_pieces, rank_pieces
 from distill.vocabulary.proof import prove
+from distill.vocabulary.segments import segment_heldout
 from distill.vocabulary.selection import Ranking, find_pieces
 from distill.vocabulary.trimming import (
     check_rows,
@@ -181,15 +182,18 @@ def trim_teacher(
             "corpus: the held-out documents have no sentence to prove anything on; hold out more."
         )
     with progress.task("vocabulary: computing the curve", total=1):
-        held = read_heldout(list(heldout), vocabulary)
-        by_language = _by_language(heldout, of, names, vocabulary) if len(names) > 1 else [held]
+        own = _by_language(heldout, of, names) if len(names) > 1 else []
+        units, (held, *others) = segment_heldout(
+            [list(heldout), *own, *map(list, (checks or {}).values())], vocabulary
+        )
+        by_language, checked = others[: len(own)] or [held], others[len(own) :]
         pinned = pinned_pieces(teacher, vocabulary, section, prompts)
 
-        def curve_on(rankings: Sequence[Ranking], text: HeldOut) -> Curve:
+        def curve_of(rankings: Sequence[Ranking]) -> Curve:
             return Curve(
                 rankings,
                 vocabulary,
-                text,
+                units,
                 parameters=teacher.model.num_parameters(),
                 rows=embedding_rows(teacher.model),
                 piece_parameters=piece_parameters(teacher.model),
@@ -197,20 +201,21 @@ def trim_teacher(
 
         rankings, symbols = rank_pieces(vocabulary, section, counts, pinned, weights, of)
         kept = choose_pieces(rankings, section, [part.sentences for part in by_language], names)
-        curve = curve_on(rankings, held).fidelity("the text", kept)
-        results = [
-            curve_on(rankings, text).fidelity(name, kept)
+        curve = curve_of(rankings)
+        chosen = curve.fidelity("the text", held, kept)
+        of_languages = [
+            curve.fidelity(name, text, kept)
             for name, text in zip(names, by_language, strict=True)
             if len(names) > 1
         ]
-        checked = [
-            curve_on(rankings, read_heldout(list(text), vocabulary)).fidelity(name, kept)
-            for name, text in (checks or {}).items()
+        of_checks = [
+            curve.fidelity(name, text, kept)
+            for name, text in zip(checks or (), checked, strict=True)
         ]
         unfiltered = None
         if noise.pieces.any():
             noisy, _ = rank_pieces(vocabulary, section, counts + noise, pinned, weights, of)
-            unfiltered = curve_on(noisy, held).points()
+            unfiltered = curve_of(noisy).points(held)
     new_ids = renumbering(kept)
     trimmed = LoadedModel(
         model=trim_model(teacher.model, new_ids), tokenizer=vocabulary.trim(new_ids)
@@ -218,18 +223,18 @@ def trim_teacher(
     return Trimmed(
         teacher=trimmed,
         new_ids=new_ids,
-        chosen=curve.chosen,
-        curve=curve.curve,
+        chosen=chosen.chosen,
+        curve=chosen.curve,
         unfiltered=unfiltered,
-        languages=results,
-        checks=checked,
+        languages=of_languages,
+        checks=of_checks,
         symbols_unseen=sum(not counts.pieces[:, i].any() for i in symbols),
     )
 
 
 def _by_language(
-    heldout: HeldOutSentences, of: Sequence[int], names: Sequence[str], vocabulary: Vocabulary
-) -> list[HeldOut]:
+    heldout: HeldOutSentences, of: Sequence[int], names: Sequence[str]
+) -> list[list[str]]:
     """The held-out sentences of each language. Raises UserError if one has none."""
     sentences: list[list[str]] = [[] for _ in names]
     for sentence, source in heldout.origins().items():
@@ -239,7 +244,7 @@ def _by_language(
             f"corpus: the held-out documents have no sentence in {missing[0]} to prove anything "
             "on; hold out more, or give more of its text."
         )
-    return [read_heldout(own, vocabulary) for own in sentences]
+    return sentences
 
 
 def pinned_pieces(

@@ -14,8 +14,8 @@ from distill.recipe import VocabularySection
 from distill.runtime.errors import UserError
 from distill.vocabulary.alphabet import alphabet_of, scripts_of
 from distill.vocabulary.counting import Counts
-from distill.vocabulary.curve import Segments
 from distill.vocabulary.families import Vocabulary
+from distill.vocabulary.segments import Segments
 from distill.vocabulary.selection import Ranking, choose_size, kept_by
 from distill.vocabulary.symbols import symbol_pieces
 

@@ -5,6 +5,7 @@ go in, figures come out.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 from distill.models import LoadedModel
@@ -22,9 +23,9 @@ from distill.vocabulary.head_proof import compare_heads
 from distill.vocabulary.verification import (
     Segmentation,
     encode,
-    raw_agreement,
-    raw_identical,
+    raw_figures,
     round_trip,
+    unknown_characters,
     words_identical,
 )
 
@@ -51,22 +52,19 @@ def prove(
     seconds: float = math.inf,
 ) -> TrimmingProof:
     """Measure everything that can be told of `trimmed` on the held-out `sentences`, whose
-    `segmentation` is at hand; hidden states on as many of them as `seconds` allow.
+    `segmentation` is at hand; hidden states on as many of them as fit into `seconds`, segmenting
+    included, and on a sample at least.
 
     Raises UserError if the untrimmed tokenizer does not know the text's characters, states are not
     finite, or a weight is not the teacher's.
     """
+    started = time.monotonic() - segmentation.seconds
     before, after = open_vocabulary(original.tokenizer), open_vocabulary(trimmed.tokenizer)
-    raw = (
-        (original.tokenizer.backend_tokenizer, trimmed.tokenizer.backend_tokenizer)
-        if original.tokenizer.is_fast
-        else None
-    )
     words = sum(len(sentence.split()) for sentence in sentences)
     characters = sum(len("".join(sentence.split())) for sentence in sentences)
     unknown_before, unknown_after = (
-        sum(vocabulary.unknown_characters(sentences)) / max(1, characters)
-        for vocabulary in (before, after)
+        unknown_characters(vocabulary, sentences, ids) / max(1, characters)
+        for vocabulary, ids in ((before, segmentation.original), (after, segmentation.trimmed))
     )
     if unknown_before > MOST_UNKNOWN:
         raise UserError(
@@ -74,9 +72,17 @@ def prove(
             "characters of held-out text; choose a teacher whose vocabulary has this language's "
             "script, and check that its tokenizer loads as it should."
         )
+    with progress.task("vocabulary: proving segmentation equal", total=1):
+        raw = raw_figures(original.tokenizer, trimmed.tokenizer, sentences, segmentation, new_ids)
+        identical_words = words_identical(before, after, sentences, new_ids)
+        same_text = round_trip(original.tokenizer, trimmed.tokenizer, segmentation)
     with progress.task("vocabulary: proving hidden states equal", total=1) as task:
         states = compare_states(
-            original.model, trimmed.model, segmentation, seconds=seconds, advance=task.advance
+            original.model,
+            trimmed.model,
+            segmentation,
+            seconds=max(1.0, seconds - (time.monotonic() - started)),
+            advance=task.advance,
         )
     with progress.task("vocabulary: proving logits equal", total=1):
         logits = max_logit_difference(
@@ -107,12 +113,10 @@ def prove(
         heldout_sentences=len(sentences),
         heldout_identical=float(segmentation.identical.mean()),
         heldout_identical_sentences=identical,
-        heldout_identical_raw=raw_identical(raw[0], raw[1], sentences, new_ids) if raw else None,
-        heldout_raw_agreement=raw_agreement(raw[1], sentences, segmentation.trimmed)
-        if raw
-        else None,
-        heldout_words_identical=words_identical(before, after, sentences, new_ids),
-        heldout_round_trip=round_trip(original.tokenizer, trimmed.tokenizer, segmentation),
+        heldout_identical_raw=raw.identical,
+        heldout_raw_agreement=raw.agreement,
+        heldout_words_identical=identical_words,
+        heldout_round_trip=same_text,
         heldout_unk_rate=segmentation.unknown_rate(
             segmentation.trimmed, trimmed.tokenizer.unk_token_id, encode(trimmed.tokenizer, [""])[0]
         ),

@@ -5,6 +5,7 @@ out, counted rather than believed.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
     from distill.vocabulary.families import Vocabulary
@@ -30,6 +30,8 @@ class Segmentation:
     """bool, one a sentence: the trimmed ids are the original ids renumbered."""
     around: int = 2
     """How many special tokens stand around each sentence."""
+    seconds: float = 0.0
+    """What it took to segment them."""
 
     def sample(self, tokens: int) -> Segmentation:
         """The identical sentences alone; where those have more than `tokens` tokens, every n-th of
@@ -71,12 +73,14 @@ def segment(
     new_ids: dict[int, int],
 ) -> Segmentation:
     """Both segmentations of every sentence, through transformers."""
+    started = time.monotonic()
     before, after = encode(original, sentences), encode(trimmed, sentences)
     return Segmentation(
         original=before,
         trimmed=after,
         identical=renumbered(before, after, new_ids),
         around=original.num_special_tokens_to_add(pair=False),
+        seconds=time.monotonic() - started,
     )
 
 
@@ -104,17 +108,36 @@ def renumbered(
     return np.fromiter(same, dtype=bool, count=len(before))
 
 
-def raw_identical(
-    original: Tokenizer, trimmed: Tokenizer, sentences: Sequence[str], new_ids: dict[int, int]
-) -> float:
-    """Share of sentences whose segmentation is unchanged through the `tokenizers` library alone,
-    special tokens included.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawFigures:
+    """What the `tokenizers` library alone makes of the sentences, special tokens included."""
+
+    identical: float | None
+    """Share of sentences whose segmentation is unchanged; None where the tokenizer is not one of
+    the library's.
     """
-    before, after = (
-        [encoding.ids for encoding in raw.encode_batch(list(sentences))]
-        for raw in (original, trimmed)
+    agreement: float | None
+    """Share of sentences that it segments after trimming as transformers does."""
+
+
+def raw_figures(
+    original: PreTrainedTokenizerBase,
+    trimmed: PreTrainedTokenizerBase,
+    sentences: Sequence[str],
+    segmentation: Segmentation,
+    new_ids: dict[int, int],
+) -> RawFigures:
+    """The sentences, whose `segmentation` is transformers', through the `tokenizers` library."""
+    if not original.is_fast:
+        return RawFigures(identical=None, agreement=None)
+    # Of the untrimmed tokenizer transformers has what this library gave.
+    raw = trimmed.backend_tokenizer.encode_batch_fast(list(sentences))
+    after = [encoding.ids for encoding in raw]
+    same = [ids == loaded for ids, loaded in zip(after, segmentation.trimmed, strict=True)]
+    return RawFigures(
+        identical=float(renumbered(segmentation.original, after, new_ids).mean()),
+        agreement=float(np.mean(same)),
     )
-    return float(renumbered(before, after, new_ids).mean())
 
 
 def words_identical(
@@ -129,16 +152,13 @@ def words_identical(
     return float(renumbered(original.encode(words), trimmed.encode(words), new_ids).mean())
 
 
-def raw_agreement(raw: Tokenizer, sentences: Sequence[str], ids: Sequence[Sequence[int]]) -> float:
-    """Share of sentences for which the `tokenizers` library alone gives the same ids."""
-    if not sentences:
-        return 1.0
-    encodings = raw.encode_batch(list(sentences))
-    return float(
-        np.mean(
-            [encoding.ids == list(loaded) for encoding, loaded in zip(encodings, ids, strict=True)]
-        )
-    )
+def unknown_characters(
+    vocabulary: Vocabulary, sentences: Sequence[str], ids: Sequence[Sequence[int]]
+) -> int:
+    """How many characters of the sentences, which are segmented as `ids`, are unknown."""
+    unknown = vocabulary.unknown
+    some = [text for text, own in zip(sentences, ids, strict=True) if unknown in own]
+    return sum(vocabulary.unknown_characters(some))
 
 
 def round_trip(

@@ -5,8 +5,9 @@ import pytest
 
 from distill.report.results.vocabulary import CurvePoint
 from distill.vocabulary.counting import count_text
-from distill.vocabulary.curve import MIN_COUNTS, Curve, curve_table, read_heldout
+from distill.vocabulary.curve import MIN_COUNTS, Curve, curve_table
 from distill.vocabulary.families import Vocabulary, open_vocabulary
+from distill.vocabulary.segments import HeldOut, segment_heldout
 from distill.vocabulary.selection import Ranking
 from distill.vocabulary.trimming import renumbering
 from tests.conftest import swedish_sentences
@@ -16,27 +17,29 @@ HELDOUT = [*swedish_sentences(25, 6), "Kungen ꙮ kom 🐟.", "кошка сид
 TRAIN = swedish_sentences(60, 5)
 
 
-def curve_of(vocabulary: Vocabulary) -> Curve:
+def curve_of(vocabulary: Vocabulary) -> tuple[Curve, HeldOut]:
     counts = count_text([[(0, text) for text in TRAIN]], vocabulary).pieces[0]
     needs = vocabulary.needs(set(vocabulary.ids.values()) - vocabulary.special)
     ranking = Ranking(counts, vocabulary.special, needs=needs, existing=vocabulary.ids.values())
-    return Curve(
+    units, (_, text) = segment_heldout([TRAIN, HELDOUT], vocabulary)
+    curve = Curve(
         [ranking],
         vocabulary,
-        read_heldout(HELDOUT, vocabulary),
+        units,
         parameters=10_000,
         rows=vocabulary.size + 5,
         piece_parameters=7,
     )
+    return curve, text
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_each_point_tells_what_really_trimming_to_it_gives(kind: str) -> None:
     vocabulary = open_vocabulary(tokenizer_of(kind))
-    curve = curve_of(vocabulary)
+    curve, text = curve_of(vocabulary)
     for optional in (0, 40, 200):
         kept = curve.rankings[0].kept(optional)
-        point, new_ids = curve.point(kept), renumbering(kept)
+        point, new_ids = curve.point(text, kept), renumbering(kept)
         trimmed = open_vocabulary(vocabulary.trim(new_ids))
 
         def share(
@@ -67,7 +70,8 @@ def test_each_point_tells_what_really_trimming_to_it_gives(kind: str) -> None:
 
 
 def test_the_curve_has_a_point_for_each_threshold_from_many_pieces_to_few() -> None:
-    points = curve_of(open_vocabulary(tokenizer_of("unigram"))).points()
+    curve, text = curve_of(open_vocabulary(tokenizer_of("unigram")))
+    points = curve.points(text)
     assert [point.min_count for point in points] == list(MIN_COUNTS)
     pieces = [point.pieces for point in points]
     assert pieces == sorted(pieces, reverse=True) and pieces[0] > pieces[-1]

@@ -6,8 +6,8 @@ from hypothesis import given, strategies as st
 
 from distill.recipe import VocabularySection
 from distill.runtime.errors import UserError
-from distill.vocabulary.curve import Segments
 from distill.vocabulary.languages import choose_pieces
+from distill.vocabulary.segments import Segments
 from distill.vocabulary.selection import Ranking
 
 SIZE = 24

@@ -8,7 +8,7 @@ from hypothesis import assume, given, strategies as st
 
 from distill.recipe import VocabularySection
 from distill.runtime.errors import UserError
-from distill.vocabulary.curve import Segments
+from distill.vocabulary.segments import Segments
 from distill.vocabulary.selection import DEFAULT_MIN_COUNT, Ranking, choose_size, find_pieces
 
 COUNTS = np.array([0, 0, 9, 5, 5, 3, 2, 1, 0, 0])

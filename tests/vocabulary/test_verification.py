@@ -2,23 +2,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, XLMRobertaConfig, XLMRobertaModel
 
 from distill.models import LoadedModel
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
+from distill.vocabulary import proof
+from distill.vocabulary.comparison import ComparedStates
 from distill.vocabulary.families import open_vocabulary
 from distill.vocabulary.proof import prove
 from distill.vocabulary.trimming import renumbering, trim_model
 from distill.vocabulary.verification import (
     Segmentation,
-    raw_agreement,
-    raw_identical,
+    raw_figures,
     renumbered,
     round_trip,
     segment,
@@ -41,10 +42,16 @@ def test_of_many_identical_sentences_every_nth_is_compared() -> None:
 
 
 def test_raw_agreement_is_the_share_of_equal_ids(teacher: LoadedModel) -> None:
-    raw = Tokenizer.from_str(teacher.tokenizer.backend_tokenizer.to_str())
-    ids = [teacher.tokenizer(text)["input_ids"] for text in HELDOUT[:4]]
-    assert raw_agreement(raw, HELDOUT[:4], ids) == 1.0
-    assert raw_agreement(raw, HELDOUT[:4], [*ids[:3], ids[0]]) == 0.75
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+
+    def agreement(segmentation: Segmentation) -> float | None:
+        tokenizer = teacher.tokenizer
+        return raw_figures(tokenizer, tokenizer, HELDOUT[:4], segmentation, new_ids).agreement
+
+    honest = segment(HELDOUT[:4], teacher.tokenizer, teacher.tokenizer, new_ids)
+    assert agreement(honest) == 1.0
+    other = [*honest.trimmed[:3], honest.trimmed[0]]
+    assert agreement(replace(honest, trimmed=other)) == 0.75
 
 
 def test_segmentations_are_identical_where_ids_are_renumbered_and_nothing_else() -> None:
@@ -102,6 +109,24 @@ def test_every_figure_of_the_proof_is_what_a_few_lines_of_counting_give(kind: st
     )
 
 
+def test_what_segmenting_took_is_no_time_for_hidden_states(
+    teacher: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def compare(*models: object, seconds: float, **others: object) -> ComparedStates:
+        given.append(seconds)
+        return ComparedStates(sentences=1, seconds=0.0, largest=0.0)
+
+    monkeypatch.setattr(proof, "compare_states", compare)
+    new_ids = renumbering(range(len(teacher.tokenizer)))
+    segmentation = segment(HELDOUT, teacher.tokenizer, teacher.tokenizer, new_ids)
+    for took in (0.0, 300.0, 2000.0):
+        slow = replace(segmentation, seconds=took)
+        prove(teacher, teacher, slow, HELDOUT, new_ids, Progress(quiet=True), seconds=1000)
+    assert 700 < given[0] <= 1000 and 400 < given[1] <= 700 and 0 < given[2] <= 1
+
+
 def pieces(
     tokenizer: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, texts: list[str]
 ) -> Iterator[tuple[list[str], ...]]:
@@ -119,10 +144,10 @@ def test_a_spoilt_tokenizer_is_seen_through_each_library(teacher: LoadedModel) -
     new_ids = renumbering(range(len(teacher.tokenizer)))
     spoilt = copy.deepcopy(teacher.tokenizer)
     spoilt.add_tokens(["ung"])
-    raw = teacher.tokenizer.backend_tokenizer, spoilt.backend_tokenizer
     texts = ["en kung", "en ko"]
-    assert raw_identical(*raw, texts, new_ids) == 0.5
-    assert segment(texts, teacher.tokenizer, spoilt, new_ids).identical.tolist() == [False, True]
+    segmentation = segment(texts, teacher.tokenizer, spoilt, new_ids)
+    assert segmentation.identical.tolist() == [False, True]
+    assert raw_figures(teacher.tokenizer, spoilt, texts, segmentation, new_ids).identical == 0.5
     assert words_identical(
         open_vocabulary(teacher.tokenizer), open_vocabulary(spoilt), texts, new_ids
     ) == pytest.approx(2 / 3)
