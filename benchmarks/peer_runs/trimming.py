@@ -24,6 +24,7 @@ from distill.corpus.sources import column_value, read_source
 from distill.models import load_with_tokenizer
 from distill.models.saving import save_model
 from distill.recipe import Source
+from distill.runtime.version import commit
 
 RUNNERS = Path(__file__).parent
 SENTENCES_A_DOCUMENT = 60
@@ -139,7 +140,7 @@ def trim_with_distill(
     cost = repeated(trim)
     unseen = json.loads(sentences.read_text(encoding="utf-8"))
     compared = segmentation.compare(segmentation.load(teacher), segmentation.load(output), unseen)
-    return {"version": __version__, **cost, **compared}
+    return {"version": __version__, "commit": commit(), **cost, **compared}
 
 
 def saved_teacher(folder: Path) -> Path:
