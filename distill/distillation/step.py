@@ -13,7 +13,7 @@ from distill.runtime.batching import split_rows
 from distill.runtime.processes import Processes
 from distill.training.batches import Batch, Masking
 from distill.training.chunks import Chunks
-from distill.training.loop import Gradients
+from distill.training.gradients import Gradients
 from distill.training.sharing import GatherRows, own_rows, sum_gradients, sum_values
 
 

@@ -34,7 +34,8 @@ from distill.training.batches import Batch, Masking
 from distill.training.blocks import write_blocks
 from distill.training.checkpoints import LoopState
 from distill.training.chunks import Chunks, has_chunks, open_chunks
-from distill.training.loop import DivergedError, Gradients, TrainingLoop, starting_precision
+from distill.training.gradients import Gradients
+from distill.training.loop import DivergedError, TrainingLoop, starting_precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from distill.runtime.memory import memory_in_use
 from distill.runtime.precision import choose_precision
 from distill.runtime.processes import Processes
 from distill.runtime.runtime import Runtime
+from distill.training.budget import checkpoint_seconds, measure_rate, plan, plan_anew
 from distill.training.checkpoints import (
     SETTLED_STEPS,
     LoopState,
@@ -37,14 +38,11 @@ from distill.training.checkpoints import (
     saved_precision,
 )
 from distill.training.chunks import batch_stream
+from distill.training.gradients import AddGradients
 from distill.training.groups import parameter_groups
 from distill.training.prefetch import prefetched
 from distill.training.schedule import learning_rate_at
 
-PROBE_SECONDS = 5.0
-"""Seconds for which batches are rehearsed to tell how many tokens fit into a recipe's minutes."""
-_LEAST_PLANS = 10
-"""How often the budget of a loop whose time is limited is planned anew, at least."""
 _MEMORY_STEPS = 10
 """How often the memory in use is asked for: that takes a tenth of a short step on a GPU."""
 SPIKE = 5.0
@@ -53,46 +51,6 @@ SPIKE = 5.0
 The running average would not do: batches of short chunks have losses several times those of long
 ones.
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gradients:
-    """What one batch gave; every process has the same."""
-
-    losses: Sequence[tuple[str, torch.Tensor, float]]
-    """Of each part of the batch: an objective's name, its value, still on the device, and the share
-    of the batch that it is over.
-    """
-    weights: Mapping[str, float]
-    """Of the objectives in the loss."""
-    tokens: int
-    stop: bool
-    """Whether a process was asked to stop."""
-    due: bool
-    """Whether the first process wants a checkpoint."""
-
-    def read(self, norm: torch.Tensor) -> tuple[dict[str, float], float]:
-        """Each objective before weighting, and the gradient's norm, read at once: reading waits for
-        the device.
-        """
-        values = dict.fromkeys(self.weights, 0.0)
-        losses = [loss for _, loss, _ in self.losses]
-        *read, length = torch.stack([figure.float() for figure in (*losses, norm)]).tolist()
-        for (name, _, share), loss in zip(self.losses, read, strict=True):
-            values[name] += loss * share
-        return values, length
-
-
-class AddGradients(Protocol):
-    """Adds the gradients of a batch to the parameters'."""
-
-    def prepare(self, rows: np.ndarray, epoch: int) -> Any:
-        """The batch of `rows` as the call takes it; runs in a thread, beside the step before."""
-        ...
-
-    def __call__(self, prepared: Any, *, stop: bool = False, due: bool = False) -> Gradients:
-        """What the batch gave; `stop` and `due` are what this process knows."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,38 +129,11 @@ class TrainingLoop:
         started = time.monotonic()
         rate = measure_rate(self._rehearse(add_gradients), self._processes)
         self.state.allowed_seconds = seconds - (time.monotonic() - started)
-        self._plan(rate * (seconds - reserved))
+        plan(self._section, self.state, rate * (seconds - reserved), self._processes)
 
     def rehearsed_rate(self, add_gradients: AddGradients, seconds: float) -> float:
         """Tokens a second of whole steps that move nothing, over so long."""
         return measure_rate(self._rehearse(add_gradients), self._processes, seconds)
-
-    @property
-    def _checkpoint_seconds(self) -> float:
-        """How often a checkpoint is due: where the time is limited, often enough for the budget to
-        be planned anew.
-        """
-        allowed = self.state.allowed_seconds
-        fixed = self._section.checkpoint_seconds
-        return fixed if allowed is None else min(fixed, allowed / _LEAST_PLANS)
-
-    def _plan_anew(self) -> None:
-        """Plan the rest of the budget by the pace since the last plan, which validations and
-        checkpoints slowed as they will slow the rest.
-        """
-        state = self.state
-        if state.allowed_seconds is None:
-            return
-        tokens, seconds, _ = state.plans[-1]
-        pace = (state.tokens - tokens) / max(state.seconds - seconds, 1e-9)
-        self._plan(pace * (state.allowed_seconds - state.seconds))
-
-    def _plan(self, fitting: float) -> None:
-        """End after so many more tokens, no more than the recipe's, on every process."""
-        state = self.state
-        budget = min(self._section.tokens, state.tokens + max(0, round(fitting)))
-        state.budget = self._processes.share(max(1, budget))
-        state.plans.append([state.tokens, state.seconds, state.budget])
 
     def steps(
         self, add_gradients: AddGradients, name: str, operations: float = 0.0
@@ -226,7 +157,8 @@ class TrainingLoop:
             stream = streams.enter_context(closing(self._stream(add_gradients)))
             while self.state.tokens < self.state.budget and not self._has_stalled():
                 epoch, number, rows, prepared = next(stream)
-                due = time.monotonic() - saved_at >= self._checkpoint_seconds
+                seconds = checkpoint_seconds(self._section, self.state)
+                due = time.monotonic() - saved_at >= seconds
                 gradients = add_gradients(
                     prepared,
                     stop=runtime.interruption.requested,
@@ -255,7 +187,7 @@ class TrainingLoop:
                 task.advance(gradients.tokens, self._describe(step, operations))
                 yield step
                 if gradients.due:
-                    self._plan_anew()
+                    plan_anew(self._section, self.state, self._processes)
                     task.total = self.state.budget
                 if gradients.stop or gradients.due:
                     self.save()
@@ -383,21 +315,6 @@ def describe_trouble(loss: float, norm: float, state: LoopState) -> str | None:
     if state.step >= SETTLED_STEPS and loss > SPIKE * state.highest_loss:
         return f"the loss leaps to {loss:.4g}, from {state.loss:.4g} on average"
     return None
-
-
-def measure_rate(
-    rehearsed: Iterable[int], processes: Processes | None = None, least: float = PROBE_SECONDS
-) -> float:
-    """Tokens per second of batches that are rehearsed one by one; the first of them warms up."""
-    batches = iter(rehearsed)
-    next(batches)
-    tokens, started = 0, time.monotonic()
-    for gained in batches:
-        tokens += gained
-        seconds = time.monotonic() - started
-        if (processes.share(seconds) if processes else seconds) >= least:
-            break
-    return tokens / seconds
 
 
 Log = Callable[[dict[str, float], int], None]

@@ -248,12 +248,6 @@ def test_a_pace_that_was_misjudged_is_put_right_at_the_next_checkpoint(
     assert state.seconds == pytest.approx(state.allowed_seconds, rel=0.1)
 
 
-def test_the_rate_is_that_of_batches_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 2.0, 4.0, 6.0])
-    monkeypatch.setattr(training_loop.time, "monotonic", lambda: next(clock))
-    assert training_loop.measure_rate([1000, 10, 20, 30, 10**9]) == 60 / 6
-
-
 @pytest.mark.parametrize("objective", ["hidden", "relations", "embedding"])
 def test_each_objective_alone_is_lowered(train: Train, objective: str) -> None:
     objectives = {"hidden": 0, "relations": 0, "embedding": 0, objective: 1}
