@@ -70,13 +70,19 @@ def main() -> None:
     )
     parser.add_argument("--column", default="text")
     parser.add_argument("--gigabytes", type=float, default=1.0)
+    parser.add_argument(
+        "--only-model", action="store_true", help="trim the model again, and keep the other figures"
+    )
     parser.add_argument("--part", choices=["memory", "model"], help=argparse.SUPPRESS)
-    parser.add_argument("--file", help=argparse.SUPPRESS)
+    parser.add_argument("--given", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part == "memory":
-        print(json.dumps(counting_memory(Path(options.file))))
+        print(json.dumps(counting_memory(Path(options.given))))
     elif options.part == "model":
-        print(json.dumps(trim_base(Path(options.file))))
+        print(json.dumps(trim_base(int(options.given))))
+    elif options.only_model:
+        kept = json.loads(RESULT.read_text(encoding="utf-8"))
+        write({**kept, "model": model_figures(kept["model"]["pieces"])})
     else:
         source = Source(path=options.text, column=options.column) if options.text else NEWSREELS
         with tempfile.TemporaryDirectory() as folder:
@@ -99,13 +105,12 @@ def measure(source: Source, size: int, folder: Path) -> None:
         lambda: count_text(document_batches(file), vocabulary, workers=workers).pieces[0]
     )
     print(f"counting, files read and parsed: {seconds:.1f} s", flush=True)
-    np.save(folder / "counts.npy", counts)
     encoding, encoded = encode_batch(file, vocabulary)
     print(
         f"encode_batch alone: {encoding:.1f} s, {encoding / seconds:.1f} times as long", flush=True
     )
     assert (counts == encoded).all(), "both count the same"
-    memory, model = part("memory", file), part("model", folder / "counts.npy")
+    pieces = len({*np.flatnonzero(counts >= 3).tolist(), *vocabulary.special})
     kept: dict[str, Any] = {
         **provenance(),
         "text": {"source": source.label, "bytes": file.stat().st_size, "documents": documents},
@@ -115,9 +120,19 @@ def measure(source: Source, size: int, folder: Path) -> None:
             "ratio": encoding / seconds,
             "workers": workers,
         },
-        "memory": memory,
-        "model": model,
+        "memory": part("memory", file),
+        "model": model_figures(pieces),
     }
+    write(kept)
+
+
+def model_figures(pieces: int) -> dict[str, Any]:
+    """What trimming a model takes, and by which commit on which machine."""
+    return {**part("model", pieces), **provenance()}
+
+
+def write(kept: dict[str, Any]) -> None:
+    """Keep the figures, and print them."""
     RESULT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(table(kept))
 
@@ -176,10 +191,8 @@ def counting_memory(file: Path) -> dict[str, float]:
     }
 
 
-def trim_base(counts_file: Path) -> dict[str, float]:
-    """Seconds and memory for trimming and saving a random XLM-R base, once the pieces are
-    counted.
-    """
+def trim_base(pieces: int) -> dict[str, float]:
+    """Seconds and memory for trimming a random XLM-R base to so many pieces, and saving it."""
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
@@ -195,15 +208,17 @@ def trim_base(counts_file: Path) -> dict[str, float]:
     )
     torch.manual_seed(0)
     model = XLMRobertaForMaskedLM(config).eval()
-    new_ids = renumbering(
-        {*np.flatnonzero(np.load(counts_file) >= 3).tolist(), *vocabulary.special}
-    )
+    special = sorted(vocabulary.special)
+    others = [i for i in sorted(vocabulary.ids.values()) if i not in vocabulary.special]
+    new_ids = renumbering([*special, *others[: pieces - len(special)]])
     own = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     before = proportional_memory()
 
     def trim_and_save() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            save_model(trim_model(model, new_ids), vocabulary.trim(new_ids), Path(folder))
+            save_model(
+                trim_model(model, new_ids, shared=True), vocabulary.trim(new_ids), Path(folder)
+            )
 
     with Peak() as peak:
         seconds, _ = timed(trim_and_save)
@@ -236,10 +251,10 @@ class Peak:
             self.bytes = max(self.bytes, proportional_memory())
 
 
-def part(name: str, file: Path) -> dict[str, float]:
+def part(name: str, given: Path | int) -> dict[str, float]:
     """One part of the benchmark in a fresh process."""
     done = subprocess.run(
-        [sys.executable, __file__, "--part", name, "--file", str(file)],
+        [sys.executable, __file__, "--part", name, "--given", str(given)],
         stdout=subprocess.PIPE,
         check=True,
     )

@@ -154,6 +154,7 @@ def trim_teacher(
     foreign: Iterable[Batch] = (),
     prompts: Iterable[str] = (),
     checks: Mapping[str, HeldOutSentences] | None = None,
+    shared: bool = False,
     workers: int = 1,
     progress: Progress,
 ) -> Trimmed:
@@ -163,6 +164,7 @@ def trim_teacher(
     of the text's sources, one language unless given; `foreign` is text that the language filter
     left out, counted for comparison alone; the
     pieces of `prompts`, which stand before the model's texts, stay; `checks` choose nothing.
+    With `shared` what has no row for each piece is the teacher's own, in memory once.
     Raises UserError if there is no text or the target cannot be reached.
     """
     vocabulary = open_vocabulary(teacher.tokenizer)
@@ -218,7 +220,8 @@ def trim_teacher(
             unfiltered = curve_of(noisy).points(held)
     new_ids = renumbering(kept)
     trimmed = LoadedModel(
-        model=trim_model(teacher.model, new_ids), tokenizer=vocabulary.trim(new_ids)
+        model=trim_model(teacher.model, new_ids, shared=shared),
+        tokenizer=vocabulary.trim(new_ids),
     )
     return Trimmed(
         teacher=trimmed,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill.models import LoadedModel
+from distill.models.loading import load_model
 from distill.models.saving import save_model
 from distill.models.sentence_form import SentenceForm
 from distill.models.sentence_writing import write_form_of
@@ -80,6 +81,7 @@ def select_vocabulary(
         foreign=foreign,
         prompts=prompts,
         checks=checks,
+        shared=True,
         workers=workers,
         progress=progress,
     )
@@ -90,9 +92,7 @@ def select_vocabulary(
             LoadedModel(model=trimmed.teacher.model, tokenizer=teacher.tokenizer), form, folder
         )
     # The proof is about what was saved, not about what is in memory.
-    saved = LoadedModel(
-        model=trimmed.teacher.model, tokenizer=AutoTokenizer.from_pretrained(folder)
-    )
+    saved = LoadedModel(model=load_model(folder), tokenizer=AutoTokenizer.from_pretrained(folder))
     with progress.task("vocabulary: segmenting held-out text", total=1):
         segmentation = segment(sentences, teacher.tokenizer, saved.tokenizer, trimmed.new_ids)
     _write_changed(

@@ -65,12 +65,15 @@ def special_ids(config: PreTrainedConfig) -> dict[str, int]:
 
 
 @torch.no_grad()
-def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedModel:
+def trim_model(
+    model: PreTrainedModel, new_ids: dict[int, int], *, shared: bool = False
+) -> PreTrainedModel:
     """A copy of `model` whose vocabulary is the kept pieces: input embeddings, output head and its
     bias, and config ids.
 
-    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit.
-    Works for every architecture whose state has nothing else with as many rows as the embedding.
+    Everything else is copied as it is, so hidden states over kept pieces are equal to the last bit;
+    with `shared` it is not copied but the model's own, for a copy that is only read. Works for
+    every architecture whose state has nothing else with as many rows as the embedding.
     """
     kept, rows = torch.tensor(sorted(new_ids), dtype=torch.long), embedding_rows(model)
     config = copy.deepcopy(model.config)
@@ -90,7 +93,8 @@ def trim_model(model: PreTrainedModel, new_ids: dict[int, int]) -> PreTrainedMod
             len(kept),
         )
         if tensor.data_ptr() not in copies:
-            copies[tensor.data_ptr()] = tensor[kept] if sized_by_vocabulary else tensor.clone()
+            whole = tensor if shared else tensor.clone()
+            copies[tensor.data_ptr()] = tensor[kept] if sized_by_vocabulary else whole
         state[name] = copies[tensor.data_ptr()]
     trimmed.load_state_dict(state, assign=True)
     _copy_buffers(trimmed, model)

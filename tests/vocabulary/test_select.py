@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from distill.models import LoadedModel
+from distill.models.saving import save_model
 from distill.recipe import VocabularySection
 from distill.report.results.vocabulary import VocabularyResult
 from distill.runtime.errors import UserError
 from distill.runtime.progress import Progress
+from distill.vocabulary import select
 from distill.vocabulary.curve import fidelity_lines
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import Trimmed, trim_teacher
@@ -298,3 +301,17 @@ def test_few_identical_sentences_are_worth_a_warning_even_without_a_floor(run_st
         for w in run_stage(min_count=20).warnings
     )
     assert run_stage(MORE, min_count=1).warnings == []
+
+
+def test_the_proof_reads_the_weights_that_were_written(
+    run_stage: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiling(model: Any, tokenizer: Any, folder: Path) -> None:
+        save_model(model, tokenizer, folder)
+        weights = load_file(folder / "model.safetensors")
+        weights["encoder.layer.0.output.dense.bias"][0] += 1
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    monkeypatch.setattr(select, "save_model", spoiling)
+    with pytest.raises(UserError, match=r"trimming changes the weights encoder\.layer\.0\.output"):
+        run_stage()

@@ -239,6 +239,18 @@ def test_rows_of_the_embedding_that_no_piece_has_are_left_out(teacher: LoadedMod
         assert torch.equal(trimmed(ids).last_hidden_state, teacher.model(ids).last_hidden_state)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_shared_copy_takes_no_memory_but_its_table(teacher: LoadedModel, shared: bool) -> None:
+    new_ids = renumbering(range(100))
+    before = {parameter.data_ptr() for parameter in teacher.model.parameters()}
+    trimmed = trim_model(teacher.model, new_ids, shared=shared)
+    table = trimmed.get_input_embeddings().weight
+    own = [one for one in trimmed.parameters() if one.data_ptr() not in before]
+    assert len(own) == (1 if shared else len(list(trimmed.parameters())))
+    assert own[0] is table and len(table) == 100
+    assert len(teacher.model.get_input_embeddings().weight) > 100
+
+
 def test_xlms_own_names_of_special_ids_are_renumbered() -> None:
     config = trim_model(random_model("xlm"), some_ids()).config
     assert (config.bos_index, config.pad_index, config.eos_index, config.unk_index) == (0, 1, 2, 3)
