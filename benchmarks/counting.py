@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill.corpus.documents import document_batches
-from distill.vocabulary.counting import available_workers, count_text
+from distill.runtime.workers import available_workers
+from distill.vocabulary.counting import count_text
 
 if TYPE_CHECKING:
     from distill.vocabulary.families import Vocabulary

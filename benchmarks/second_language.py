@@ -19,7 +19,7 @@ from distill.corpus.cleaning import content_hash
 from distill.models import load_with_tokenizer
 from distill.recipe import VocabularySection
 from distill.runtime.progress import Progress
-from distill.vocabulary.counting import available_workers
+from distill.runtime.workers import available_workers
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import trim_teacher
 

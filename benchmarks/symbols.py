@@ -22,7 +22,8 @@ from distill.corpus.cleaning import content_hash
 from distill.models import load_with_tokenizer
 from distill.recipe import VocabularySection
 from distill.runtime.progress import Progress
-from distill.vocabulary.counting import available_workers, batch_texts
+from distill.runtime.workers import available_workers
+from distill.vocabulary.counting import batch_texts
 from distill.vocabulary.heldout import HeldOutSentences
 from distill.vocabulary.in_memory import trim_teacher
 

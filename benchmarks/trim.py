@@ -36,7 +36,8 @@ from distill.corpus.formats import Tally
 from distill.corpus.sources import column_value, read_source
 from distill.models import load_tokenizer
 from distill.recipe import Source
-from distill.vocabulary.counting import available_workers, count_text
+from distill.runtime.workers import available_workers
+from distill.vocabulary.counting import count_text
 from distill.vocabulary.families import Vocabulary, open_vocabulary
 
 RESULT = Path(__file__).parent / "results" / "trim.json"

@@ -224,7 +224,7 @@ def _trim(
     from distill.report.canvas import to_png
     from distill.report.plots import vocabulary_plot
     from distill.runtime.progress import silence_libraries
-    from distill.vocabulary.counting import available_workers
+    from distill.runtime.workers import available_workers
     from distill.vocabulary.select import select_vocabulary
 
     silence_libraries()
@@ -232,7 +232,10 @@ def _trim(
     teacher = load_with_tokenizer(model, revision)
     documents = folder / "corpus"
     documents.mkdir()
-    read = collect_corpus(text, language=language, seed=0, output=documents, progress=progress)
+    workers = available_workers()
+    read = collect_corpus(
+        text, language=language, seed=0, output=documents, progress=progress, workers=workers
+    )
     progress.warn(read.warnings)
     batches, foreign = document_batches(documents / "train.jsonl"), documents / "foreign.jsonl"
     heldout = documents / "heldout.jsonl"
@@ -248,7 +251,7 @@ def _trim(
         sources=[(source.label, source.weight) for source in text.sources],
         model_folder=".",
         output=folder,
-        workers=available_workers() if len(batches) > 1 else 1,
+        workers=workers if len(batches) > 1 else 1,
         progress=progress,
     )
     progress.warn(result.warnings)

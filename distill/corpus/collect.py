@@ -15,12 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import IO
 
-from distill.corpus.cleaning import clean_text, content_hash, count_words, encodable
+from distill.corpus.cleaned import cleaned_records
+from distill.corpus.cleaning import count_words, encodable
 from distill.corpus.documents import write_row
 from distill.corpus.formats import Tally
 from distill.corpus.language import TELLING_CHARACTERS, LanguageIdentifier
 from distill.corpus.overlap import Passages
-from distill.corpus.sources import column_value, read_source
+from distill.corpus.sources import read_source
 from distill.recipe import CorpusSection, Source
 from distill.report.results.corpus import CorpusResult, SourceFigures
 from distill.runtime.errors import UserError
@@ -58,12 +59,14 @@ def collect_corpus(
     output: Path,
     progress: Progress,
     without: Passages | None = None,
+    workers: int = 1,
 ) -> CorpusResult:
     """Read, clean, de-duplicate and split the sources' documents into `output`.
 
     The split is by group (a film, a row), by hash: the same on every machine and in any order of
     files. `language` is the text's, or that of each source; some text of each is held out.
-    Documents that share text with `without` are left out. Raises UserError if a source is
+    Documents that share text with `without` are left out. Much text is cleaned by `workers`
+    processes. Raises UserError if a source is
     wrong or almost nothing survives.
     """
     languages = (
@@ -92,6 +95,7 @@ def collect_corpus(
             without=without,
             file=file,
             foreign=foreign,
+            workers=workers,
             advance=task.advance,
         )
     if met.kept < 2 or met.kept < MIN_SURVIVING_SHARE * met.read:
@@ -131,6 +135,7 @@ def _read_documents(
     without: Passages | None,
     file: IO[str],
     foreign: IO[str],
+    workers: int,
     advance: Callable[[int], None],
 ) -> _Documents:
     """Write what survives of the sources' documents to `file`, and to `foreign` what the language
@@ -141,15 +146,14 @@ def _read_documents(
     for number, source in enumerate(section.sources):
         tally, source_bytes = Tally(), 0
         identifier = identifiers[languages[number]]
-        for record in read_source(source, tally):
+        records = cleaned_records(
+            read_source(source, tally), source, min_letters=section.min_letters, workers=workers
+        )
+        is_pair = bool(source.text_pair)
+        for cleaned in records:
             met.read += 1
             advance(1)
-            columns = [source.column, *([source.text_pair] if source.text_pair else [])]
-            given = [column_value(record, column, source) for column in columns]
-            is_pair = len(columns) > 1
-            # A year answers a question, and is no letter.
-            letters = 0.0 if is_pair else section.min_letters
-            texts = [clean_text(value, min_letters=letters) for value in given]
+            record, texts, identity = cleaned.record, cleaned.texts, cleaned.identity
             text = "\n".join(texts)
             if is_pair and not all(texts):
                 met.dropped["half a pair"] += 1
@@ -157,7 +161,6 @@ def _read_documents(
             if len(text) < section.min_characters:
                 met.dropped["too short" if text else "no letters"] += 1
                 continue
-            identity = content_hash("\0".join(texts))
             if identity in seen:
                 met.dropped["duplicate"] += 1
                 continue
@@ -186,8 +189,8 @@ def _read_documents(
                 source_bytes + size,
             )
             row["group"] = group
-            if given != texts:
-                row["uncleaned"] = encodable("\n".join(given))
+            if cleaned.given != texts:
+                row["uncleaned"] = encodable("\n".join(cleaned.given))
             if is_pair:
                 row["first"] = len(texts[0])
             write_row(file, row)

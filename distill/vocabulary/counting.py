@@ -10,11 +10,11 @@ number of processes nor the order of the text changes the result.
 
 from __future__ import annotations
 
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from distill.runtime.slices import in_runs
+from distill.runtime.workers import mapped
 from distill.vocabulary.units import Units, extends
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def count_text(
         code_points=np.zeros((max(languages) + 1, _CODE_POINTS), dtype=np.int64),
     )
     table: Table = {source: Counter() for source in range(len(languages))}
-    with _mapping(workers) as mapping:
-        for counted in mapping(batches, vocabulary.units):
+    count = partial(count_units, units=vocabulary.units)
+    with closing(mapped(count, batches, workers)) as tables:
+        for counted in tables:
             for source, units in counted.items():
                 table[source].update(units)
             if sum(map(len, table.values())) > MAX_UNITS:
@@ -174,11 +176,6 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def available_workers() -> int:
-    """How many processes may run at once: the processors that this one is allowed."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _add(counts: np.ndarray, encoded: list[list[int]], frequencies: np.ndarray) -> None:
     lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
     ids = np.fromiter((i for ids in encoded for i in ids), dtype=np.int64, count=int(lengths.sum()))
@@ -200,56 +197,3 @@ def _blocks(batch: Batch) -> Iterator[tuple[int, str]]:
         size += len(text)
     if pending:
         yield current, "\n".join(pending)
-
-
-Mapping_ = Callable[[Iterable[Batch], Units], Iterator[Mapping[int, Counter[str]]]]
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Mapping_]:
-    """`count_units` over batches, in this process or in others; never more batches under way than
-    keeps those busy.
-    """
-    if workers <= 1:
-        yield lambda batches, units: (count_units(batch, units) for batch in batches)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    # Not forked: the tokenizers library and torch have threads, which a forked process would have
-    # lost.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
-    )
-
-    def mapping(batches: Iterable[Batch], units: Units) -> Iterator[Mapping[int, Counter[str]]]:
-        under_way = deque()  # type: ignore[var-annotated]
-        for batch in batches:
-            under_way.append(pool.submit(count_units, batch, units))
-            if len(under_way) > workers + 1:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-
-    try:
-        yield mapping
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _prepare_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when its parent is gone."""
-    import signal
-    import threading
-    from multiprocessing import parent_process
-    from multiprocessing.connection import wait
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def watch() -> None:
-        assert parent is not None
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

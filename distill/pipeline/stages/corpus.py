@@ -34,6 +34,7 @@ def depends_on(run: Run) -> dict[str, object]:
 def execute(run: Run, output: Path) -> CorpusResult:
     """Texts into training and held-out documents."""
     from distill.corpus.collect import collect_corpus
+    from distill.runtime.workers import available_workers
 
     result = collect_corpus(
         run.recipe.corpus,
@@ -42,6 +43,7 @@ def execute(run: Run, output: Path) -> CorpusResult:
         output=output,
         progress=run.progress,
         without=_text_of_tasks(run) if run.recipe.corpus.without_tasks else None,
+        workers=available_workers(),
     )
     run.progress.warn(result.warnings)
     return result

@@ -27,7 +27,7 @@ def depends_on(run: Run) -> dict[str, object]:
 def execute(run: Run, output: Path) -> VocabularyResult:
     """The teacher with the language's pieces alone, and the proof."""
     from distill.corpus.documents import document_batches, uncleaned_texts
-    from distill.vocabulary.counting import available_workers
+    from distill.runtime.workers import available_workers
     from distill.vocabulary.curve import curve_table, fidelity_lines
     from distill.vocabulary.select import select_vocabulary
 
