@@ -8,6 +8,7 @@ that alone; only the units that it changes are segmented again, to tell what the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -99,14 +100,7 @@ class Curve:
 
     def points(self, text: HeldOut) -> list[CurvePoint]:
         """The points of a row of thresholds, from many pieces to few."""
-        return [
-            self.point(
-                text,
-                kept_by(self.rankings, [ranking.at_least(count) for ranking in self.rankings]),
-                count,
-            )
-            for count in MIN_COUNTS
-        ]
+        return [self.point(text, kept, count) for count, kept in self._kept_at_least.items()]
 
     def fidelity(self, name: str, text: HeldOut, kept: np.ndarray) -> TextFidelity:
         """How the text fares with the `kept` pieces and along the curve, under a name."""
@@ -122,6 +116,14 @@ class Curve:
             tokens_per_word_original=int(self.units.ids.lengths @ text.frequencies)
             / text.running_words,
         )
+
+    @cached_property
+    def _kept_at_least(self) -> dict[int, np.ndarray]:
+        """The pieces that each threshold keeps, of all texts the same."""
+        return {
+            count: kept_by(self.rankings, [ranking.at_least(count) for ranking in self.rankings])
+            for count in MIN_COUNTS
+        }
 
     def _gone(self, kept: np.ndarray) -> np.ndarray:
         """For each id 0 where its piece is gone, and -1 where it is kept."""

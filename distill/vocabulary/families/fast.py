@@ -50,6 +50,8 @@ class FastVocabulary(Vocabulary):
         unknown token.
         """
         unknown, counts = self.unknown, [0] * len(texts)
+        if unknown is None:
+            return counts
         # Where characters stand is slow to tell, and few texts have one that is unknown.
         some = [i for i, ids in enumerate(self.encode(texts)) if unknown in ids]
         told = self.backend.encode_batch([texts[i] for i in some], add_special_tokens=False)
