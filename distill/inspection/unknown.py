@@ -30,10 +30,11 @@ class Spelling:
 def spell(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Spelling:
     """The shares over all of `texts`, without the tokens around a sentence."""
     vocabulary = open_vocabulary(tokenizer)
-    pieces = [piece for ids in vocabulary.encode(list(texts)) for piece in ids]
+    encoded = vocabulary.encode(texts)
+    pieces = [piece for ids in encoded for piece in ids]
     characters = sum(not character.isspace() for text in texts for character in text)
     return Spelling(
         unknown_pieces=pieces.count(tokenizer.unk_token_id) / max(1, len(pieces)),
-        unknown_characters=sum(vocabulary.unknown_characters(list(texts))) / max(1, characters),
+        unknown_characters=sum(vocabulary.unknown_characters(texts, encoded)) / max(1, characters),
         pieces_a_sentence=len(pieces) / max(1, len(texts)),
     )

@@ -93,7 +93,7 @@ def load_tokenizer(model: str, revision: str = "main") -> PreTrainedTokenizerBas
         )
     # Where the files are missing, transformers makes a tokenizer up that knows its special tokens
     # and a space.
-    if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) <= 1:
+    if len(tokenizer) - len(set(tokenizer.all_special_tokens)) <= 1:
         raise UserError(
             f"the tokenizer of {model} has no pieces; its tokenizer.json seems to be missing.",
             key="teacher.model",

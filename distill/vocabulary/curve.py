@@ -142,8 +142,9 @@ class Curve:
             changed = np.flatnonzero(self.units.ids.deepest(self._gone(kept)))
             texts = [self.units.texts[i] for i in changed]
             lengths, unknown = self.units.ids.lengths.copy(), self.units.unknown.copy()
-            lengths[changed] = [len(ids) for ids in trimmed.encode(texts)]
-            unknown[changed] = trimmed.unknown_characters(texts)
+            encoded = trimmed.encode(texts)
+            lengths[changed] = [*map(len, encoded)]
+            unknown[changed] = trimmed.unknown_characters(texts, encoded)
             self._trimmed[key] = lengths, unknown
         return self._trimmed[key]
 

@@ -25,7 +25,6 @@ from distill.vocabulary.verification import (
     encode,
     raw_figures,
     round_trip,
-    unknown_characters,
     words_identical,
 )
 
@@ -63,7 +62,7 @@ def prove(
     words = sum(len(sentence.split()) for sentence in sentences)
     characters = sum(len("".join(sentence.split())) for sentence in sentences)
     unknown_before, unknown_after = (
-        unknown_characters(vocabulary, sentences, ids) / max(1, characters)
+        sum(vocabulary.unknown_characters(sentences, ids)) / max(1, characters)
         for vocabulary, ids in ((before, segmentation.original), (after, segmentation.trimmed))
     )
     if unknown_before > MOST_UNKNOWN:

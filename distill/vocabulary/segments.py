@@ -103,11 +103,13 @@ def segment_heldout(
     ]
     words = [Counter(word for one in sentences for word in one.split()) for sentences in texts]
     within = [[numbers.of([cut.within(word)]) for word in own] for own in words]
-    spelled, everything = Segments.of(vocabulary.encode(list(numbers))), list(numbers)
+    everything = list(numbers)
+    encoded, distinct = vocabulary.encode(everything), everything[:count]
+    spelled = Segments.of(encoded)
     return SegmentedUnits(
-        texts=everything[:count],
-        ids=spelled.joined(Segments.of([[number] for number in range(count)])),
-        unknown=np.array(vocabulary.unknown_characters(everything[:count]), dtype=np.int64),
+        texts=distinct,
+        ids=Segments.of(encoded[:count]),
+        unknown=np.array(vocabulary.unknown_characters(distinct, encoded[:count]), dtype=np.int64),
     ), [
         HeldOut(
             sentences=spelled.joined(Segments.of(made_of[i])),

@@ -160,11 +160,10 @@ class _Written:
         if unknown is not None:
             spelling[unknown] = None  # families call it differently
         self.size = len(vocabulary.ids)
-        self.pieces: list[Pieces] = [
-            tuple(spelling[i] for i in ids) for ids in vocabulary.encode(sentences)
-        ]
+        encoded = vocabulary.encode(sentences)
+        self.pieces: list[Pieces] = [tuple(spelling[i] for i in ids) for ids in encoded]
         self.unknown_pieces = [pieces.count(None) for pieces in self.pieces]
-        self.unknown_characters = vocabulary.unknown_characters(sentences)
+        self.unknown_characters = vocabulary.unknown_characters(sentences, encoded)
 
     def equals(self, teacher: _Written) -> list[bool]:
         """For each sentence whether its pieces are the teacher's."""

@@ -152,15 +152,6 @@ def words_identical(
     return float(renumbered(original.encode(words), trimmed.encode(words), new_ids).mean())
 
 
-def unknown_characters(
-    vocabulary: Vocabulary, sentences: Sequence[str], ids: Sequence[Sequence[int]]
-) -> int:
-    """How many characters of the sentences, which are segmented as `ids`, are unknown."""
-    unknown = vocabulary.unknown
-    some = [text for text, own in zip(sentences, ids, strict=True) if unknown in own]
-    return sum(vocabulary.unknown_characters(some))
-
-
 def round_trip(
     original: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, segmentation: Segmentation
 ) -> float:

@@ -45,7 +45,9 @@ class FastVocabulary(Vocabulary):
             for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         ]
 
-    def unknown_characters(self, texts: Sequence[str]) -> list[int]:
+    def unknown_characters(
+        self, texts: Sequence[str], ids: Sequence[Sequence[int]] | None = None
+    ) -> list[int]:
         """How many characters of each text are unknown: the tokenizer may fuse several into one
         unknown token.
         """
@@ -53,7 +55,8 @@ class FastVocabulary(Vocabulary):
         if unknown is None:
             return counts
         # Where characters stand is slow to tell, and few texts have one that is unknown.
-        some = [i for i, ids in enumerate(self.encode(texts)) if unknown in ids]
+        encoded = self.encode(texts) if ids is None else ids
+        some = [i for i, own in enumerate(encoded) if unknown in own]
         told = self.backend.encode_batch([texts[i] for i in some], add_special_tokens=False)
         for number, encoding in zip(some, told, strict=True):
             counts[number] = sum(

@@ -47,8 +47,12 @@ class Vocabulary(ABC):
         """The ids of each text, without special tokens around it."""
 
     @abstractmethod
-    def unknown_characters(self, texts: Sequence[str]) -> list[int]:
-        """How many characters of each text are unknown to the tokenizer."""
+    def unknown_characters(
+        self, texts: Sequence[str], ids: Sequence[Sequence[int]] | None = None
+    ) -> list[int]:
+        """How many characters of each text are unknown to the tokenizer, which segments them as
+        `ids`, where those are at hand.
+        """
 
     @abstractmethod
     def normalise(self, text: str) -> str:

@@ -49,7 +49,9 @@ class XLM(Vocabulary):
             self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(text)) for text in texts
         ]
 
-    def unknown_characters(self, texts: Sequence[str]) -> list[int]:
+    def unknown_characters(
+        self, texts: Sequence[str], ids: Sequence[Sequence[int]] | None = None
+    ) -> list[int]:
         """How many characters of each text are in pieces that are unknown."""
         pieces = (
             [piece for piece in self.tokenizer.tokenize(text) if piece not in self.ids]
