@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 from provenance import commit
 
 from distill import __version__
-from distill.report.content import headline, is_plain
+from distill.recipe.model_reference import reference_in_words
+from distill.report.content import headline, is_plain, margin_of, reference_in_report
 from distill.report.formats import (
     format_bytes,
     format_count,
@@ -28,6 +30,8 @@ from distill.report.formats import (
     format_share,
     markdown_table,
 )
+from distill.report.measured import verdict_of
+from distill.report.scoreboard import build_scoreboard
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -47,6 +51,8 @@ def main(name: str) -> None:
         "machine": report["machine"],
         "seconds": {name: round(seconds, 1) for name, seconds in stages.items()},
         "headline": headline(report),
+        "reference": reference_in_report(report),
+        "margin": margin_of(report),
         "teacher": report["teacher"],
         "student": report["student"],
         "vocabulary": report["vocabulary"],
@@ -59,7 +65,7 @@ def main(name: str) -> None:
         "benchmark": report["benchmark"],
     }
     result.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    print(table(kept), "\n\n", curve(kept), sep="")
+    print(table(kept), differences(kept), curve(kept), sep="\n\n")
     print(
         f"\n{json.dumps(kept['headline'], indent=2)}\n{sum(stages.values()):.0f} s in all; kept in "
         f"{result}"
@@ -112,7 +118,8 @@ def table(kept: dict[str, Any]) -> str:
         for row in sorted(timed, key=lambda row: (is_plain(row), row["threads"] or 0))
     }
     heads = [f"{task}, {format_metric(metric[task])}" for task in tasks]
-    titles = ["", "parameters", "on disk", "ms, 128 tokens", *heads, "of the teacher's"]
+    reference = reference_in_words(kept["reference"])
+    titles = ["", "parameters", "on disk", "ms, 128 tokens", *heads, f"of {reference}'s"]
     rows = []
     for model in dict.fromkeys([*(row["model"] for row in kept["evaluation"]), *speed]):
         found = [scores.get((model, task)) for task in tasks]
@@ -120,6 +127,32 @@ def table(kept: dict[str, Any]) -> str:
         mean = format_share(fmean(shares)) if shares and len(shares) == len(tasks) else ""
         rows.append([model, *_size(speed.get(model)), *map(_score, found), mean])
     return markdown_table(titles, rows, words=1)
+
+
+def differences(kept: dict[str, Any]) -> str:
+    """How far each model is from the reference on each task and on the mean of them, and what that
+    allows to be said.
+    """
+    recipe = {"evaluation": {"margin": kept["margin"]}}
+    board = build_scoreboard({**kept, "published": [], "recipe": recipe})
+    columns = board.columns[: board.tasks]
+    heads = [f"{column.task}, {format_metric(column.metric)}" for column in columns]
+    rows = [
+        [
+            line.model,
+            *(_difference(cell, board.margin) for cell in (*line.cells[: board.tasks], line.mean)),
+        ]
+        for line in board.lines
+        if line.model != kept["reference"] and any(line.cells)
+    ]
+    return markdown_table([f"less {kept['reference']}", *heads, "mean of the tasks"], rows, words=1)
+
+
+def _difference(cell: Mapping[str, Any] | None, margin: float | None) -> str:
+    if cell is None or cell.get("difference") is None:
+        return ""
+    interval = f"{cell['difference_low']:+.3f} to {cell['difference_high']:+.3f}"
+    return f"{cell['difference']:+.3f} ({interval}): {verdict_of(cell, margin)}"
 
 
 def _size(fast: dict[str, Any] | None) -> list[str]:

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from distill.evaluation.resampling import Observed
+from distill.recipe.model_reference import reference_in_words
 from distill.report.estimates import Estimate, span_of
 from distill.report.results.evaluation import Provenance, Score
 
-TEACHER = "the teacher"
-"""What a reader knows as the reference, unless something else is."""
 _ONE_SEED = "one seed tells no spread"
 
 
@@ -37,7 +36,7 @@ class Reference:
     @property
     def label(self) -> str:
         """As a reader knows it: "the teacher"."""
-        return TEACHER if self.name == "teacher" else self.name
+        return reference_in_words(self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

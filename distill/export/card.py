@@ -14,11 +14,13 @@ from distill.export import prose
 from distill.export.licences import OTHER, licence_metadata, strictest_licence, unsettled
 from distill.export.markdown import code_span, escape_markdown, python_literal, shell_word
 from distill.export.metadata import Contents, base_models, card_metadata, teacher_origin
+from distill.recipe.model_reference import reference_in_words
 from distill.report.content import (
     INT8,
     is_at_chance,
     language_retention,
     latency_ratio,
+    reference_in_report,
     summary_scores,
 )
 from distill.report.formats import format_bytes, format_count
@@ -44,6 +46,7 @@ def render_card(
     `name` is what code loads it by: its id on the Hub, where that is known.
     """
     recipe, rows = report["recipe"], report["benchmark"] or []
+    reference = reference_in_report(report)
     scores = summary_scores(report)
     lines = prose.score_lines(scores)
     measured = dict.fromkeys(score["model"] for score in scores if score["mean"] is not None)
@@ -64,8 +67,10 @@ def render_card(
             lines=lines,
             meanings=prose.MEANINGS,
             others=[
-                model for model in measured if model not in ("teacher", "student", "student_int8")
+                model for model in measured if model not in (reference, "student", "student_int8")
             ],
+            reference_model=reference,
+            reference=reference_in_words(reference),
             int8_measured="student_int8" in measured,
             by_language=language_retention(report),
             unmeasured=prose.unmeasured(scores),
@@ -163,7 +168,7 @@ def _figure(score: Mapping[str, Any] | None) -> str:
 
 
 def _difference(score: Mapping[str, Any] | None) -> str:
-    """How far a score is from the teacher's, with the interval where there is one."""
+    """How far a score is from the reference's, with the interval where there is one."""
     if score is None or score.get("difference") is None:
         return "–"
     text = f"{score['difference']:+.3f}".replace("-", "−")

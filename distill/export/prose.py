@@ -94,7 +94,7 @@ def unmeasured(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
 
 
 def furthest_below(lines: Iterable[ScoreLine]) -> ScoreLine | None:
-    """Where the student is furthest below the teacher, if it is anywhere beyond its interval."""
+    """Where the student is furthest below the reference, if it is anywhere beyond its interval."""
     falls = [
         (score["difference"], line)
         for line in lines
@@ -106,7 +106,7 @@ def furthest_below(lines: Iterable[ScoreLine]) -> ScoreLine | None:
 
 
 def equivalent(lines: Iterable[ScoreLine]) -> list[str]:
-    """The tasks on which the student passed the test of equivalence with the teacher, by their
+    """The tasks on which the student passed the test of equivalence with the reference, by their
     first metrics.
     """
     first = {line.task: line for line in reversed(list(lines))}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from distill.recipe.model_reference import check_model_name
+from distill.recipe.model_reference import check_model_name, reference_among
 from distill.recipe.section import Count, Section
 from distill.recipe.tasks import TaskByKind
 from distill.recipe.teacher import Prefixes
@@ -46,7 +46,8 @@ class EvaluationSection(Section):
         "initial",
         "untrained",
     ]
-    """Which models: initial is the student before distillation, untrained its architecture with
+    """Which models: the others are compared with the teacher, or where that is left out with
+    trimmed; initial is the student before distillation, untrained its architecture with
     random weights, scratch the same trained by masked-language modelling on as many tokens as
     the student, student_int8 the student after each of its fine-tunes in ONNX Runtime with
     8-bit weights, tfidf a bag of words (TF-IDF) with a linear SVM, by its cosine for retrieval,
@@ -108,6 +109,11 @@ class EvaluationSection(Section):
     CPU's step is a quarter to a third shorter without."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where the device is faster with it."""
+
+    @property
+    def reference(self) -> str:
+        """The model with which the others are compared."""
+        return reference_among(self.models)
 
     @model_validator(mode="before")
     @classmethod

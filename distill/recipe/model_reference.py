@@ -20,8 +20,22 @@ OWN_MODELS = (
     "asymmetric",
 )
 """The models that a run makes."""
+_REFERENCES = {"teacher": "the teacher", "trimmed": "the trimmed teacher"}
+"""What the others are compared with, in words: the first of them that is measured."""
 PACKAGE = "package:"
 """In front of the name of a model that an installed package holds."""
+
+
+def reference_among(models: Collection[str]) -> str:
+    """The model with which the others are compared: the teacher, where that is not among them the
+    trimmed one.
+    """
+    return next((name for name in _REFERENCES if name in models), "teacher")
+
+
+def reference_in_words(model: str) -> str:
+    """A reference as a reader knows it: "the teacher"."""
+    return _REFERENCES.get(model, model)
 
 
 @dataclass(frozen=True, slots=True)

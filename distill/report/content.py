@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
+from distill.recipe.model_reference import reference_among, reference_in_words
 from distill.report.formats import format_count
 
 
@@ -108,7 +109,8 @@ def summary(content: Mapping[str, Any]) -> str:
     if "retention" in figures:
         tasks = len(leading_retention(content))
         parts.append(
-            f"{figures['retention']:.1%} of what the teacher scores above guessing"
+            f"{figures['retention']:.1%} of what "
+            f"{reference_in_words(reference_in_report(content))} scores above guessing"
             + (f" (mean of {tasks} tasks)" if tasks > 1 else "")
         )
     parts += [line for line in (_equivalence(content), _guessing(content)) if line]
@@ -129,6 +131,12 @@ def summary(content: Mapping[str, Any]) -> str:
     return "; ".join([*parts, "tables and plots in report.html, under Artifacts"]) + "."
 
 
+def reference_in_report(content: Mapping[str, Any]) -> str:
+    """The model with which the others are compared."""
+    evaluation = content.get("recipe", {}).get("evaluation") or {}  # a comparison has no recipe
+    return str(content.get("reference") or reference_among(evaluation.get("models", ())))
+
+
 def margin_of(content: Mapping[str, Any]) -> float | None:
     """Differences within it count as none."""
     recipe = content.get("recipe", {})  # a comparison of models has none
@@ -137,13 +145,14 @@ def margin_of(content: Mapping[str, Any]) -> float | None:
 
 
 def _equivalence(content: Mapping[str, Any]) -> str:
-    """On how many tasks the student passed the test of equivalence with the teacher."""
+    """On how many tasks the student passed the test of equivalence with the reference."""
     margin = margin_of(content)
     tested = [score for score in leading_scores(content) if score.get("equivalent") is not None]
     if not tested or margin is None:
         return ""
     passed = sum(score["equivalent"] for score in tested)
-    as_good, count = f"as good as the teacher within ±{margin:g}", len(tested)
+    reference = reference_in_words(reference_in_report(content))
+    as_good, count = f"as good as {reference} within ±{margin:g}", len(tested)
     if not passed:
         where = "the task" if count == 1 else f"any of the {count} tasks"
         return f"not shown to be {as_good} on {where} tested"

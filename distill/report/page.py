@@ -9,6 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from distill.recipe.model_reference import reference_in_words
 from distill.report.canvas import to_svg
 from distill.report.content import (
     INT8,
@@ -16,6 +17,7 @@ from distill.report.content import (
     language_retention,
     latency_ratio,
     margin_of,
+    reference_in_report,
 )
 from distill.report.cross_lingual import cross_lingual_tables
 from distill.report.formats import (
@@ -91,7 +93,8 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
         unshown=list_unshown(board),
         letters=letter_keys(board),
         published=list_protocols(content["published"]),
-        kept=kept_of_teacher(board),
+        kept=kept_of_reference(board),
+        reference=reference_in_words(reference_in_report(content)),
         plots={
             name: Markup(to_svg(figure, name))
             for name, figure in figures.items()
@@ -110,9 +113,9 @@ def render_page(content: Mapping[str, Any], figures: Mapping[str, Figure]) -> st
     )
 
 
-def kept_of_teacher(board: Scoreboard) -> Row | None:
-    """The share that the student keeps of the teacher's mean, or of its first score where it lacks
-    others.
+def kept_of_reference(board: Scoreboard) -> Row | None:
+    """The share that the student keeps of the reference's mean, or of its first score where it
+    lacks others.
     """
     for line in board.lines:
         named = [(f"mean score on {board.tasks} tasks", line.mean)] if board.tasks > 1 else []

@@ -236,6 +236,20 @@ def test_scores_stand_beside_the_teachers_with_intervals_and_retention() -> None
     ] in rows
 
 
+def test_scores_stand_beside_the_trimmed_teachers_where_the_teacher_was_left_out() -> None:
+    report = example_report()
+    report["recipe"]["evaluation"]["models"] = ["trimmed", "student"]
+    measured = [score for score in report["evaluation"] if score["model"] in ("trimmed", "student")]
+    report["evaluation"] = measured
+    trimmed, student = (score["mean"] for score in measured)
+    card = card_of(report)
+    rows = rows_of(card)
+    assert ["task", "metric", "trimmed", "student", "difference", "kept"] in rows
+    beside = next(row for row in rows if row[:2] == ["faq", "mrr@10"])
+    assert [cell[:5] for cell in beside[2:4]] == [f"{trimmed:.3f}", f"{student:.3f}"]
+    assert "The difference is from the trimmed teacher, on the same rows and seeds" in card
+
+
 def test_scores_in_int8_stand_beside_the_students() -> None:
     report = example_report()
     report["evaluation"].append(
@@ -298,7 +312,8 @@ def test_the_card_says_rows_chance_verdicts_and_learning_rates_at_the_edge() -> 
     assert "| topics | 701 rows of train (321 distinct), 204 of test | macro-F1 0.143 |" in card
     assert "topics has rows of which text also stands in what it was distilled on" in card
     assert "−0.010 (−0.015 to −0.005): as good within ±0.02" in card
-    assert "The student's learning rate is at the edge of those that were tried on topics" in card
+    edge = "The learning rate of the student is at the edge of those that were tried on topics"
+    assert edge in card
 
 
 def test_the_card_says_of_task_rows_in_the_text_only_what_was_looked_at() -> None:

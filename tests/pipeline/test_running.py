@@ -124,6 +124,19 @@ def _redone(place: Place, before: Place) -> set[str]:
     return {stage for stage in now if now[stage] != then.get(stage)}
 
 
+def test_without_the_teacher_models_are_compared_with_the_trimmed_one(copied):
+    place = copied()
+    place.distill("--set", "evaluation.models=[trimmed,student]")
+    trimmed, student = (
+        next(row for row in place.report["evaluation"] if row["model"] == name)
+        for name in ("trimmed", "student")
+    )
+    assert student["difference"] == pytest.approx(student["mean"] - trimmed["mean"])
+    assert trimmed["difference"] is None
+    card = (place.run / "export" / "README.md").read_text()
+    assert "The difference is from the trimmed teacher" in card
+
+
 def test_a_finished_run_has_nothing_to_do(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
     probe = (

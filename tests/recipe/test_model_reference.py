@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from distill.recipe.model_reference import OWN_MODELS, ModelRef, check_model_name
+from distill.recipe.model_reference import (
+    OWN_MODELS,
+    ModelRef,
+    check_model_name,
+    reference_among,
+    reference_in_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +68,19 @@ def test_what_follows_package_is_the_packages_model() -> None:
 def test_a_name_that_no_model_can_have_is_told_with_the_nearest(name: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check_model_name(name, tuple(own for own in OWN_MODELS if own != "scratch"))
+
+
+@pytest.mark.parametrize(
+    ("models", "reference", "words"),
+    [
+        (["student", "trimmed", "teacher"], "teacher", "the teacher"),
+        (["student", "trimmed", "./mine"], "trimmed", "the trimmed teacher"),
+        (["student", "./mine"], "teacher", "the teacher"),
+    ],
+)
+def test_models_are_compared_with_the_teacher_or_where_it_is_left_out_with_the_trimmed_one(
+    models: list[str], reference: str, words: str
+) -> None:
+    assert reference_among(models) == reference
+    assert reference_in_words(reference) == words
+    assert reference_in_words("./mine") == "./mine"

@@ -261,6 +261,16 @@ def test_the_summary_says_the_headline_in_words() -> None:
     )
 
 
+def test_the_summary_names_the_trimmed_teacher_where_that_is_the_reference() -> None:
+    content = example_report()
+    content["recipe"]["evaluation"] |= {"models": ["trimmed", "student"], "margin": 0.02}
+    for score in content["evaluation"]:
+        score["equivalent"] = True
+    said = summary(content)
+    assert "81.0% of what the trimmed teacher scores above guessing" in said
+    assert "as good as the trimmed teacher within ±0.02 on 1 of 1 task tested" in said
+
+
 def test_the_summary_of_part_of_the_way_says_what_there_is() -> None:
     assert summary(example_report("corpus")) == "tables and plots in report.html, under Artifacts."
 

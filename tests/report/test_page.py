@@ -12,7 +12,7 @@ from distill.report.page import (
     breakable,
     cell_texts,
     cell_values,
-    kept_of_teacher,
+    kept_of_reference,
     list_settings,
     render_page,
 )
@@ -189,13 +189,13 @@ def test_the_mean_has_a_panel_where_there_are_several_tasks(
 
 def test_what_the_student_keeps_is_that_of_the_mean_over_several_tasks() -> None:
     content = report_content(example_recipe(), example_results(tasks=("faq", "news")))
-    assert kept_of_teacher(build_scoreboard(content)) == {
+    assert kept_of_reference(build_scoreboard(content)) == {
         "share": pytest.approx(0.81),
         "of": "mean score on 2 tasks",
         "interval": "",
         "verdict": "",
     }
-    assert kept_of_teacher(build_scoreboard(example_report())) == {
+    assert kept_of_reference(build_scoreboard(example_report())) == {
         "share": pytest.approx(0.81),
         "of": "MRR@10 on faq",
         "interval": "",
@@ -203,9 +203,18 @@ def test_what_the_student_keeps_is_that_of_the_mean_over_several_tasks() -> None
     }
 
 
+def test_the_page_says_from_which_model_the_differences_are() -> None:
+    content = example_report()
+    assert "The difference is from the teacher, on the same rows" in render(content)
+    content["recipe"]["evaluation"]["models"] = ["trimmed", "student"]
+    page = render(content)
+    assert "The difference is from the trimmed teacher, on the same rows" in page
+    assert "kept of the trimmed teacher&#39;s" in page
+
+
 @pytest.mark.parametrize("until", ["corpus", "distillation"])
 def test_nothing_is_kept_that_was_not_measured(until: str) -> None:
-    assert kept_of_teacher(build_scoreboard(example_report(until))) is None
+    assert kept_of_reference(build_scoreboard(example_report(until))) is None
 
 
 def test_a_student_without_a_score_keeps_what_it_has_of_the_next_task() -> None:
@@ -219,7 +228,7 @@ def test_a_student_without_a_score_keeps_what_it_has_of_the_next_task() -> None:
                 "retention": None,
                 "reason": "no head",
             }
-    assert kept_of_teacher(build_scoreboard(content)) == {
+    assert kept_of_reference(build_scoreboard(content)) == {
         "share": pytest.approx(0.81),
         "of": "MRR@10 on faq",
         "interval": "",

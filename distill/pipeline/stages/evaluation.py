@@ -36,6 +36,8 @@ def depends_on(run: Run) -> dict[str, object]:
         ),
         "baselines": describe_baselines(run, section.models),
     }
+    if section.reference != "teacher":
+        needed["reference"] = section.reference
     if "scratch" in section.models:
         needed["distillation"] = run.recipe.distillation.model_dump(mode="json")
     return needed
@@ -71,6 +73,7 @@ def execute(run: Run, output: Path) -> EvaluationResult:
         teacher_section=run.recipe.teacher,
         output=output,
         runtime=run.runtime,
+        reference=run.recipe.evaluation.reference,
         on_scores=on_scores,
         documents=lambda: run.texts("train"),
         sentence_form=run.sentence_form,
