@@ -25,7 +25,7 @@ from distill.cli.scoring import score_models
 from distill.models import load_config
 from distill.recipe.model_reference import ModelRef
 from distill.recipe.reading import TasksFile, load_recipe
-from distill.report.estimates import Estimate
+from distill.report.estimates import Estimate, span_of
 from distill.report.formats import markdown_table
 from distill.runtime.interruption import Interruption
 from distill.runtime.progress import Progress, silence_libraries
@@ -134,8 +134,8 @@ def summarised(arms: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str,
                 {
                     "frozen": frozen,
                     "learning_rate": arm["learning_rate"],
-                    "english": interval(arm["scores"][SOURCE]),
-                    "others": interval(others[frozen]),
+                    "english": interval(arm["scores"][SOURCE], span_of(METRIC)),
+                    "others": interval(others[frozen], span_of(METRIC)),
                     "difference": interval(difference) if frozen else None,
                     "scores": arm["scores"],
                 }
@@ -151,13 +151,17 @@ def abroad(scores: Mapping[str, Sequence[float]]) -> np.ndarray:
     )
 
 
-def interval(values: Sequence[float] | np.ndarray) -> dict[str, float | None]:
-    """Mean and 95% interval over the seeds, on these test rows; no interval of one."""
+def interval(
+    values: Sequence[float] | np.ndarray, span: tuple[float, float] | None = None
+) -> dict[str, float | None]:
+    """Mean and 95% interval over the seeds, on these test rows, within the `span` that values can
+    have; no interval of one.
+    """
     count, mean = len(values), float(np.mean(values))
     if count < 2:
         return {"mean": mean, "low": None, "high": None}
     error = float(np.std(values, ddof=1)) / count**0.5
-    low, high = Estimate(value=mean, error=error, freedom=count - 1).interval()
+    low, high = Estimate(value=mean, error=error, freedom=count - 1).interval(span)
     return {"mean": mean, "low": low, "high": high}
 
 
