@@ -93,9 +93,16 @@ class Finished:
             self._own = path.with_name(_PARTS.replace("*", str(self._processes.index)))
             self.refresh()
 
-    def count(self, models: Collection[str]) -> int:
-        """How much was measured of these models."""
-        return sum(entry["model"] in models for entry in self._found.values())
+    def count(
+        self,
+        models: Collection[str],
+        counts: Callable[[int | None, float | None], bool] = lambda seed, learning_rate: True,
+    ) -> int:
+        """How much was measured of these models, as far as its seed and learning rate count."""
+        return sum(
+            model in models and counts(seed, learning_rate)
+            for model, _, seed, learning_rate in self._found
+        )
 
     def find(
         self, model: str, task: str, seed: int | None = None, learning_rate: float | None = None

@@ -7,12 +7,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from distill.evaluation.finished import ElsewhereError, Finished
 from distill.evaluation.keeping import SCRATCH
 from distill.evaluation.kinds import UnmeasuredError, kind_of
-from distill.evaluation.protocol import planned
+from distill.evaluation.protocol import is_planned, planned
 from distill.evaluation.subject import INT8, EvaluatedModel
 from distill.evaluation.tfidf import TFIDF
 from distill.models import LoadedModel
@@ -61,7 +62,7 @@ def measure_models(
     measured = Measurements(by_task={task.name: {} for task in section.tasks})
     parts = sum(count_parts(name, task, section) for name in names for task in section.tasks)
     percent = 100 / max(1, parts)
-    already = percent * finished.count(names)
+    already = min(100.0, percent * finished.count(names, partial(is_planned, section)))
     with runtime.progress.task("evaluation", total=100, unit="%", already=already) as bar:
 
         def advance(share: float, detail: str) -> None:

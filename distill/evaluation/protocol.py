@@ -62,6 +62,14 @@ def planned(section: EvaluationSection) -> int:
     return len(section.learning_rates) * choosing + section.seeds - choosing
 
 
+def is_planned(section: EvaluationSection, seed: int | None, learning_rate: float | None) -> bool:
+    """Whether `planned` counts a fine-tune, or what has none of both."""
+    if seed is None:
+        return True
+    others = range(min(_CHOOSING_SEEDS, section.seeds), section.seeds)
+    return seed in others or (seed < section.seeds and learning_rate in section.learning_rates)
+
+
 def choose_learning_rate(tried: Sequence[tuple[float, float]]) -> float:
     """Of (learning rate, dev score) the rate with the best score; of equals the first."""
     return max(tried, key=lambda pair: pair[1])[0]
@@ -121,8 +129,8 @@ def measure_model(
             bench = Bench(task, rows, load(), section, pooling, precision, device, quantise)
         draw = draw_for(rows, seed, task.name, number, section.protocol)
         detail = f"{name} on {entry}, seed {number + 1} of {section.seeds}, learning rate {rate:g}"
-        is_planned = rate in section.learning_rates
-        return bench(draw, rate, lambda share: advance(share if is_planned else 0, detail))
+        counts = is_planned(section, number, rate)
+        return bench(draw, rate, lambda share: advance(share if counts else 0, detail))
 
     def fine_tunes(jobs: Iterable[tuple[float, int]]) -> list[Entry]:
         def of(rate: float, number: int) -> Entry:

@@ -63,6 +63,13 @@ def test_only_what_was_measured_of_the_models_asked_for_is_counted(tmp_path: Pat
     ] == [0, 1, 2, 0]
 
 
+def test_only_what_counts_by_seed_and_learning_rate_is_counted(tmp_path: Path) -> None:
+    finished = Finished(tmp_path / "measured.jsonl", Interruption())
+    for seed, rate in ((0, 1e-4), (1, 1e-4), (0, 1e-3)):
+        finished.add(ENTRY | {"seed": seed, "learning_rate": rate})
+    assert finished.count([ENTRY["model"]], lambda seed, rate: rate == 1e-4) == 2
+
+
 def test_a_signal_that_arrives_while_it_writes_is_answered_when_the_line_is_there(
     tmp_path: Path,
 ) -> None:

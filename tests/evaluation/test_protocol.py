@@ -17,6 +17,7 @@ from distill.evaluation.finished import Finished
 from distill.evaluation.protocol import (
     Measured,
     choose_learning_rate,
+    is_planned,
     measure_model,
     planned,
     rate_beyond,
@@ -192,6 +193,17 @@ def test_a_grid_whose_last_rate_is_best_grows_by_two_rates_at_most(
     fake({1e-4: 0.1, 1e-3: 0.2, 1e-2: 0.3, 1e-1: 0.4})
     measured = evaluate(toy_rows(), section, name="scratch")
     assert (measured.learning_rate, measured.rate_at_edge) == (1e-1, True)
+
+
+@pytest.mark.parametrize(("seeds", "best"), [(1, 1e-1), (2, 1e-3), (3, 1e-4), (4, 1e-1)])
+def test_as_many_fine_tunes_count_as_were_planned_wherever_the_best_rate_lies(
+    seeds: int, best: float
+) -> None:
+    section = quick_section(seeds=seeds, learning_rates=[1e-4, 1e-3])
+    choosing = {(seed, rate) for seed in range(min(2, seeds)) for rate in (1e-4, 1e-3, 1e-2, 1e-1)}
+    made = choosing | {(seed, best) for seed in range(seeds)}
+    assert sum(is_planned(section, seed, rate) for seed, rate in made) == planned(section)
+    assert is_planned(section, None, None) and not is_planned(section, seeds, 1e-4)
 
 
 @pytest.mark.parametrize(
