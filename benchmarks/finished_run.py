@@ -32,6 +32,7 @@ from distill.report.formats import (
 )
 from distill.report.measured import verdict_of
 from distill.report.scoreboard import build_scoreboard
+from distill.report.scores import with_interval
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -151,8 +152,9 @@ def differences(kept: dict[str, Any]) -> str:
 def _difference(cell: Mapping[str, Any] | None, margin: float | None) -> str:
     if cell is None or cell.get("difference") is None:
         return ""
-    interval = f"{cell['difference_low']:+.3f} to {cell['difference_high']:+.3f}"
-    return f"{cell['difference']:+.3f} ({interval}): {verdict_of(cell, margin)}"
+    low, high = cell.get("difference_low"), cell.get("difference_high")
+    said = verdict_of(cell, margin)
+    return with_interval(cell["difference"], low, high, "+.3f") + (f": {said}" if said else "")
 
 
 def _size(fast: dict[str, Any] | None) -> list[str]:

@@ -29,14 +29,14 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
         if row["mean"] is None:
             figures = [f"– [{notes.index(row['reason']) + 1}]", "", ""]
         else:
-            score = _with_interval(row["mean"], row["low"], row["high"], ".3f")
-            difference = _with_interval(
+            score = with_interval(row["mean"], row["low"], row["high"], ".3f")
+            difference = with_interval(
                 row["difference"], row["difference_low"], row["difference_high"], "+.3f"
             )
             figures = [
                 score,
                 difference,
-                _with_interval(
+                with_interval(
                     row["retention"], row.get("retention_low"), row.get("retention_high"), ".1%"
                 ),
             ]
@@ -44,7 +44,8 @@ def score_lines(rows: Iterable[Mapping[str, Any]]) -> tuple[list[list[str]], lis
     return lines, notes
 
 
-def _with_interval(value: float | None, low: float | None, high: float | None, form: str) -> str:
+def with_interval(value: float | None, low: float | None, high: float | None, form: str) -> str:
+    """A figure in a form, with its 95% interval where there is one; a dash where there is none."""
     if value is None:
         return "–"
     return f"{value:{form}}" + (
